@@ -273,10 +273,6 @@ class FileChannel:
         found: dict[str, str] = (await self._ask({"packages": python}))["packages"]
         return found
 
-    async def spool_status(self, spool: str) -> Answer:
-        """Return the status of an agent's spool: `alive`, `running` and `open` keys, and `spool`, its path there."""
-        return await self._ask({"leave": spool})
-
     # --- The stream
 
     async def _ask(self, request: Answer, patience: float = STALLED) -> Answer:

@@ -1,4 +1,4 @@
-"""Spools of other agents: what they still hold, and the removal of those that were left for good."""
+"""Spools of other agents: the removal of those that were left for good."""
 
 import json
 import os
@@ -8,8 +8,7 @@ import time
 
 from tui_lab.engine.agent.attempt import replay
 from tui_lab.engine.agent.ledger import LEDGER, ledger_lines
-from tui_lab.engine.agent.processes import is_process
-from tui_lab.engine.agent.spool import acquire_lock, is_current_boot, is_locked, read_boot, remove_spool, spool_path
+from tui_lab.engine.agent.spool import acquire_lock, is_current_boot, read_boot, remove_spool
 from tui_lab.engine.agent.text import decode
 
 TYPE_CHECKING = False
@@ -33,7 +32,7 @@ def remove_stale_spools(own: str) -> None:
             if spool != own and re.match("[0-9a-f]{16}-.", name) and is_stale(spool):
                 lock = acquire_lock(spool)
                 if lock is not None:
-                    if not (is_current_boot(spool) and spool_status(spool)["open"]):
+                    if not (is_current_boot(spool) and has_open_attempts(spool)):
                         remove_spool(spool)
                     os.close(lock)
         except OSError:
@@ -49,10 +48,8 @@ def is_stale(spool: str) -> bool:
     return read_boot(spool)[0] == os.uname().nodename
 
 
-def spool_status(name: str) -> dict:
-    """Return what a spool holds, without a change to it. `alive`: whether an agent runs there; `running`: keys of
-    attempts that have processes; `open`: keys of all that no engine has acknowledged."""
-    spool = spool_path(name)
+def has_open_attempts(spool: str) -> bool:
+    """Return whether a spool has attempts that no engine has acknowledged, without a change to it."""
     attempts: Any = {}
     try:
         for line in ledger_lines(os.path.join(spool, LEDGER))[0]:
@@ -61,13 +58,5 @@ def spool_status(name: str) -> dict:
             except (ValueError, KeyError):
                 pass
     except OSError:
-        pass  # there is no spool
-    started = [attempt for attempt in attempts.values() if attempt.event is None and attempt.pid is not None]
-    if not is_current_boot(spool):
-        started = []
-    return {
-        "spool": spool,
-        "alive": is_locked(spool),
-        "running": [attempt.key for attempt in started if is_process(attempt.pid, attempt.start_time)],
-        "open": [attempt.key for attempt in attempts.values()],
-    }
+        pass  # there is no ledger
+    return bool(attempts)

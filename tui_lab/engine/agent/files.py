@@ -51,7 +51,6 @@ class FileServer:
             "list": self.list,
             "packages": self.packages,
             "remove": self.remove,
-            "leave": self.spool_status,
         }
 
     def run(self) -> None:
@@ -283,12 +282,6 @@ class FileServer:
         except (OSError, ValueError, subprocess.SubprocessError):
             pass  # no such program, or older than Python 3.8
         self.answer({"ok": True, "packages": found})
-
-    def spool_status(self, request: dict) -> None:
-        """Answer {"leave": SPOOL}: whether an agent is alive there, and what it runs."""
-        from tui_lab.engine.agent.cleanup import spool_status
-
-        self.answer(dict(spool_status(request["leave"]), ok=True))
 
 
 def open_home(request: dict, make: bool = False) -> Folder:
