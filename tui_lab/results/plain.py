@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from decimal import Decimal
 from typing import Any
@@ -58,12 +57,29 @@ def _rounded(value: float) -> float:
 
 
 def to_json(value: Any) -> bytes:
-    """Return a value as JSON, with integers of any size."""
+    """Return a value as JSON, with integers of any size, and keys of any type."""
     options = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
     try:
         return orjson.dumps(value, default=_unknown, option=options)
-    except TypeError:  # integers beyond 64 bits
-        return json.dumps(value, default=_unknown).encode()
+    except TypeError:  # integers beyond 64 bits, or such keys as decimals
+        return orjson.dumps(_exact_within(value), default=_unknown, option=options)
+
+
+def _exact_within(value: Any) -> Any:
+    """Return a value with the numbers and keys within it as `orjson` takes them."""
+    if isinstance(value, dict):
+        return {_key(key): _exact_within(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_exact_within(inner) for inner in value]
+    return exact(value) if isinstance(value, int) else value
+
+
+def _key(value: Any) -> str:
+    """Return a key of a mapping as text."""
+    if isinstance(value, str):
+        return value
+    text = f"{value:f}" if isinstance(value, Decimal) else to_json(value).decode()
+    return text.strip('"')
 
 
 def exact(value: Any) -> Any:
@@ -77,6 +93,8 @@ def _unknown(value: Any) -> Any:
     """Return the JSON form of a value for which JSON has none."""
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, Decimal) and value.as_tuple().exponent == 0:
+        return exact(value)  # an integer, as a whole column of such is
     return value.total_seconds() if hasattr(value, "total_seconds") else str(value)
 
 

@@ -1,9 +1,10 @@
 """Answers of DuckDB as frames, with types that every format can hold, and nothing rounded.
 
-integers    of more than 64 bits: as `columns.integers` has them; decimals without a fraction are integers, too
+integers    of more than 64 bits: as `columns.integers` has them; decimals without a fraction are integers, too.
+            Within a list, structure or map: Int64, else UInt64, else decimals without a fraction, else text
 intervals   durations; with months, or of centuries, their text in ISO 8601
 years       before 1 and after 9999, and infinite dates: the texts of all of a column
-others      what Arrow or Polars lacks, or holds in part (TIMETZ, BIT, UNION, HUGEINT in a list, ...): DuckDB's text
+others      what Arrow or Polars lacks, or holds in part (TIMETZ, BIT, UNION, ...): DuckDB's text
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from tui_lab.experiment.duckdb_tables import in_quotes
 from tui_lab.results.extraction.columns import integers
 
 _INTEGERS: Final = frozenset(("hugeint", "uhugeint", "bignum", "varint"))
-_TEXTS: Final = _INTEGERS | {"time with time zone", "bit", "union", "variant", "geometry"}
+_INTEGERS_WITHIN: Final = ("BIGINT", "UBIGINT", "DECIMAL(38, 0)", "VARCHAR")
+"""What integers within another type become: the first of these that holds all of a column."""
+_TEXTS: Final = frozenset(("time with time zone", "bit", "union", "variant", "geometry"))
 _TEXTS_WITHIN: Final = frozenset(("interval", "timestamp_ns", "time_ns"))
 """Within another type: there Python's values stand for them, which have months and nanoseconds in no form."""
 _EPOCH: Final = datetime.date(1970, 1, 1)
@@ -41,7 +44,7 @@ def to_frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
     names = list(_unique(relation.columns))
     kinds = relation.types
     answer = relation.materialize()  # what is wrong with a row is raised here, as DuckDB's own error
-    frame = _select(answer, [_expression(n, kind) for n, kind in enumerate(kinds, 1)], names)
+    frame = _select(answer, [_expression(answer, n, kind) for n, kind in enumerate(kinds, 1)], names)
     far = [n for n, column in enumerate(frame, 1) if _is_far(column)]
     texts = _select(answer, [f"#{n}::VARCHAR" for n in far], [names[n - 1] for n in far]) if far else pl.DataFrame()
     return pl.DataFrame([_column(column, kind) for column, kind in zip(frame.with_columns(texts), kinds, strict=True)])
@@ -52,10 +55,13 @@ def _select(relation: duckdb.DuckDBPyRelation, expressions: Sequence[str], names
     return pl.DataFrame(relation.project(columns))
 
 
-def _expression(number: int, kind: DuckDBPyType) -> str:
+def _expression(answer: duckdb.DuckDBPyRelation, number: int, kind: DuckDBPyType) -> str:
     """Return what is selected of the column of this number, counted from 1."""
-    if kind.id in _TEXTS or any(map(_needs_text, _children(kind))):
+    if kind.id in _TEXTS | _INTEGERS or any(map(_needs_text, _children(kind))):
         return f"#{number}::VARCHAR"
+    if _has_integers(kind):
+        ways = (f"#{number}::{_cast_within(kind, 'VARCHAR')}::{_cast_within(kind, to)}" for to in _INTEGERS_WITHIN)
+        return next(way for way in ways if _holds(answer, way))
     if kind.id == "interval":
         return f"CASE WHEN #{number} IS NOT NULL THEN {_INTERVAL.replace('?', f'#{number}')} END"
     return f"#{number}"
@@ -66,8 +72,41 @@ def _needs_text(kind: DuckDBPyType) -> bool:
     return kind.id in _TEXTS | _TEXTS_WITHIN or any(map(_needs_text, _children(kind)))
 
 
+def _has_integers(kind: DuckDBPyType) -> bool:
+    """Return whether a type is, or has within, integers of more than 64 bits."""
+    return kind.id in _INTEGERS or any(map(_has_integers, _children(kind)))
+
+
+def _cast_within(kind: DuckDBPyType, to: str) -> DuckDBPyType:
+    """Return a type with another one for its integers of more than 64 bits."""
+    if kind.id in _INTEGERS:
+        return duckdb.sqltype(to)
+    inner = [_cast_within(child, to) for child in _children(kind)]
+    match kind.id:
+        case "list":
+            return duckdb.list_type(inner[0])
+        case "array":
+            return duckdb.array_type(inner[0], cast(int, dict(kind.children)["size"]))
+        case "map":
+            return duckdb.map_type(*inner)
+        case "struct" | "tuple":
+            names = [name or f"element{n}" for n, (name, _) in enumerate(kind.children, 1)]
+            return duckdb.struct_type(dict(zip(names, inner, strict=True)))
+        case _:
+            return kind
+
+
+def _holds(answer: duckdb.DuckDBPyRelation, conversion: str) -> bool:
+    """Return whether all values can be converted."""
+    try:
+        answer.project(conversion).materialize()
+        return True
+    except duckdb.DataError:
+        return False
+
+
 def _children(kind: DuckDBPyType) -> list[DuckDBPyType]:
-    if kind.id not in ("list", "array", "struct", "map"):
+    if kind.id not in ("list", "array", "struct", "tuple", "map"):
         return []
     return [child for _, child in kind.children if isinstance(child, DuckDBPyType)]
 
