@@ -198,4 +198,14 @@ def test_a_journal_that_lacks_its_end_is_told(done: Workbench, lines: int) -> No
 def test_an_experiment_without_a_journal_is_told(done: Workbench) -> None:
     journal(done).unlink()
     said = done("check", "lab", code=2).out
-    assert "grid/journal.jsonl: there is no journal, but plans, tasks" in said and "restore it from a copy" in said
+    gone = "grid/journal.jsonl: the journal is gone, and the state of this experiment is unknown"
+    assert gone in said and "restore it from a copy" in said
+    for words in (("status",), ("status", "grid"), ("stats",), ("logs", "0"), ("--run", "grid.yaml")):
+        answer = done(*words, code=3)
+        assert gone in answer.err and "to start again, move" in answer.err and not answer.out
+    assert not journal(done).exists()
+    done.run(done.write("other.yaml", "command: echo {p}\nparameters: {p: [1, 2]}\n"))
+    answer = done("status", code=3)
+    assert gone in answer.err and "other" in answer.out and "grid" not in answer.out
+    (done.lab_path / "grid").rename(done.folder / "grid")
+    assert "other" in done("status").out

@@ -81,9 +81,11 @@ def _one(lab: Lab, word: str) -> Iterator[Address]:
 
 
 def newest(lab: Lab) -> ExperimentFolder:
-    """The experiment submitted last. Raises UsageError for an empty lab."""
+    """The experiment submitted last. Raises UsageError for an empty lab, StorageError where journals are gone."""
     names = lab.experiments()
     if not names:
+        for folder in lab.without_journal():
+            folder.require_journal()
         raise UsageError(f"{lab.path} has no experiments yet; `tui-lab --run FILE` makes one")
     return lab.experiment(names[-1])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,22 +46,16 @@ class Finding:
 
 def findings(lab: Lab) -> list[Finding]:
     """Return all damage of a lab. Raises LabError for one of a newer version, StorageError."""
-    known = lab.experiments()
-    return [*_without_journal(lab, known), *(one for name in known for one in _of(lab.experiment(name)))]
-
-
-def _without_journal(lab: Lab, known: Collection[str]) -> Iterator[Finding]:
-    """Return folders of experiments that have lost their journal."""
-    for path in sorted(lab.path.iterdir()):
-        has = [name for name in (layout.PLANS, layout.TASKS, layout.CHECKPOINT_FILE) if (path / name).exists()]
-        if path.name not in known and has:
-            what = f"there is no journal, but {', '.join(has)}: the state of this experiment is unknown"
-            yield Finding(
-                path / layout.JOURNAL_FILE, 0, what, f"restore it from a copy; {_way_out(ExperimentFolder(path))}"
-            )
+    known = [lab.experiment(name) for name in lab.experiments()]
+    return [one for folder in (*lab.without_journal(), *known) for one in _of(folder)]
 
 
 def _of(folder: ExperimentFolder) -> Iterator[Finding]:
+    try:
+        folder.require_journal()
+    except StorageError as error:
+        yield Finding(folder.journal, 0, error.message.removeprefix(f"{folder.journal}: "), error.hint)
+        return
     cut = checkpoint.cut(folder.path)
     state, damage = _state(folder)
     if cut:
@@ -78,7 +72,7 @@ def _of(folder: ExperimentFolder) -> Iterator[Finding]:
             try:
                 _, _, source = _made_again(folder, state, number)
             except (LabError, SpecError, UsageError, OSError) as why:
-                yield Finding(path, 0, what, f"it can't be repaired: {why}; {_way_out(folder)}")
+                yield Finding(path, 0, what, f"it can't be repaired: {why}; {folder.way_out}")
             else:
                 yield Finding(path, 0, what, f"--repair makes it again from {source.name}")
 
@@ -114,10 +108,6 @@ def _state(folder: ExperimentFolder) -> tuple[State, list[Damage]]:
     for event, _ in journal.read(folder.journal, damage=damage):
         state.apply(event)
     return state, damage
-
-
-def _way_out(folder: ExperimentFolder) -> str:
-    return f"its outputs are unchanged, in {folder.path / 'tasks'}; to start again, move {folder.path} away"
 
 
 def _put_back(folder: ExperimentFolder, plan: Plan, text: str, path: Path) -> str:

@@ -73,8 +73,7 @@ def submit(
     from tui_lab.protocol.control import Submit
 
     for one in prepared:
-        if one.folder.exists():
-            one.folder.require_whole()
+        one.folder.require_whole()
     wanted = [one for one in prepared if len(one.queued) or not one.unchanged]
     usable_nodes = [usable(one.experiment, nodes) for one in wanted]
     client = EngineClient.start(lab, standby) if wanted else None

@@ -53,8 +53,26 @@ class ExperimentFolder:
         self._state.follow(self.journal)
         return self._state
 
+    def has_lost_journal(self) -> bool:
+        """Return whether the journal is gone: there is what only an experiment with a journal has."""
+        return not self.exists() and any((self.path / name).exists() for name in (layout.TASKS, layout.CHECKPOINT_FILE))
+
+    def require_journal(self) -> None:
+        """Raises StorageError where the journal is gone."""
+        if self.has_lost_journal():
+            raise StorageError(
+                f"{self.journal}: the journal is gone, and the state of this experiment is unknown",
+                f"restore it from a copy; {self.way_out}",
+            )
+
+    @property
+    def way_out(self) -> str:
+        """What to do with an experiment that can't be repaired."""
+        return f"its outputs are unchanged, in {self.path / layout.TASKS}; to start again, move {self.path} away"
+
     def require_whole(self) -> None:
-        """Raises StorageError where the journal is damaged: further events would rest on an unknown state."""
+        """Raises StorageError where the journal is damaged or gone: further events would rest on an unknown state."""
+        self.require_journal()
         if damage := self.state().damage:
             raise StorageError(journal.damage_text(self.journal, damage), "until then nothing of it is run or changed")
 

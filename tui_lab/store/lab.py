@@ -157,9 +157,14 @@ class Lab:
                     continue
         return [name for _, name in sorted(found)]
 
+    def without_journal(self) -> list[ExperimentFolder]:
+        """Return the experiments whose journal is gone, by name."""
+        return [folder for path in sorted(self.path.iterdir()) if (folder := ExperimentFolder(path)).has_lost_journal()]
+
     def experiment(self, name: str) -> ExperimentFolder:
-        """Raises LabError for an unknown name."""
+        """Raises LabError for an unknown name, StorageError for an experiment whose journal is gone."""
         folder = ExperimentFolder(self.path / name)
+        folder.require_journal()
         if not folder.exists():
             known = self.experiments()
             what = f'there is no experiment "{name}" in {self.path}'

@@ -57,7 +57,8 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
     lab = open_lab(args)
     engine, code = _engine(lab)
-    found, unreadable = _all(choose_experiments(lab, args.experiments), engine)
+    folders = choose_experiments(lab, args.experiments)
+    found, unreadable = _all(folders if args.experiments else [*lab.without_journal(), *folders], engine)
     nodes = None
     if args.nodes and code == DONE:
         from tui_lab.cli.output.node_table import query_nodes, show
@@ -89,9 +90,9 @@ def _all(folders: list[ExperimentFolder], engine: Status | None) -> tuple[list[E
             found.append(_of(folder, engine))
         except (LabError, OSError) as error:
             errors.append(error)
-    if errors and not found:
-        raise errors[0]
-    for wrong in errors:
+    for number, wrong in enumerate(errors, 1):
+        if not found and number == len(errors):
+            raise wrong
         place = f"{wrong.filename}: " if isinstance(wrong, OSError) and wrong.filename else ""
         print(f"tui-lab: {place}{wrong.strerror if isinstance(wrong, OSError) else wrong}", file=sys.stderr)
     return found, bool(errors)
@@ -119,6 +120,7 @@ def _engine(lab: Lab) -> tuple[Status | None, int]:
 def _of(folder: ExperimentFolder, engine: Status | None) -> ExperimentStatus:
     from tui_lab.store.spare import counts_without_spare
 
+    folder.require_journal()
     state = folder.state()
     counts, spare = counts_without_spare(state)
     columns = state.columns
