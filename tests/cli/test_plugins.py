@@ -102,6 +102,44 @@ def test_values_of_another_package_that_no_file_could_have(workbench: Workbench,
         assert (done.out + done.err).splitlines() == [f"p.yaml:2:23: {wrong}"]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "numbers", "wrong"),
+    [
+        ("pl.Float64()", "bits * 1.0", ""),
+        ("pl.Int64()", "bits % 7", ""),
+        ("pl.Date()", "(bits % 7).astype('datetime64[D]')", '"odd" gives a value of type date'),
+        ("pl.Object()", "np.array([{1}] * len(bits))", '"odd" gives a value of type set'),
+        ("pl.Float64()", "bits[:3] * 1.0", '"odd" draws 3 numbers where 1,002 are needed'),
+        ("pl.Float64()", "1 / 0", '"odd" can\'t be drawn: ZeroDivisionError: division by zero'),
+        ("1 / 0", "bits", '"odd" can\'t be drawn: ZeroDivisionError: division by zero'),
+    ],
+)
+def test_draws_of_another_package_that_no_file_could_have(
+    workbench: Workbench, dtype: str, numbers: str, wrong: str
+) -> None:
+    env = install(workbench.folder, {"tui_lab.domains": {"odd": "odd:Odd"}})
+    code = f"""\
+    import numpy as np, polars as pl
+    from tests.made_up.domain import Primes
+    class Odd(Primes):
+        kind = "odd"
+        drawn, listed, size = True, False, None
+        @property
+        def dtype(self):
+            return {dtype}
+        def draw(self, bits):
+            return {numbers}
+    """
+    workbench.write("packages/odd.py", code)
+    workbench.write("p.yaml", "command: echo {p}\nparameters: {p: {odd: 2}}\nsample: {n: 3}\n")
+    for command in ("check", "plan"):
+        done = workbench.process(command, "p.yaml", code=2 if wrong else 0, env=env)
+        if wrong:
+            assert (done.out + done.err).splitlines() == [f"p.yaml:2:23: {wrong}"]
+        else:
+            assert "3 tasks" in done.out
+
+
 def test_packages_are_not_looked_through_without_need(workbench: Workbench) -> None:
     file = workbench.write("p.yaml", "command: echo {p} {q}\nparameters: {p: {range: [0, 3]}, q: [a, 'f(1)']}\n")
     code = (

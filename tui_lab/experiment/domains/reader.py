@@ -63,22 +63,48 @@ def read_domain(r: Reader, path: Keypath) -> Domain | None:
     return None if nested else domain
 
 
+_DRAWS: Final = 1000
+"""Numbers that are drawn to check a domain."""
+
+
 def _wrong_value(domain: Domain) -> str:
     """Return what is wrong with the values of a domain of another package; empty where nothing is. A file says no
     others, so nothing else expects them."""
-    if not domain.listed or domain.dtype is not None:
-        return ""
+    way = "listed" if domain.listed else "drawn"
     try:
+        if domain.dtype is not None:
+            return _wrong_draw(domain)
         size = domain.size
         if size is not None and size > MAX_SIZE:
             return f"has more than {MAX_SIZE:,} values"
         found = domain.listing()
         columns = [found, *(domain.inner_values(name, None) for name in domain.inner_names)]
     except Exception as error:  # noqa: BLE001 (it is the code of another package)
-        return f"can't be listed: {type(error).__name__}: {str(error).split(chr(10), 1)[0]}"
+        return f"can't be {way}: {type(error).__name__}: {str(error).split(chr(10), 1)[0]}"
     if not found:
         return "has no value"
     return next((wrong for values in columns for value in values if (wrong := wrong_type(value))), "")
+
+
+def _wrong_draw(domain: Domain) -> str:
+    """Return what is wrong with some draws of a domain of another package; empty where nothing is. Raises what it
+    raises."""
+    import numpy as np
+    import polars as pl
+
+    from tui_lab.experiment.domains.draws import words
+
+    size = domain.size
+    if size == 0:
+        return "has no value"
+    bits = np.append(words(0, domain.kind, np.arange(_DRAWS)), np.array([0, 2**64 - 1], dtype=np.uint64))
+    arrays = [domain.draw(bits)]
+    if size is not None:
+        arrays.append(domain.at((bits % np.uint64(min(size, 2**63))).astype(np.int64)))
+    columns = [pl.Series(array, dtype=domain.dtype) for array in arrays]
+    if short := next((len(column) for column in columns if len(column) != len(bits)), None):
+        return f"draws {short:,} numbers where {len(bits):,} are needed"
+    return next((wrong for column in columns for value in column.to_list() if (wrong := wrong_type(value))), "")
 
 
 def _has_domain_within(r: Reader, path: Keypath) -> bool:
