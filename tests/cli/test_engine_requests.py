@@ -42,14 +42,6 @@ def frozen(workbench: Workbench) -> Iterator[int]:
             pass
 
 
-def _is_gone(workbench: Workbench) -> bool:
-    """Whether nothing listens any more: the system takes a killed process down thread by thread."""
-    client = EngineClient.connect(workbench.lab)
-    if client is not None:
-        client.close()
-    return client is None
-
-
 @pytest.mark.slow
 @pytest.mark.fault
 def test_a_frozen_engine_is_named_with_a_way_out(workbench: Workbench, frozen: int) -> None:
@@ -64,10 +56,50 @@ def test_a_frozen_engine_is_named_with_a_way_out(workbench: Workbench, frozen: i
         assert f"`kill -9 {frozen}`" in said
     # The way out: the tasks are stopped by the next engine.
     os.kill(frozen, signal.SIGKILL)
-    until(lambda: _is_gone(workbench))
-    workbench("stop")
+    assert "e: stopping 3 tasks" in workbench("stop").err  # at once: its socket takes connections for a moment
     until(lambda: len(workbench.events("finished")) >= 2)
     assert {event["state"] for event in workbench.events("finished")} == {"stopped"}
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+def test_an_engine_that_is_ending_takes_connections_without_an_answer(workbench: Workbench) -> None:
+    workbench.write("e.yaml", SLEEPS)
+    workbench("--run", "e.yaml", "--node", "localhost", 2, "--detach")
+    until(lambda: len(workbench.events("started")) == 2)
+    workbench.kill_engine()
+    until(lambda: workbench.engine_pid() is None)
+    ending = """if True:
+        import os, socket, sys
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(sys.argv[1])
+        server.listen()
+        print(flush=True)
+        server.accept()[0].recv(1)
+        os._exit(0)
+    """
+    place = workbench.folder / "own"
+    place.mkdir(mode=0o700)
+    for words, code, said in (
+        (
+            ("pause",),
+            3,
+            "ended before it answered; run the same command again; nothing is lost, and tasks that run go on",
+        ),
+        (("status",), 0, "no engine is running"),
+        (("stop", "e/0"), 0, "e: stopping 1 task\n"),
+        (("stop",), 0, "e: stopping 2 tasks\n"),
+    ):
+        if words == ("stop",):
+            workbench.kill_engine()
+            until(lambda: workbench.engine_pid() is None)
+        path = place / "-".join(words).replace("/", "-")
+        with subprocess.Popen([sys.executable, "-c", ending, str(path)], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None and process.stdout.readline()
+            _pretend(workbench, path, process.pid)
+            answer = workbench.process(*words, code=code)
+            assert said in answer.out + answer.err
+            process.wait(30)
 
 
 @pytest.mark.slow

@@ -42,6 +42,7 @@ from tui_lab.store.lab import Lab
 START_LIMIT: Final = 30.0  # seconds
 LOOK: Final = 1.0  # seconds between looks at an engine that has not answered yet
 SIGN_OF_LIFE: Final = 10.0  # seconds without an answer after which it is asked for a sign of life, and has for that
+ENDING_LIMIT: Final = 2.0  # seconds that a process may take to end after its connections
 MOVED_LIMIT: Final = 10.0  # seconds that the engine of a lab which was moved may take to end
 # Commands that begin work. Each may be given twice: a submission has an id, and what is asked for is asked for.
 BEGINNING: Final = (Submit, Requeue, Resume, FetchFiles, CleanNodes)
@@ -118,7 +119,9 @@ class EngineClient:
                 if answer is not None:  # else it belongs to a question that we no longer wait for
                     return answer
         except OSError:
-            raise EngineGone("the engine has ended", "start the same command again: nothing is lost") from None
+            self._await_end()
+            what = f"the engine (pid {self.facts.pid}) ended before it answered"
+            raise EngineGone(what, "run the same command again; nothing is lost, and tasks that run go on") from None
         except ProtocolError as error:
             hint = "an engine of another tui-lab version may be running"
             raise LabError(f"the engine's answer makes no sense: {error}", hint) from None
@@ -152,6 +155,13 @@ class EngineClient:
             if deadline is None and now - heard >= SIGN_OF_LIFE:
                 self._ask_for_a_sign()
                 heard = time.monotonic()
+
+    def _await_end(self) -> None:
+        """Wait until the process of an engine that has closed the connection is gone: until then, a killed one still
+        takes connections."""
+        deadline = time.monotonic() + ENDING_LIMIT
+        while self.facts.alive and time.monotonic() < deadline:
+            time.sleep(0.005)
 
     def _ask_for_a_sign(self) -> None:
         """Check that the engine is alive, over another connection: a long command is answered late. Raises

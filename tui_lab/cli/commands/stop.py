@@ -28,23 +28,28 @@ def main(arguments: list[str]) -> int:
     from tui_lab.client.address import by_experiment, resolve
     from tui_lab.client.formatting import plural
     from tui_lab.client.node_formatting import stop_line
-    from tui_lab.engine.client import EngineClient
+    from tui_lab.engine.client import EngineClient, EngineGone
     from tui_lab.store import ranges
 
     lab = open_lab(args)
     named = by_experiment(resolve(lab, args.tasks)) if args.tasks else {}  # a wrong name is a mistake in any case
-    client = EngineClient.connect(lab)
+    client, active = EngineClient.connect(lab), list[str]()
+    try:
+        active = [] if client is None else client.request(AskStatus()).active
+    except EngineGone:  # it was killed a moment ago
+        client = None
     # Without an engine: it was killed, and its tasks go on under their agents. Those of a copy are another lab's.
     if client is None and not lab.is_copy:
         left = [folder.name for folder in choose_experiments(lab, []) if any(folder.state().columns["assigned"])]
         client = EngineClient.start(lab) if left else None
     else:
         left = []
-    wanted: dict[str, list[list[int]] | None] = {}  # None: all of the experiment
-    if client is not None and args.tasks:
-        wanted = {name: ranges.to_ranges(tasks) for name, tasks in named.items()}
-    elif client is not None:
-        wanted = dict.fromkeys([*client.request(AskStatus()).active, *left])
+    # None: all of the experiment
+    wanted: dict[str, list[list[int]] | None] = (
+        {name: ranges.to_ranges(tasks) for name, tasks in named.items()}
+        if args.tasks
+        else dict.fromkeys([*active, *left])
+    )
     if client is None or not wanted:
         raise NothingToDoError(f"nothing to stop: nothing is running in {lab.path}")
     for name, tasks in wanted.items():
