@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 import tui_lab
-from tests.workbench import Workbench
+from tests.workbench import Workbench, until
+from tui_lab.engine.transports import is_remote
+from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.domains.kinds import KINDS
 from tui_lab.experiment.row_sources.kinds import KINDS as ROW_KINDS
 from tui_lab.experiment.sources.kinds import KINDS as SOURCE_KINDS
@@ -342,6 +344,32 @@ def test_a_transport_of_another_package(workbench: Workbench, tmp_path: Path) ->
     workbench.write("c.yaml", "nodes:\n- {name: far, pretend: {folders: x}}\n")
     wrong = workbench.process("check", "c.yaml", code=2, env=env)
     assert "c.yaml:2:24: " in wrong.out + wrong.err and 'did you mean "folder"?' in wrong.out + wrong.err
+
+
+def test_what_a_transport_of_another_package_is_to_know_tells_nodes_apart(workbench: Workbench, tmp_path: Path) -> None:
+    env = install(workbench.folder, TRANSPORTS)
+    for name in ("one", "two"):
+        workbench.write(f"{name}.yaml", "command: sleep 600\n")
+        workbench.write(
+            f"c-{name}.yaml", f"nodes:\n- {{name: far, slots: 1, pretend: {{folder: {tmp_path / name}}}}}\n"
+        )
+    workbench.process("--run", "one.yaml", "--cluster", "c-one.yaml", "--detach", env=env)
+    until(lambda: workbench.events("started", "one"))
+    wrong = workbench.process("--run", "two.yaml", "--cluster", "c-two.yaml", "--detach", code=2, env=env)
+    assert 'node "far" is another machine in a running experiment; give one of them another name' in wrong.err
+    workbench.process("stop", env=env)
+
+
+@pytest.mark.parametrize(
+    ("entry", "remote"),
+    [
+        ({"name": "localhost", "slots": 2}, False),
+        ({"name": "far", "host": "192.0.2.9"}, True),
+        ({"name": "far", "transport": "pretend", "pretend": {"folder": "/a"}}, True),
+    ],
+)
+def test_each_transport_but_the_local_one_leads_to_another_machine(entry: NodeEntry, remote: bool) -> None:
+    assert is_remote(entry) is remote
 
 
 def test_a_transport_that_is_gone_is_said_of_the_node(workbench: Workbench, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from tui_lab.engine.agent import PROTOCOL
 from tui_lab.engine.agent.setups import format_duration
 from tui_lab.engine.core.node import NodeState
+from tui_lab.engine.transports import is_remote
 from tui_lab.engine.transports.channel import Channel, ChannelError, Transport
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.protocol.agent import (
@@ -78,7 +79,7 @@ class NodeConnection:
         self.entry = entry.copy()
         self.name: str = entry["name"]
         self.state = state
-        self.remote = entry.get("host") is not None
+        self.remote = is_remote(entry)
         self.transport = transport
         self.lab = lab
         self.marker = marker

@@ -10,7 +10,7 @@ from tui_lab.engine.channel_pool import FileChannelPool
 from tui_lab.engine.connection import Listener, NodeConnection
 from tui_lab.engine.core.events import Event, NodeAdded, NodeRemoved, NodeRetried, SlotsSet
 from tui_lab.engine.core.scheduler import Scheduler
-from tui_lab.engine.transports import transport_for
+from tui_lab.engine.transports import is_remote, transport_for, transport_of
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.store import layout
 from tui_lab.store.errors import LabError
@@ -18,7 +18,8 @@ from tui_lab.store.lab import Lab
 
 FAREWELL: Final = 5.0  # seconds that an agent has for its end
 
-_IDENTITY: Final = ("host", "port", "user", "spool")  # what makes a node of the same name another one
+_IDENTITY: Final = ("host", "port", "user", "spool", "transport")
+"""What makes a node of the same name another one, besides what its transport is to know."""
 
 
 class NodeRegistry:
@@ -142,14 +143,15 @@ class NodeRegistry:
 
 def _another(node: NodeConnection, entry: NodeEntry) -> bool:
     """Return whether an entry means another machine, or another agent on it."""
-    return any(node.entry.get(key) != entry.get(key) for key in _IDENTITY)
+    keys = (*_IDENTITY, transport_of(entry), transport_of(node.entry))
+    return any(node.entry.get(key) != entry.get(key) for key in keys)
 
 
 def _added(entry: NodeEntry) -> NodeAdded:
     ahead = entry.get("ahead")
     return NodeAdded(
         entry["name"],
-        remote=entry.get("host") is not None,
+        remote=is_remote(entry),
         slots=entry.get("slots", 0),
         ahead=ahead if isinstance(ahead, int) else None,
         ahead_seconds=None if ahead is None or isinstance(ahead, int) else ahead["seconds"],

@@ -63,9 +63,19 @@ class _NoTransport:
         """Nothing is open."""
 
 
+def transport_of(entry: NodeEntry) -> str:
+    """Return the name of the transport of an entry."""
+    return entry.get("transport") or ("ssh" if entry.get("host") else "local")
+
+
+def is_remote(entry: NodeEntry) -> bool:
+    """Return whether an entry means another machine: each transport but the local one leads to one."""
+    return transport_of(entry) != "local"
+
+
 def transport_for(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Transport:
     """Return the way to the node of an entry. `environment` is the submitter's."""
-    name = entry.get("transport") or ("ssh" if entry.get("host") else "local")
+    name = transport_of(entry)
     try:
         make = TRANSPORTS.get(name)
     except PluginError as error:
