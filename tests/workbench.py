@@ -274,15 +274,15 @@ def alive(pid: int) -> bool:
         return False
 
 
-def searching(pid: int) -> list[int]:
-    """The helpers of a process that search for a slow pattern now, and have done so for a while."""
+def searching(pid: int, spent: float = 0.5) -> list[int]:
+    """The helpers of a process that search for a slow pattern now, and have spent so many seconds of CPU time."""
     found: list[int] = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, ValueError):
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
             if int(fields[1]) == pid and b"tui_lab.results.extraction.slow_search" in (folder / "cmdline").read_bytes():
-                spent = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-                if fields[0] == "R" and spent > 0.5:
+                taken = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+                if fields[0] == "R" and taken >= spent:
                     found.append(int(folder.name))
     return found
 

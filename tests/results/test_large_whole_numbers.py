@@ -44,7 +44,7 @@ def answers(disk: Any, offset: int, values: list[list[int]]) -> dict[str, Any]:
     metric = make(found[0], Options(baseline="opt=calm")).metrics[0]
     with Database(disk.lab, names[0]) as database:
         summed = database.query(
-            "SELECT opt, n(m) AS n, sd(m), se(m), ci95(m), ci95(m - 3) AS other, sd(m + 0.5) AS moved, "
+            "SELECT opt, n(m) AS n, sd(m), se(m), ci95(m), ci95(m + 3) AS other, sd(m + 0.5) AS moved, "
             "sd(m::DECIMAL(38, 1)) AS decimal FROM results GROUP BY opt ORDER BY opt"
         ).to_dicts()
         best = database.query("SELECT opt, n, ci95, standing FROM best('m')").to_dicts()
@@ -90,6 +90,7 @@ def answers(disk: Any, offset: int, values: list[list[int]]) -> dict[str, Any]:
 @example(offset=10**30, further=1, values=SOME)
 @example(offset=10**12, further=1, values=[[2] * 4] * 6)
 @example(offset=2**53, further=1, values=[[2] * 4] * 6)
+@example(offset=2**63, further=7, values=[[2, 4, 3, 7], [3, 3, 4, 5], *SOME[:4]])
 @given(
     offset=st.sampled_from([10**12, 2**53, 10**18, 2**63, -(10**18), 10**30]),
     further=st.integers(1, 10**6),
