@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from textual.events import DescendantFocus
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
@@ -20,6 +21,8 @@ from tui_lab.tui.app.help import Help
 from tui_lab.tui.app.palette import registry
 from tui_lab.tui.base import panes
 from tui_lab.tui.base.config import Config, SavedState, state_folder
+from tui_lab.tui.panes.chart.pane import ChartPane
+from tui_lab.tui.panes.tasks.pane import TasksPane
 from tui_lab.tui.widgets.dialogs import Choose
 
 
@@ -365,3 +368,15 @@ async def test_the_way_out_of_every_text_stands_below(small_workbench: Workbench
             await pilot.press(*keys)
             await wait_until(pilot, lambda: "esc Leave text" in text(app.query_one(Keys)))
             await pilot.press("escape")
+
+
+async def test_focus_that_comes_while_a_pane_goes(small_lab: Path) -> None:
+    """At the end of the screen, what is removed gives the focus to what is left."""
+    app = LabApp(small_lab)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(app, pilot)
+        chart = await wait_until(pilot, lambda: app.query_one(ChartPane))
+        await app.query_one(TasksPane).remove_children()
+        chart.post_message(DescendantFocus(chart))
+        await pilot.pause()
+    assert app.return_code in (0, None)

@@ -6,13 +6,14 @@ Of the app, panes know what `Host` names: so neither imports the other.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from inspect import isawaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar, cast
 
 from textual import on
 from textual.containers import Vertical
+from textual.css.query import NoMatches
 from textual.dom import DOMNode
 from textual.events import DescendantFocus
 from textual.widget import Widget
@@ -208,7 +209,8 @@ class Pane(Vertical, can_focus=True):
         """Give the focus to the visible pane, if this one was left before it was ready."""
         shown = getattr(self.app, "pane", self)
         if shown is not self and shown is not None:
-            shown.focus_first()
+            with suppress(NoMatches):  # the visible one has nothing in it: it comes only now, or the app is ending
+                shown.focus_first()
 
     def call_after_refresh(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
         """Call a function after the next refresh. Typed keys wait for it: it may move the focus, or answer a key."""
