@@ -375,7 +375,10 @@ async def test_focus_that_comes_while_a_pane_goes(small_lab: Path) -> None:
     app = LabApp(small_lab)
     async with app.run_test(size=(100, 30)) as pilot:
         await opened(app, pilot)
+        app.show_pane("chart")
         chart = await wait_until(pilot, lambda: app.query_one(ChartPane))
+        app.show_pane("tasks")
+        await opened(app, pilot)
         await app.query_one(TasksPane).remove_children()
         chart.post_message(DescendantFocus(chart))
         await pilot.pause()
