@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -33,6 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("long" if config.getoption("--long") else "usual")
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which it is not where the tests themselves run under `nohup`
 
 
 # Files of these take long and mostly wait: they come first, so that no worker is left with one when the others have

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from getpass import getuser
 from pathlib import Path
 
@@ -200,9 +202,13 @@ async def test_a_proxy_command_that_fails(fleet: Fleet) -> None:
     assert str(await refused("tower")).endswith(": the gate is closed (exit status 3)")
 
 
-async def test_a_proxy_command_that_says_nothing(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("hangups", [signal.SIG_DFL, signal.SIG_IGN], ids=["usual", "under nohup"])
+async def test_a_proxy_command_that_says_nothing(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, hangups: signal.Handlers, request: pytest.FixtureRequest
+) -> None:
     from tui_lab.engine.transports.ssh import options
 
+    request.addfinalizer(partial(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, hangups)))
     monkeypatch.setattr(options, "CONNECT", 1.0)
     config("Host tower\n  ConnectTimeout 1\n  ProxyCommand sleep 98.76\n")
     error = await refused("tower")

@@ -62,6 +62,7 @@ class ProxyCommand:
             if self._process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGHUP)  # as ssh does
+                    os.killpg(self._process.pid, signal.SIGTERM)  # where `nohup` has it ignore the other
 
     async def why(self) -> str:
         """Why it ended by itself, in its own words or by its exit status; empty where it has not failed."""
