@@ -484,8 +484,6 @@ class ExperimentPane(Pane):
     def _check(self, path: Path, text: str, asked: bool = False) -> None:
         worker = get_current_worker()
         checked = check(path, text)
-        if worker.is_cancelled:
-            return
         deliver(self, self._show_checked, checked)
         if checked.problems or worker.is_cancelled:
             return
