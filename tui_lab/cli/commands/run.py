@@ -150,9 +150,10 @@ def _run(args: argparse.Namespace, nodes: list[NodeEntry] | None, standby: Stand
     lab = find_lab(lab_path(args))
     if args.first:
         from tui_lab.client.foreground import run_first
+        from tui_lab.engine.transports import is_remote
 
         tried = _prepare_all(lab, files[:1], choice)[0]
-        if far := [node["name"] for node in nodes if node.get("host")]:
+        if far := [node["name"] for node in nodes if is_remote(node)]:
             print(f"note: --first tries the task on this machine, not on {', '.join(far)}", file=sys.stderr)
         if len(files) > 1:
             print(f"note: --first tries one task, of {files[0]}", file=sys.stderr)

@@ -21,6 +21,7 @@ from tui_lab.client.formatting import plural, printable, span
 from tui_lab.client.nodes import read_nodes
 from tui_lab.client.shortage import cores
 from tui_lab.client.submission import Choice, prepare, submit
+from tui_lab.engine.transports import is_remote
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store.errors import LabError
@@ -79,7 +80,7 @@ def slots_of(nodes: Sequence[NodeEntry]) -> int | None:
     """Return all slots; None where a node has one per core, and is not this machine."""
     total = 0
     for node in nodes:
-        if not node.get("slots") and node.get("host"):
+        if not node.get("slots") and is_remote(node):
             return None
         total += int(node.get("slots") or 0) or cores()
     return total
