@@ -25,7 +25,9 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["reference.md", "commands.md", "journal.md", "guide.md", "protocol.md"])
+@pytest.mark.parametrize(
+    "page", ["reference.md", "commands.md", "journal.md", "guide.md", "protocol.md", "python_reference.md"]
+)
 def test_generated_pages_are_current(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if page == "commands.md" and sys.version_info[:2] != (3, 11):
         pytest.skip("argparse words its help differently in each version of Python; the page is that of 3.11")
@@ -33,6 +35,12 @@ def test_generated_pages_are_current(page: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("NO_COLOR", "1")
     written = (ROOT / "docs" / page).read_text(encoding="utf-8")
     assert written == generator().PAGES[page](), f"run: python docs/generate.py ({page} is old)"
+
+
+@pytest.mark.parametrize("module", ["domains.py", "keys.py"])
+def test_generated_modules_are_current(module: str) -> None:
+    written = (ROOT / "tui_lab" / "api" / module).read_text(encoding="utf-8")
+    assert written == generator().MODULES[module](), f"run: python docs/generate.py ({module} is old)"
 
 
 def test_ci_runs_the_readmes_test_command() -> None:

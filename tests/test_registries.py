@@ -23,7 +23,9 @@ from tui_lab.store.events import KnownEvent
 from tui_lab.tui.base.panes import NAMES as PANES
 
 PACKAGE = Path(tui_lab.__file__).parent
-TREES = {str(path.relative_to(PACKAGE)): ast.parse(path.read_bytes()) for path in sorted(PACKAGE.rglob("*.py"))}
+GENERATED = {"api/domains.py", "api/keys.py"}  # from the registries, by docs/generate.py
+FILES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}
+TREES = {file: ast.parse(path.read_bytes()) for file, path in FILES.items() if file not in GENERATED}
 
 
 def test_each_registry_is_held_here() -> None:

@@ -623,7 +623,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
         ['3:13: unknown name "lrr"; did you mean "lr"?', '4:17: unknown name "q"'],
     ),
     # sample, repeat, seed
-    ("command: x\nsample: 50\n", ['2:9: "sample" must be a mapping, not a number; write {n: 50}']),
+    ("command: x\nsample: 0\n", ['2:9: "sample" must be at least 1, not 0']),
     ("command: x\nsample: {seed: 1}\n", ['2:1: "sample" needs "n", the number of combinations']),
     (
         "command: x\nsample: {n: 0, sed: 1}\n",

@@ -184,7 +184,7 @@ def test_what_loads_fits(line: str) -> None:
         ),
         *(
             "retry_on: never",
-            "sample: 3",
+            "sample: 0",
             "sample: {seed: 1}",
             "seed: {par: task}",
             "metrics: {a: {tak: last}}",

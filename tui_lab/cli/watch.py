@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from tui_lab.cli.output.progress import make_view
 from tui_lab.cli.output.summary import summarize
 from tui_lab.client.exit_status import DONE, FAILED, INFRASTRUCTURE, INTERRUPTED
+from tui_lab.client.failures import open_tasks
 from tui_lab.client.follow import Followed, Follower, Interrupts
 from tui_lab.client.formatting import plural
 from tui_lab.engine.client import EngineClient
@@ -41,8 +42,7 @@ def watch(
 def _left_open(run: Followed) -> bool:
     """Say it where a run ended while tasks that were asked for have not."""
     state = run.folder.state()
-    columns = state.columns
-    count = sum(1 for queued, planned in zip(columns["queued"], columns["planned"], strict=True) if queued and planned)
+    count = open_tasks(state)
     if count:
         why = "someone else interrupted the run" if state.drained else "no node could run them"
         what = f"{plural(count, 'task')} of {run.folder.name} did not end: {why}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tui_lab.experiment.error import TuiLabError
 
-class UsageError(Exception):
+
+class UsageError(TuiLabError):
     """A command line that can't be carried out. The message is one line, and says what to do."""
 
 

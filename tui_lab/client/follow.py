@@ -84,13 +84,25 @@ class Followed:
         return max(0, self.asked - self.ended) / rate if rate else None
 
 
-class Interrupts:
+class Heard:
+    """What a follower is told from outside."""
+
+    count = 0
+    """How often Ctrl-C was pressed: the first lets running tasks finish, the second stops them."""
+    leave = False
+    """Whether the follower is to leave once it has passed that on."""
+    followed = False
+    """Whether a follower takes care of it."""
+
+    def restore(self) -> None:
+        """End listening."""
+
+
+class Interrupts(Heard):
     """Counts Ctrl-C and SIGTERM from the moment at which tasks may begin: the follower passes them on. Before it
     follows, a second Ctrl-C leaves. Only for the main thread."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self.followed = False
         self._terminated = -TWICE
         self._before = {number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -127,7 +139,7 @@ class View(Protocol):
 class Follower:
     """Watches runs until all are over."""
 
-    def __init__(self, lab: Lab, client: EngineClient, runs: list[Followed], view: View, heard: Interrupts) -> None:
+    def __init__(self, lab: Lab, client: EngineClient, runs: list[Followed], view: View, heard: Heard) -> None:
         self.lab = lab
         self.client = client
         self.runs = runs
@@ -156,6 +168,8 @@ class Follower:
                     handled = heard
                     if handled > 2 and self._leaves():
                         return True
+                if self._heard.leave:
+                    return True
                 self._ask()
                 if self._beyond_reach():
                     return True
@@ -237,7 +251,9 @@ class Follower:
             self.view.say(str(error))
             return
         self._unheard = False
-        if self.interrupts == 1:
+        if self._heard.leave:
+            self.view.say("Starting no more tasks; running ones may finish.")
+        elif self.interrupts == 1:
             self.view.say("Starting no more tasks; running ones may finish. Press Ctrl-C again to stop them.")
         else:
             self.view.say("Stopping the running tasks. Press Ctrl-C again to leave that to the engine.")

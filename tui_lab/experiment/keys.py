@@ -236,10 +236,10 @@ _ALL: Final = (
     Key(
         "sample",
         read_sample,
-        or_null(closed_object(Sample, {"n": {"type": "integer", "minimum": 1}, "seed": WHOLE}, required=("n",))),
+        or_null({"anyOf": [COUNT, closed_object(Sample, {"n": COUNT, "seed": WHOLE}, required=("n",))]}),
         "Take that many distinct combinations at random. "
         "Required if a parameter is drawn (`uniform`, `loguniform`, `randint`, `choice`).",
-        examples=[{"n": 50, "seed": 1}],
+        examples=[50, {"n": 50, "seed": 1}],
         elsewhere=("num_samples",),
     ),
     Key(

@@ -15,13 +15,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from tui_lab.experiment.error import TuiLabError
+
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
 
-class PluginError(Exception):
+class PluginError(TuiLabError):
     """An entry point of another package that can't be used. One line that says which and why."""
 
 

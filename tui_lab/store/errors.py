@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+from tui_lab.experiment.error import TuiLabError
 
-class LabError(Exception):
+
+class LabError(TuiLabError):
     """A lab that can't be used as asked. `hint` says what to do."""
 
     def __init__(self, message: str, hint: str = "") -> None:

@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -234,8 +235,7 @@ def _experiment(args: argparse.Namespace) -> Source:
     from tui_lab.client.address import newest
     from tui_lab.client.reading import reading
     from tui_lab.results import patas_names
-    from tui_lab.results.charts.model import Source
-    from tui_lab.results.facts import is_fact
+    from tui_lab.results.charts.sources import source_of
     from tui_lab.results.tables import refresh
 
     lab = open_lab(args)
@@ -243,20 +243,13 @@ def _experiment(args: argparse.Namespace) -> Source:
     steps = kind_of(args.kind).of_steps
     with reading(folder.name, quiet=args.follow) as progress:
         results = refresh(folder, progress, live=steps)
-        frame = results.steps if steps else results.grid
+        source, goals = source_of(results, args.kind)
     for line in () if args.follow else results.left_out("steps" if steps else ""):
         print(f"note: {line}", file=sys.stderr)
-    parameters = [name for name in results.parameters if name in frame.columns]
-    if steps:
-        metrics = [n for n in frame.columns if not is_fact(n) and n not in parameters]
-    else:
-        metrics = list(results.metrics.values())
     asked = {str(value).lower() for key, value in vars(args).items() if key.endswith("_column")}
-    frame = patas_names.with_patas_names(frame, results, asked & patas_names.NAMES)
-    for name, metric in results.spec.metrics.items():
-        if metric.goal is not None and results.metrics[name] in metrics:
-            args.goal.insert(0, f"{results.metrics[name]}={metric.goal}")
-    return Source(frame, tuple(parameters), tuple(metrics), folder.name)
+    frame = patas_names.with_patas_names(source.frame, results, asked & patas_names.NAMES)
+    args.goal[:0] = [f"{name}={goal}" for name, goal in reversed(goals.items())]
+    return replace(source, frame=frame)
 
 
 def read_request(args: argparse.Namespace, source: Source) -> Request:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import re
 import shlex
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final, TypedDict
 
@@ -13,8 +11,8 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from tui_lab.cli.options import print_json
-from tui_lab.client.attempts import start_messages
-from tui_lab.client.formatting import STATE_MARKS, STATE_STYLES, last_line, plural, printable, shortened, shown_value
+from tui_lab.client.failures import FailureGroup, failure_groups
+from tui_lab.client.formatting import STATE_MARKS, STATE_STYLES, plural, printable, shortened, shown_value
 from tui_lab.experiment.domains.model import Value
 from tui_lab.results.sql.text import quoted
 from tui_lab.results.statistics.report import Options, make
@@ -31,17 +29,6 @@ from tui_lab.store.spare import counts_without_spare
 BEST: Final = 3
 GROUPS: Final = 5
 NOTES: Final = 3
-_NUMBER: Final = re.compile(r"0x[0-9a-fA-F]+|\d+(?:\.\d+)?")
-READ_AT_MOST: Final = 2000  # failed tasks whose last line is read
-
-
-class FailureGroup(TypedDict):
-    """Tasks that failed alike, as `--json` has them: how many, and the first of them."""
-
-    reason: str
-    line: str
-    count: int
-    task: int
 
 
 class BestSetting(TypedDict):
@@ -141,37 +128,6 @@ def _missed(folder: ExperimentFolder, results: Results | None) -> str:
     from tui_lab.results.until import unreached
 
     return unreached(folder, results)
-
-
-def failure_groups(folder: ExperimentFolder, state: fold.State) -> list[FailureGroup]:
-    """Failed and lost planned tasks, grouped by reason and the last line of their standard error (lines that differ
-    in numbers alone are one group, shown by its first), largest first."""
-    columns = state.columns
-    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
-    examples: dict[tuple[str, str], str] = {}
-    messages: dict[int, str] = {}
-    read = 0
-    for task in range(state.size):
-        code = columns["state"][task]
-        if code not in (fold.FAILED, fold.LOST) or not columns["planned"][task]:
-            continue
-        reason = fold.REASONS[columns["reason"][task]]
-        if reason == "exit":
-            reason = f"exit {columns['exit_code'][task]}"
-        elif reason == "signal":
-            reason = f"signal {columns['signal'][task]}"
-        line = ""
-        if read < READ_AT_MOST:
-            read += 1
-            if reason == "start":  # nothing ran that could have said why
-                messages = messages or start_messages(folder)
-            message = messages.get(task) if reason == "start" else None
-            line = last_line(folder.path, (task, columns["attempt"][task]), message, columns["signal"][task])
-        key = (fold.STATES[code] if code == fold.LOST else reason, _NUMBER.sub("#", line))
-        examples.setdefault(key, line)
-        groups[key].append(task)
-    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
-    return [{"reason": key[0], "line": examples[key], "count": len(tasks), "task": tasks[0]} for key, tasks in ordered]
 
 
 def best_settings(results: Results) -> BestSettings | None:

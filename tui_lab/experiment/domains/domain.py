@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
@@ -65,6 +66,12 @@ class Domain(Model):
         """Yield the names of parameters that it sets besides its own, and where; badly written ones, too."""
         yield from ()
 
+    def in_file(self) -> Any:
+        """Return what stands in the file for it, in Python's terms: its kind, and behind that its only field, or a list
+        of all its fields."""
+        values = [getattr(self, field.name) for field in dataclasses.fields(self)]
+        return {self.kind: values[0] if len(values) == 1 else values}
+
     @property
     def size(self) -> int | None:
         """How many values it has; None for a continuum."""
@@ -123,6 +130,9 @@ class Listed(Domain):
     kind: ClassVar[str] = "list"
     as_written: ClassVar[bool] = True
     values: tuple[Value, ...]
+
+    def in_file(self) -> Any:
+        return list(self.values)
 
     @property
     def size(self) -> int:

@@ -88,13 +88,12 @@ def read_derive(r: Reader, path: Keypath) -> dict[str, str]:
 
 
 def read_sample(r: Reader, path: Keypath) -> Sample | None:
-    """Return the sample, or None after noting what is wrong."""
+    """Return the sample: a number of combinations, or a mapping. None after noting what is wrong."""
     if r.empty(path):
         return None
-    node = r.node(path)
-    if type(node.value) is int:
-        r.add(path, '"sample" must be a mapping, not a number', f"write {{n: {node.text}}}")
-        return None
+    if type(r.node(path).value) is int:
+        n = r.whole(path, 1, MAX_SIZE)
+        return None if n is None else Sample(n=n)
     if not r.is_mapping(path, "a mapping, such as {n: 50}"):
         return None
     keys = r.fields(path, keys_of(Sample), '"sample"')

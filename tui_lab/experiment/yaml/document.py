@@ -124,6 +124,23 @@ class Document:
             return self.text.place(self.index(node, offset))
         return self.text.place(node.start)
 
+    def path_at(self, line: int, column: int) -> list[str | int]:
+        """Return the path of the innermost value at a place, or of the one whose key stands there. The place where the
+        document begins means the document."""
+        path: list[str | int] = []
+        node = self.root
+        index = self.text.starts[line - 1] + column - 1
+        if node is None or index <= node.start:
+            return path
+        while True:
+            parts = [(key.start, name, value) for name, (key, value) in node.entries.items()]
+            parts += [(item.start, number, item) for number, item in enumerate(node.items)]  # type: ignore[misc]
+            before = [part for part in parts if part[0] <= index]
+            if not before or index >= node.end:
+                return path
+            _, step, node = before[-1]
+            path.append(step)
+
     def source_of(self, node: Node) -> str:
         """The text of a node as the file has it."""
         return self.text.source[node.start : node.end].rstrip()

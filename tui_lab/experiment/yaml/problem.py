@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from tui_lab.experiment.error import TuiLabError
+
 _LINE_ENDS: Final = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
@@ -39,7 +41,7 @@ def _one_line(text: str) -> str:
     return _LINE_ENDS.sub(lambda match: repr(match[0])[1:-1], text)
 
 
-class SpecError(Exception):
+class SpecError(TuiLabError):
     """A file that can't be used. `problems` holds everything that was found, sorted by place, each once."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:

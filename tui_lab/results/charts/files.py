@@ -76,6 +76,24 @@ def write(chart: Chart, file: Path, size: tuple[float, float] = SIZE) -> None:
         known = " ".join(sorted(ENDINGS))
         raise ChartError(f"{file}: its ending names no kind of picture; there are {known}")
     try:
+        content = picture(chart, file.suffix[1:].lower(), size)
+    except ValueError as error:
+        raise ChartError(f"{file}: {error}") from None
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        try:
+            partial.write_bytes(content)
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise ChartError(f"{file}: {error.strerror or error}") from error
+
+
+def picture(chart: Chart, format: str, size: tuple[float, float] = SIZE) -> bytes:
+    """Return a chart as a picture; size in inches. Raises ChartError without matplotlib, ValueError where it can't be
+    drawn."""
+    try:
         import matplotlib
         import seaborn
     except ImportError:
@@ -100,22 +118,11 @@ def write(chart: Chart, file: Path, size: tuple[float, float] = SIZE) -> None:
             _frame(chart, plan, axes, size)
             if chart.caption:
                 figure.supxlabel(_plain(chart.caption), fontsize="x-small", color="0.35")
-            format = file.suffix[1:].lower()
             figure.savefig(buffer, format="svg" if format == "html" else format, dpi=DPI)
-        except (ValueError, OverflowError, MemoryError) as error:
-            raise ChartError(f"{file}: {error}") from None
+        except (OverflowError, MemoryError) as error:
+            raise ValueError(str(error)) from None
     content = buffer.getvalue()
-    if format == "html":
-        content = page(chart, content.decode()).encode()
-    partial = file.with_name(f".{file.name}.partial")
-    try:
-        try:
-            partial.write_bytes(content)
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise ChartError(f"{file}: {error.strerror or error}") from error
+    return page(chart, content.decode()).encode() if format == "html" else content
 
 
 def _within_reach(chart: Chart, plan: marks.Plan) -> Chart:

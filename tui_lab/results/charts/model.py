@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, get_args
 
 import polars as pl
 
+from tui_lab.experiment.error import TuiLabError
 from tui_lab.results.statistics.text import apart
 
 Role = Literal["x", "y", "z", "hue", "style"]
@@ -29,7 +30,7 @@ AGGREGATES: Final[tuple[Aggregate, ...]] = get_args(Aggregate)
 ERRORS: Final[tuple[Error, ...]] = get_args(Error)
 
 
-class ChartError(Exception):
+class ChartError(TuiLabError):
     """A chart that can't be made; the text says why."""
 
 

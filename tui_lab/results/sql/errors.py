@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from tui_lab.experiment.data_types import JsonObject
+from tui_lab.experiment.error import TuiLabError
 from tui_lab.experiment.expressions.syntax import CASE_WHEN, MACRO
 from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.results import patas_names
 from tui_lab.results.sql.text import Rewritten, tokens
 
 
-class QueryError(Exception):
+class QueryError(TuiLabError):
     """A query that can't be answered. Lines and columns count from 1; 0 where there is no place.
 
     `str()` is for a screen: the message, and below it the line of the query with a caret at the place.

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 import polars as pl
 
+from tui_lab.experiment.error import TuiLabError
 from tui_lab.experiment.expressions import expression
 from tui_lab.experiment.facts import measured, unit
 from tui_lab.experiment.yaml.problem import suggest
@@ -40,7 +41,7 @@ MOSTLY: Final = 0.5
 """Pairs are made unasked where more than this share of the tasks has a partner."""
 
 
-class StatisticsError(Exception):
+class StatisticsError(TuiLabError):
     """A request that the results can't fulfil. The message is one line, and says what to do."""
 
 

@@ -1,0 +1,300 @@
+"""`tl.Experiment`: an experiment that a Python program defines, or reads from a file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Unpack
+
+from tui_lab.api.errors import naming_arguments, warn
+from tui_lab.api.keys import Keys
+from tui_lab.api.plain import plain
+from tui_lab.experiment.yaml.problem import Problem, SpecError
+
+if TYPE_CHECKING:
+    from tui_lab.api.run import Run
+    from tui_lab.client.follow import Heard
+    from tui_lab.client.submission import Choice, Prepared
+    from tui_lab.engine.standby import StandbyEngine
+    from tui_lab.experiment.cluster.entry import NodeEntry
+    from tui_lab.experiment.yaml.document import Document
+    from tui_lab.store.lab import Lab
+
+_PLACE: Final = re.compile(r":(\d+):(\d+): ")
+
+
+class Experiment:
+    """A named sweep: what runs, for which values, how often.
+
+    name: of the experiment, of its folder in the lab and of its table in SQL.
+    folder: where relative paths start; by default the current folder.
+    keys: those of experiment.yaml, which docs/reference.md explains; at least `command`.
+
+    Raises SpecError where something is wrong, with the name of the argument.
+    """
+
+    def __init__(self, name: str, *, folder: str | os.PathLike[str] | None = None, **keys: Unpack[Keys]) -> None:
+        from tui_lab.experiment.yaml.writer import write_yaml
+
+        where = Path.cwd() if folder is None else Path(folder).absolute()
+        document = {"name": plain(name, "name"), **{key: plain(value, key) for key, value in keys.items()}}
+        self._set(where / f"{document['name']}.yaml", write_yaml(document), from_file=False)
+
+    @classmethod
+    def from_yaml(cls, file: str | os.PathLike[str]) -> Experiment:
+        """Return the experiment of an experiment.yaml. Raises SpecError with file, line and column of what is wrong."""
+        from tui_lab.experiment.yaml.parser import read_text
+
+        made = cls.__new__(cls)
+        made._set(Path(file), read_text(Path(file)), from_file=True)
+        return made
+
+    def _set(self, file: Path, text: str, from_file: bool) -> None:
+        from tui_lab.experiment.load import load
+
+        self._file = file.absolute() if not from_file else file
+        self._text = text
+        self._from_file = from_file
+        try:
+            self._spec = load(self._file, text)
+        except SpecError as error:
+            raise self._error(error) from None
+
+    @property
+    def name(self) -> str:
+        """The name of the experiment, of its folder in a lab and of its table in SQL."""
+        return self._spec.name
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of all parameters, in the order of their first mention."""
+        return list(self._spec.parameter_names)
+
+    def to_yaml(self, file: str | os.PathLike[str] | None = None) -> str:
+        """Return the text of an experiment.yaml that means the same, and write it to a file if one is given.
+
+        The same experiment runs from that file if it is in the folder in which relative paths start.
+        """
+        if file is not None:
+            Path(file).write_text(self._text, encoding="utf-8")
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"<Experiment {self.name}: {', '.join(self.parameters) or 'no parameters'}>"
+
+    # --- Running
+
+    def run(
+        self,
+        lab: str | os.PathLike[str] = "lab",
+        *,
+        nodes: str | Sequence[str] = (),
+        cluster: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+        values: Mapping[str, Any] | None = None,
+        only: str | None = None,
+        new: bool = False,
+        rerun: bool = False,
+        adopt: bool = False,
+        replace: bool = False,
+        keep_going: bool = False,
+        take_over: bool = False,
+        progress: bool = True,
+    ) -> Run:
+        """Run the tasks that have not run yet, wait for their end, and return their results.
+
+        lab: the folder of the lab, which is made if there is none.
+        nodes: where to run, each as `[USER@]HOST[:PORT] [SLOTS] [TAG...]` or as the name of a node of `cluster`; by
+            default this machine, with as many slots as cores.
+        cluster: cluster.yaml files with machines to run on.
+        values: for this run only, the values of parameters in place of those of the experiment; they may be new ones.
+        only: a SQL condition; only tasks for which it is true run.
+        new: don't run failed and lost tasks again.
+        rerun: run done tasks again, as the next version.
+        adopt: keep the results of tasks that are new only because the experiment was changed.
+        replace: take the place of an experiment of this name that came from another file.
+        keep_going: go on even if the first tasks all fail.
+        take_over: continue here with a lab whose engine was on a machine that is gone.
+        progress: show how the run goes, in a notebook, on a terminal, or as lines.
+
+        Failed tasks raise nothing: `Run.check` does. Raises SpecError, LabError, StorageError, UsageError where the run
+        can't begin or can't continue. Ctrl-C lets running tasks finish, a second one stops them; then
+        KeyboardInterrupt is raised. The lab keeps what is done: the next call runs the rest. Works in notebooks, also
+        while an event loop runs, which it blocks: `arun` does not.
+        """
+        from tui_lab.api.run import interrupts
+
+        options = _Options(
+            lab, nodes, cluster, values, only, new, rerun, adopt, replace, keep_going, take_over, progress
+        )
+        return self._run(options, interrupts)
+
+    async def arun(
+        self,
+        lab: str | os.PathLike[str] = "lab",
+        *,
+        nodes: str | Sequence[str] = (),
+        cluster: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+        values: Mapping[str, Any] | None = None,
+        only: str | None = None,
+        new: bool = False,
+        rerun: bool = False,
+        adopt: bool = False,
+        replace: bool = False,
+        keep_going: bool = False,
+        take_over: bool = False,
+        progress: bool = True,
+    ) -> Run:
+        """Do as `run` does, without blocking the event loop.
+
+        A task that is cancelled while it waits lets running tasks finish and starts no more, as the first Ctrl-C does.
+        """
+        from tui_lab.client.follow import Heard
+
+        options = _Options(
+            lab, nodes, cluster, values, only, new, rerun, adopt, replace, keep_going, take_over, progress
+        )
+        heard = Heard()
+        thread = asyncio.ensure_future(asyncio.to_thread(self._run, options, lambda: heard))
+        try:
+            return await asyncio.shield(thread)
+        except asyncio.CancelledError:
+            heard.count, heard.leave = 1, True
+            await asyncio.wait([thread])
+            thread.exception()  # which is of no interest any more
+            raise
+
+    def _run(self, options: _Options, listen: Callable[[], Heard]) -> Run:
+        from tui_lab.engine.paths import require_linux
+        from tui_lab.engine.standby import start_standby
+        from tui_lab.store import layout
+
+        with naming_arguments():
+            require_linux()
+            choice, nodes = options.choice(), options.node_entries()
+            # First of all, for it needs as long for its imports as we for ours.
+            path = Path(options.lab)
+            alive = (path / layout.ENGINE_FILE).exists()
+            standby = None if alive else start_standby(path.absolute(), ssh=any("host" in node for node in nodes))
+            try:
+                return self._submit(path, choice, nodes, options, listen, standby)
+            except SpecError as error:
+                raise self._error(error) from None
+            finally:
+                if standby is not None:
+                    standby.dismiss()
+
+    def _submit(
+        self,
+        path: Path,
+        choice: Choice,
+        nodes: list[NodeEntry],
+        options: _Options,
+        listen: Callable[[], Heard],
+        standby: StandbyEngine | None,
+    ) -> Run:
+        from tui_lab.api.run import Run, follow
+        from tui_lab.client.follow import Followed
+        from tui_lab.client.submission import find_lab, submit
+        from tui_lab.engine.lock import claim
+        from tui_lab.store.lab import Lab
+
+        lab = find_lab(path)
+        if lab is None:
+            self._prepare(None, choice)  # a mistake makes no lab
+            lab = Lab.create(path)
+        claim(lab, options.take_over)
+        with lab.submitting():
+            prepared = self._prepare(lab, choice)
+            heard = listen()
+            try:
+                client, accepted = submit(lab, [prepared], nodes, options.keep_going, os.environ, standby)
+            except BaseException:
+                heard.restore()
+                raise
+        warn(self._text_of_notice(notice) for notice in prepared.notices)
+        if client is None:
+            heard.restore()
+        else:
+            runs = [Followed(one.prepared.folder, one.number, len(one.prepared.queued), one.state) for one in accepted]
+            if follow(lab, client, runs, heard, options.progress) and not heard.leave:
+                raise KeyboardInterrupt
+        return Run(lab, prepared.folder)
+
+    def _prepare(self, lab: Lab | None, choice: Choice) -> Prepared:
+        from tui_lab.client.submission import prepare
+
+        return prepare(lab, self._file, choice, self._text)
+
+    # --- Places in the text that Python wrote, as arguments
+
+    def _error(self, error: SpecError) -> SpecError:
+        if self._from_file:
+            return error
+        return SpecError(self._problem(problem) for problem in error.problems)
+
+    def _problem(self, problem: Problem) -> Problem:
+        if problem.file != str(self._file):
+            return problem
+        where = self._argument(problem.line, problem.column) if problem.line else ""
+        return Problem(where or f'Experiment("{self._file.stem}")', 0, 0, problem.message, problem.hint)
+
+    def _text_of_notice(self, notice: str) -> str:
+        """A notice with the name of the argument in place of its line and column."""
+        start = str(self._file)
+        place = _PLACE.match(notice, len(start)) if notice.startswith(start) and not self._from_file else None
+        if place is None:
+            return notice
+        return f"{self._argument(int(place[1]), int(place[2]))}: {notice[place.end() :]}"
+
+    def _argument(self, line: int, column: int) -> str:
+        from tui_lab.experiment.domains.kinds import KINDS
+
+        path = self._document.path_at(line, column)
+        if path[:1] == ["parameters"]:  # the kind of a domain is the name of its function
+            named = [place for place, step in enumerate(path) if place > 1 and step in KINDS]
+            path = path[: named[0]] if named else path
+        return "".join(f"[{step!r}]" if place else str(step) for place, step in enumerate(path))
+
+    @property
+    def _document(self) -> Document:
+        from tui_lab.experiment.yaml.parser import parse
+
+        return parse(self._text, str(self._file))
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What a call of `run` chooses."""
+
+    lab: str | os.PathLike[str]
+    nodes: str | Sequence[str]
+    cluster: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+    values: Mapping[str, Any] | None
+    only: str | None
+    new: bool
+    rerun: bool
+    adopt: bool
+    replace: bool
+    keep_going: bool
+    take_over: bool
+    progress: bool
+
+    def choice(self) -> Choice:
+        """Return what it chooses of the experiment. Raises SpecError."""
+        from tui_lab.client.submission import Choice
+
+        values = {name: plain(value, f"values[{name!r}]") for name, value in (self.values or {}).items()}
+        overrides = {name: value if isinstance(value, list) else [value] for name, value in values.items()}
+        return Choice(overrides, self.only, self.new, self.rerun, self.adopt, self.replace)
+
+    def node_entries(self) -> list[NodeEntry]:
+        """Return the nodes to run on. Raises UsageError, SpecError."""
+        from tui_lab.client.nodes import read_nodes
+
+        files = [self.cluster] if isinstance(self.cluster, str | os.PathLike) else self.cluster
+        nodes = [self.nodes] if isinstance(self.nodes, str) else self.nodes
+        return read_nodes([node.split() for node in nodes], [Path(file) for file in files])

@@ -1,0 +1,62 @@
+"""Why tasks of an experiment failed, in groups."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import Final, TypedDict
+
+from tui_lab.client.attempts import start_messages
+from tui_lab.client.formatting import last_line
+from tui_lab.store import fold
+from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.fold import State
+
+_NUMBER: Final = re.compile(r"0x[0-9a-fA-F]+|\d+(?:\.\d+)?")
+READ_AT_MOST: Final = 2000  # failed tasks whose last line is read
+
+
+class FailureGroup(TypedDict):
+    """Tasks that failed alike: how many, and the first of them."""
+
+    reason: str
+    line: str
+    count: int
+    task: int
+
+
+def failure_groups(folder: ExperimentFolder, state: State) -> list[FailureGroup]:
+    """Failed and lost planned tasks, grouped by reason and the last line of their standard error (lines that differ
+    in numbers alone are one group, shown by its first), largest first."""
+    columns = state.columns
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    examples: dict[tuple[str, str], str] = {}
+    messages: dict[int, str] = {}
+    read = 0
+    for task in range(state.size):
+        code = columns["state"][task]
+        if code not in (fold.FAILED, fold.LOST) or not columns["planned"][task]:
+            continue
+        reason = fold.REASONS[columns["reason"][task]]
+        if reason == "exit":
+            reason = f"exit {columns['exit_code'][task]}"
+        elif reason == "signal":
+            reason = f"signal {columns['signal'][task]}"
+        line = ""
+        if read < READ_AT_MOST:
+            read += 1
+            if reason == "start":  # nothing ran that could have said why
+                messages = messages or start_messages(folder)
+            message = messages.get(task) if reason == "start" else None
+            line = last_line(folder.path, (task, columns["attempt"][task]), message, columns["signal"][task])
+        key = (fold.STATES[code] if code == fold.LOST else reason, _NUMBER.sub("#", line))
+        examples.setdefault(key, line)
+        groups[key].append(task)
+    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
+    return [{"reason": key[0], "line": examples[key], "count": len(tasks), "task": tasks[0]} for key, tasks in ordered]
+
+
+def open_tasks(state: State) -> int:
+    """Return how many tasks that were asked for have not ended."""
+    columns = state.columns
+    return sum(1 for queued, planned in zip(columns["queued"], columns["planned"], strict=True) if queued and planned)
