@@ -35,7 +35,8 @@ ELSEWHERE = {"context": {"id", "ok_exit_codes"}, "start": {"experiment", "task",
 def kinds(messages: tuple[type[Any], ...]) -> dict[str, dict[str, bool]]:
     """Members by the type of the message, and whether they must be there."""
     return {
-        kind.__name__.lower(): {one.name: one.required for one in msgspec.structs.fields(kind)} for kind in messages
+        str(kind.__struct_config__.tag): {one.name: one.required for one in msgspec.structs.fields(kind)}
+        for kind in messages
     }
 
 

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.store.events import submitted
 from tui_lab.store import checkpoint
 from tui_lab.store.events import (
     Assigned,
+    Cleaned,
     EndState,
     Event,
     Finished,
@@ -20,6 +22,8 @@ from tui_lab.store.events import (
     Requeued,
     Returned,
     Started,
+    StepEnd,
+    StepEnded,
     Stopped,
     decode,
 )
@@ -145,13 +149,54 @@ def test_events_that_make_no_sense_change_nothing(line: str) -> None:
     assert repr(state.columns) == repr(untouched.columns)  # NaN differs from itself
 
 
+def step_ends(*attempts: int) -> dict[str, Any]:
+    """Members of `finished`: steps of one second, each run by an attempt."""
+    return {"steps": [(0, 1.0) for _ in attempts], "step_ends": [StepEnd(one, (one, 0, 0), 0.25) for one in attempts]}
+
+
+def test_an_attempt_goes_on_behind_the_steps_that_are_done() -> None:
+    state = fold(ALL, assigned(0), started(0))
+    state.apply(StepEnded(1.0, 0, 1, 0, 0, 1.0, StepEnd(1, (1, 0, 0))))
+    state.apply(started(0))  # again, after a reconnect
+    assert (state.columns["go_on"][0], state.columns["outputs"][0]) == (1, 1)
+    state.apply(finished(0, state="lost", reason="node-lost", again=1.0))
+    state.apply(Assigned(1.0, "n", [(0, 2)], [(0, 1)]))
+    assert state.step_ends(0) == (1, [(0, 1.0)], [StepEnd(1, (1, 0, 0))])
+    state.apply(finished(0, 2, "failed", first_step=1, step=2, duration=5.0, cpu_time=1.0, **step_ends(1, 2, 2)))
+    assert (state.columns["go_on"][0], state.columns["outputs"][0]) == (2, 2)
+    assert (state.columns["duration"][0], state.columns["cpu_time"][0]) == (6.0, 1.25)
+    assert state.steps.runs(0) == [(1, 0, 1.0), (2, 0, 1.0), (2, 0, 1.0)]
+
+
+def test_an_attempt_begins_at_the_first_step_where_it_must() -> None:
+    failed = finished(0, 1, "failed", step=1, **step_ends(1, 1))
+    requeued = Requeued(1.0, [[0, 0]], {})
+    assert fold(ALL, assigned(0), failed, requeued).columns["go_on"][0] == 1
+    for more in (assigned(0, 2), Cleaned(1.0, [[0, 0]]), structs.replace(requeued, step=0)):
+        assert fold(ALL, assigned(0), failed, requeued, more).columns["go_on"][0] == 0
+    for other in (structs.replace(failed, step_ends=None), structs.replace(failed, state="done")):
+        assert fold(ALL, assigned(0), other, requeued).columns["go_on"][0] == 0
+    done = structs.replace(failed, state="done")
+    assert fold(ALL, assigned(0), done, structs.replace(requeued, step=1)).columns["go_on"][0] == 1
+    assert fold(ALL, assigned(0), failed, structs.replace(requeued, step=2)).columns["go_on"][0] == 1
+
+
 tasks = st.integers(0, SIZE - 1)
 attempts = st.integers(1, 3)
+steps = st.integers(0, 2)
 any_event = st.one_of(
     st.builds(assigned, tasks, attempts),
     st.builds(started, tasks, attempts),
     st.builds(finished, tasks, attempts, st.sampled_from(["done", "failed", "stopped", "lost"])),
     st.builds(lambda task: Requeued(1.0, [[task, task]], {}), tasks),
+    st.builds(
+        lambda task, attempt, step: Assigned(1.0, "n", [(task, attempt)], [(task, step)]), tasks, attempts, steps
+    ),
+    st.builds(
+        lambda task, attempt, step: StepEnded(1.0, task, attempt, step, 0, 1.0, StepEnd(attempt, (5, 0, 0))),
+        *(tasks, attempts, steps),
+    ),
+    st.builds(lambda task, attempt: finished(task, attempt, "failed", **step_ends(1, attempt)), tasks, attempts),
     st.builds(lambda task: Stopped(1.0, [[task, task]]), tasks),
     st.builds(lambda last: submitted([[0, last]], [[0, last]]), tasks),
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tui_lab.client.address import Address
     from tui_lab.client.attempts import AttemptFile
+    from tui_lab.client.steps import StepRun
     from tui_lab.engine.task_builder import TaskBuilder
     from tui_lab.experiment.data_types import JsonObject, Row
     from tui_lab.experiment.domains.model import Value
@@ -31,8 +32,8 @@ class AttemptUnlistedFiles:
 class TaskDetails:
     """All that is known of a task.
 
-    `facts` is its row of the table of tasks. `history`: the ends of its attempts. `refused`: what a metric found and
-    could not read, by metric.
+    `facts` is its row of the table of tasks. `history`: the ends of its attempts. `steps`: the last run of each step,
+    where it has several. `refused`: what a metric found and could not read, by metric.
     """
 
     experiment: str
@@ -44,6 +45,7 @@ class TaskDetails:
     folder: str
     files: list[str]
     history: list[Finished]
+    steps: list[StepRun]
     left: list[AttemptFile]
     left_more: list[AttemptUnlistedFiles]
     git: JsonObject
@@ -58,7 +60,11 @@ class TaskDetails:
                 members |= self.facts
             else:
                 members[field.name] = getattr(self, field.name)
-        lists = {"left": [*map(asdict, self.left)], "left_more": [*map(asdict, self.left_more)]}
+        lists = {
+            "steps": [*map(asdict, self.steps)],
+            "left": [*map(asdict, self.left)],
+            "left_more": [*map(asdict, self.left_more)],
+        }
         return members | lists
 
 
@@ -94,6 +100,7 @@ def _grouped(line: str) -> str:
 def facts(address: Address, builder: TaskBuilder, row: int) -> TaskDetails:
     """All that is known of a task, its attempts from the journal included."""
     from tui_lab.client.attempts import attempts, git_facts, node_facts
+    from tui_lab.client.steps import step_runs
     from tui_lab.store.task_files import listed
 
     folder = address.folder
@@ -113,6 +120,7 @@ def facts(address: Address, builder: TaskBuilder, row: int) -> TaskDetails:
         folder=str(place),
         files=sorted(name for name, _ in listed(place, deep=True)),
         history=[attempt.finished for attempt in ended if attempt.finished is not None],
+        steps=step_runs(folder, address.task),
         left=[file for attempt in ended for file in attempt.left],
         left_more=[
             AttemptUnlistedFiles(one.number, one.node, one.unlisted, one.unlisted_size) for one in ended if one.unlisted

@@ -293,6 +293,7 @@ class NodeConnection:
             memory=self.entry.get("memory"),
             data=self.entry.get("spool"),
             sample=SAMPLE_EVERY,
+            steps=True,
         )
 
     def _on_answer(self, first: FromAgent) -> bool:

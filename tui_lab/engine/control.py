@@ -165,10 +165,8 @@ class Control:
             case Submit():
                 return Taken(engine.submit(command.event, command.seen, command.environment, command.umask))
             case Requeue():
-                environment = command.environment
-                return Taken(
-                    engine.requeue(command.experiment, command.tasks, environment, command.umask, command.changes)
-                )
+                name, tasks, environment = command.experiment, command.tasks, command.environment
+                return Taken(engine.requeue(name, tasks, environment, command.umask, command.changes, command.step))
             case Resume():
                 engine.resume(command.experiment, command.environment, command.umask)
             case Pause():

@@ -228,7 +228,8 @@ class Engine:
                 try:
                     if row is None:
                         raise ValueError("the task is not in the plan any more")
-                    message = builder.start(row, key[1], paths, run.state.changes.get(key[0]), run.wire_name)
+                    changes, resume = run.state.changes.get(key[0]), run.done_steps(key[0])
+                    message = builder.start(row, key[1], paths, changes, run.wire_name, resume)
                     if not self.output_staging.stage(run, node, key, message):
                         messages.append(message)
                 except ValueError as error:
@@ -532,11 +533,13 @@ class Engine:
         environment: Mapping[str, str],
         umask: int | None,
         changes: Changes,
+        step: int | None = None,
     ) -> int:
-        """Queue tasks again: `retry`. changes: what differs from the file this time, as `timeout` in seconds."""
+        """Queue tasks again: `retry`. changes: what differs from the file this time, as `timeout` in seconds. step: the
+        one that they begin at, by default the first that is not done."""
         run = self.submitted(name)
         self.registry.check(run.nodes)
-        self.feed(Recorded(name, [run.requeue(tasks, changes)]))
+        self.feed(Recorded(name, [run.requeue(tasks, changes, step)]))
         self._begin(run, environment, umask)
         return run.submission
 

@@ -14,6 +14,7 @@ from tui_lab.engine.core.effects import Acknowledge
 from tui_lab.engine.core.model import AttemptKey, AttemptNeeds, RunSettings
 from tui_lab.engine.task_builder import TaskBuilder
 from tui_lab.experiment.cluster.entry import NodeEntry
+from tui_lab.protocol.agent import Resume
 from tui_lab.store import journal, ranges
 from tui_lab.store.declared_files import file_digest
 from tui_lab.store.errors import LabError, StorageError
@@ -108,14 +109,22 @@ class RunFiles:
                 ended.update(ranges.each(event.tasks))
         return ranges.to_ranges([task for task in ranges.each(tasks) if task not in ended]) if ended else tasks
 
-    def requeue(self, tasks: ranges.Ranges, changes: Changes) -> Requeued:
-        """Queue tasks again, whatever their state. changes: what differs from the file this time."""
+    def requeue(self, tasks: ranges.Ranges, changes: Changes, step: int | None = None) -> Requeued:
+        """Queue tasks again, whatever their state. changes: what differs from the file this time. step: the one that
+        they begin at."""
         if any(not 0 <= first <= last < self.state.size for first, last in tasks):
             raise LabError(f'"{self.name}" has the tasks 0 to {self.state.size - 1:,}')
         self._require_project()
-        event = Requeued(now(), tasks, changes)
+        event = Requeued(now(), tasks, changes, step)
         self.decide(event)
         return event
+
+    def done_steps(self, task: int) -> Resume | None:
+        """Return the steps that the assigned attempt of a task does not run; None where it begins at the first."""
+        if not self.state.columns["go_on"][task]:
+            return None
+        attempt, steps, ends = self.state.step_ends(task)
+        return Resume(attempt=attempt, steps=steps, ends=ends)
 
     def resume(self) -> Resumed | None:
         """Continue what was requested and has not ended; None where it is running already."""

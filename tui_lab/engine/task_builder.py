@@ -22,7 +22,7 @@ from tui_lab.experiment.needs import OF_A_NODE, Amount, NeedError, Needs, Resolv
 from tui_lab.experiment.shell.command import Command, compile_command
 from tui_lab.experiment.shell.template import fill, names_in
 from tui_lab.experiment.units import duration
-from tui_lab.protocol.agent import Collect, Context, Start
+from tui_lab.protocol.agent import Collect, Context, Resume, Start
 from tui_lab.store import code_snapshot, layout
 from tui_lab.store.events import Changes
 from tui_lab.store.plan import Plan
@@ -209,10 +209,11 @@ class TaskBuilder:
         paths: NodePaths | None = None,
         changes: Changes | None = None,
         wire_name: str = "",
+        resume: Resume | None = None,
     ) -> Start:
         """Return the message that starts one attempt. changes: what replaces the file's values, as `timeout` in
-        seconds. wire_name: of the experiment, by default its name. Raises ValueError where a value can't be passed to a
-        program."""
+        seconds. wire_name: of the experiment, by default its name. resume: the steps that an earlier attempt has done.
+        Raises ValueError where a value can't be passed to a program."""
         paths = paths or self.here
         built_in = self._built_in(row, attempt, paths)
         parameters = self.plan.parameters(row)
@@ -248,6 +249,7 @@ class TaskBuilder:
             workdir=workdir,
             needs=needs or None,
             collect=paths.collect,
+            resume=resume if resume is not None and 0 < len(resume["steps"]) < len(self.commands) else None,
         )
 
     @cached_property

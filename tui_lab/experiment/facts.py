@@ -146,7 +146,8 @@ for _fact in (
         name="duration",
         type="float",
         unit="s",
-        meaning="from the start of its first step until nothing of it was left",
+        meaning="from the start of its first step until nothing of it was left; steps that an earlier attempt has done "
+        "count as they took there",
         measured=True,
         compared=False,
         in_failures=6,
@@ -184,7 +185,7 @@ for _fact in (
         name="cpu_time",
         type="float",
         unit="s",
-        meaning="CPU time of all its processes",
+        meaning="CPU time of all its processes, also of the steps that an earlier attempt has done",
         measured=True,
         compared=False,
         searched=False,

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypedDict, get_args
 
 import msgspec
 
-from tui_lab.store.events import EndState, LeftFile, UnlistedFiles
+from tui_lab.store.events import EndState, LeftFile, StepEnd, UnlistedFiles
 
 WireKey = tuple[str, int, int]  # what agents call an attempt: experiment, task, attempt
 Card = int | str  # a GPU: its index, or the name of a part
@@ -52,6 +52,15 @@ class Needs(TypedDict, total=False):
     gpus: float
     exclusive: bool
     among: Sequence[Card]
+
+
+class Resume(TypedDict):
+    """What an earlier attempt has done: exit status and duration of the first steps, and further facts of each. The
+    outputs of `attempt` begin with theirs."""
+
+    attempt: int
+    steps: Sequence[tuple[int | None, float | None]]
+    ends: Sequence[StepEnd]
 
 
 class OutputFile(TypedDict, total=False):
@@ -97,7 +106,8 @@ class _Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fi
 
 
 class Hello(_Message, frozen=True):
-    """The first message. `slots`: 0 for as many as there are cores. For the others see below."""
+    """The first message. `slots`: 0 for as many as there are cores. `steps`: whether the engine takes the message
+    `step`. For the others see below."""
 
     epoch: int
     lab: str
@@ -108,6 +118,7 @@ class Hello(_Message, frozen=True):
     memory: int | None = None
     data: str | None = None
     sample: float | None = None
+    steps: bool = False
 
 
 class Context(_Message, frozen=True):
@@ -132,7 +143,9 @@ class Context(_Message, frozen=True):
 
 class Start(_Message, frozen=True):
     """Start an attempt when there is room for it, see [needs](#needs). An attempt that is known is not started
-    again. With `collect`, its outputs are [fetched](#outputs-that-are-fetched)."""
+    again. With `collect`, its outputs are [fetched](#outputs-that-are-fetched). With `resume`, it begins behind the
+    steps that an earlier attempt has done: what these have printed becomes the beginning of its own outputs. It begins
+    at the first step where those are not in its folder."""
 
     experiment: str
     task: int
@@ -150,6 +163,7 @@ class Start(_Message, frozen=True):
     workdir: str | None = None
     needs: Needs | None = None
     collect: Collect | None = None
+    resume: Resume | None = None
 
     @property
     def key(self) -> WireKey:
@@ -233,11 +247,24 @@ class Refused(_Message, frozen=True):
 
 
 class Started(_Message, frozen=True):
-    """The first step of an attempt runs, since `ago` seconds."""
+    """The first step of an attempt runs, since `ago` seconds. `first_step`: which one it is, from 0."""
 
     key: WireKey
     ago: float
     pid: int | None = None
+    first_step: int = 0
+
+
+class StepEnded(_Message, frozen=True, tag="step"):
+    """A step of an attempt has ended well, `ago` seconds before, and another one follows. Members as in the journal. It
+    is not acknowledged, and sent again after each `welcome`; not with `collect`."""
+
+    key: WireKey
+    step: int
+    exit_code: int | None
+    duration: float | None
+    end: StepEnd
+    ago: float = 0.0
 
 
 class Finished(_Message, frozen=True):
@@ -262,6 +289,8 @@ class Finished(_Message, frozen=True):
     # As the node says it: the user of the list checks it.
     folder_link: Any = None  # str
     folder_trouble: Any = None  # str
+    first_step: int = 0
+    step_ends: list[StepEnd] | None = None
     files: Any = None  # list[OutputFile]
     left: list[LeftFile] | None = None
     left_more: UnlistedFiles | None = None
@@ -320,7 +349,7 @@ class Notice(_Message, frozen=True):
 
 
 ToAgent = Hello | Context | Start | Return | Stop | Ack | Slots | AbandonUnstarted | Ping | Bye
-FromAgent = Welcome | Refused | Started | Finished | Returned | Output | Sample | Setup | Pong | Notice
+FromAgent = Welcome | Refused | Started | StepEnded | Finished | Returned | Output | Sample | Setup | Pong | Notice
 
 TO_AGENT: Final[tuple[type[ToAgent], ...]] = get_args(ToAgent)
 FROM_AGENT: Final[tuple[type[FromAgent], ...]] = get_args(FromAgent)

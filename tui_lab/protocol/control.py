@@ -201,13 +201,15 @@ class Submit(Command[Taken], frozen=True, tag="submit"):
 
 
 class Requeue(Command[Taken], frozen=True, tag="requeue"):
-    """Ask for tasks again. `changes`: what differs from the file for them."""
+    """Ask for tasks again. `changes`: what differs from the file for them. `step`: the one to begin at, from 0; by
+    default the first that is not done."""
 
     experiment: str
     tasks: Ranges
     environment: dict[str, str]
     changes: Changes = {}
     umask: int | None = None
+    step: int | None = None
 
 
 class Resume(Command[Answer], frozen=True, tag="resume"):

@@ -11,19 +11,19 @@ import os
 from array import array
 from collections import Counter
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
 import msgspec
 import numpy as np
 import polars as pl
 
-from tui_lab.store import journal, layout, parquet
+from tui_lab.store import journal, layout, parquet, step_facts
 from tui_lab.store.errors import LabError
 from tui_lab.store.events import Changes, Ended, Key, NodesChanged, Paused, Submitted
 from tui_lab.store.fold import COLUMNS, STATES, State
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 _METADATA: Final = "tui_lab"
 _BLOCK: Final = 1 << 22
 
@@ -87,9 +87,11 @@ def write(state: State, folder: Path) -> None:
             crc=crc,
             stamp=stamp,
         )
-        frame = pl.DataFrame(
-            {name: np.frombuffer(state.columns[name], dtype=code) for name, (code, _) in COLUMNS.items()}
-        )
+        series = {name: np.frombuffer(state.columns[name], dtype=code) for name, (code, _) in COLUMNS.items()}
+        for step, columns in enumerate(state.steps.columns):
+            for name, (code, _) in step_facts.COLUMNS.items():
+                series[f"{step}.{name}"] = np.frombuffer(columns[name], dtype=code)
+        frame = pl.DataFrame(series)
         frame.write_parquet(partial, compression="lz4", metadata={_METADATA: msgspec.json.encode(about).decode()})
         partial.replace(path)
     except (OSError, ValueError, LabError, pl.exceptions.PolarsError) as error:
@@ -116,18 +118,25 @@ def read(folder: Path) -> State:
         state.proof = (about.offset, about.crc)
         state.changes, state.notes, state.stopping = dict(about.changes), dict(about.notes), dict(about.stopping)
         state.quarantined = set(about.quarantined)
-        for name, (code, _) in COLUMNS.items():
-            column = array(code)
-            column.frombytes(frame[name].to_numpy().astype(code, copy=False).tobytes())
-            if len(column) != state.size:
-                return State()
-            state.columns[name] = column
+        if frame.height != state.size:
+            return State()
+        state.columns = {name: _column(frame, name, code) for name, (code, _) in COLUMNS.items()}
+        while f"{len(state.steps.columns)}.attempt" in frame.columns:
+            step = len(state.steps.columns)
+            facts = step_facts.COLUMNS.items()
+            state.steps.columns.append({name: _column(frame, f"{step}.{name}", code) for name, (code, _) in facts})
         planned = np.frombuffer(state.columns["planned"], dtype=np.int8) == 1
         counts = np.bincount(np.frombuffer(state.columns["state"], dtype=np.int8)[planned], minlength=len(STATES))
         state.counts = Counter(dict(enumerate(counts.tolist())))
         return state
     except (OSError, KeyError, TypeError, ValueError, pl.exceptions.PolarsError):
         return State()
+
+
+def _column(frame: pl.DataFrame, name: str, code: str) -> array[Any]:
+    column = array(code)
+    column.frombytes(frame[name].to_numpy().astype(code, copy=False).tobytes())
+    return column
 
 
 def cut(folder: Path) -> int:

@@ -52,6 +52,16 @@ class UnlistedFiles(msgspec.Struct, frozen=True, gc=False):
     size: int = 0  # bytes
 
 
+class StepEnd(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Further facts of a step that has ended: the attempt that ran it, and how large (bytes) the outputs were then:
+    standard output and error of the step, and the live metrics of the attempt. Unnamed steps share their outputs."""
+
+    attempt: int
+    sizes: tuple[int, int, int]
+    cpu_time: float | None = None
+    peak_rss: int | None = None
+
+
 class JournalBegun(_Event, frozen=True, tag="journal"):
     """The first line. `format`: of the journal. `id`: its identity."""
 
@@ -105,11 +115,13 @@ class PlanRestored(_Event, frozen=True, tag="plan"):
 
 class Requeued(_Event, frozen=True, tag="requeued"):
     """Tasks are to be run again, whatever their state. `changes`: what differs from the file for them, as in
-    `{"timeout": 60}`."""
+    `{"timeout": 60}`. `step`: the step to begin at, from 0, where all steps before it are done; by default the first
+    that is not done."""
 
     at: float
     queued: Ranges
     changes: Changes
+    step: int | None = None
 
 
 class Extended(_Event, frozen=True, tag="extended"):
@@ -160,11 +172,13 @@ class AgentKnown(_Event, frozen=True, tag="node"):
 class Assigned(_Event, frozen=True, tag="assigned"):
     """`[[task, attempt], ...]` are given to a node; also where a lost node has come back with attempts in whose
     place nothing was started yet, and where an agent knows of an attempt that this file does not: the machine went
-    down before the disk had it."""
+    down before the disk had it. `go_on` is `[[task, step], ...]`: these begin at a later step than the first, from 0,
+    because an earlier attempt has done the steps before it."""
 
     at: float
     node: str
     attempts: Sequence[Key]
+    go_on: Sequence[tuple[int, int]] = ()
 
 
 class Returned(_Event, frozen=True, tag="returned"):
@@ -175,11 +189,25 @@ class Returned(_Event, frozen=True, tag="returned"):
 
 
 class Started(_Event, frozen=True, tag="started"):
-    """Its first step runs."""
+    """Its first step runs: `first_step`, from 0. An earlier attempt has done the steps before it."""
 
     at: float
     task: int
     attempt: int
+    first_step: int = 0
+
+
+class StepEnded(_Event, frozen=True, tag="step"):
+    """A step of an attempt has ended well, and its outputs lie in the task's folder. If the attempt is lost, the next
+    one begins at the step behind it."""
+
+    at: float
+    task: int
+    attempt: int
+    step: int
+    exit_code: int | None
+    duration: float | None
+    end: StepEnd
 
 
 class Finished(_Event, frozen=True, tag="finished"):
@@ -188,7 +216,9 @@ class Finished(_Event, frozen=True, tag="finished"):
     replacement: the task is done. `duplicate`: the attempt is such a replacement; it is no longer open, and nothing
     else changes. `left`: `[{"name", "size", "error"?}]`, files that stayed on the node; `error` says why one could not
     be fetched. `left_more`: `{"files", "size"}` of further ones. `note`: a note for the user, such as that its folder
-    has become a symbolic link."""
+    has become a symbolic link. `steps`: exit status and duration of each step, also of those before `first_step`, which
+    an earlier attempt has run. `step_ends`: further facts of each; missing where not all of their files lie in the
+    task's folder, so that the next attempt begins at the first step."""
 
     at: float
     task: int
@@ -210,6 +240,8 @@ class Finished(_Event, frozen=True, tag="finished"):
     again: float | None = None
     late: bool = False
     duplicate: bool = False
+    first_step: int = 0
+    step_ends: list[StepEnd] | None = None
 
 
 class Stopping(_Event, frozen=True, tag="stopping"):
@@ -287,6 +319,7 @@ KnownEvent: TypeAlias = (
     | Assigned
     | Returned
     | Started
+    | StepEnded
     | Finished
     | Stopping
     | Stopped

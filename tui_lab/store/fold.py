@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from array import array
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, assert_never
 
@@ -39,12 +39,15 @@ from tui_lab.store.events import (
     Resumed,
     Returned,
     Started,
+    StepEnd,
+    StepEnded,
     Stopped,
     Stopping,
     Submitted,
     Unknown,
 )
 from tui_lab.store.journal import Damage
+from tui_lab.store.step_facts import StepFacts, added
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +89,8 @@ COLUMNS: Final[dict[str, tuple[str, float]]] = {
     "exit_code": ("i", NONE),
     "signal": ("h", NONE),
     "step": ("h", NONE),  # the step at which the last attempt ended
+    "go_on": ("h", 0),  # the step that the next attempt begins at
+    "outputs": ("i", NONE),  # the attempt whose outputs begin with those of the steps before it
     "leftover": ("i", NONE),
     "peak_rss": ("q", NONE),
     "duration": ("d", _UNKNOWN),
@@ -100,6 +105,7 @@ class State:
 
     def __init__(self) -> None:
         self.columns: dict[str, array[Any]] = {name: array(code) for name, (code, _) in COLUMNS.items()}
+        self.steps = StepFacts()
         self.size = 0
         self.identity = ""  # of the journal: agents know an experiment by it
         self.nodes: list[str] = []
@@ -128,6 +134,7 @@ class State:
         for name, (code, empty) in COLUMNS.items():
             filler = array(code, [int(empty) if code != "d" else empty]) * (size - self.size)
             self.columns[name].extend(filler)
+        self.steps.grow(size)
         self.size = size
 
     # --- Reading the journal
@@ -161,6 +168,8 @@ class State:
                     self._finish(event)
                 case Started():
                     self._start(event)
+                case StepEnded():
+                    self._end_step(event)
                 case Assigned():
                     self._assign(event)
                 case Returned():
@@ -249,6 +258,7 @@ class State:
             self._move(task, PENDING)
             columns["queued"][task] = 1
             columns["base"][task] = columns["attempts"][task]
+            columns["go_on"][task] = 0  # the node may have done the steps before badly, too
 
     def _requeue(self, event: Requeued) -> None:
         self.ended, self.paused, self.drained = None, None, False
@@ -257,6 +267,9 @@ class State:
             self.changes.pop(task, None)
             if changes:
                 self.changes[task] = changes
+        for task in ranges.each(event.queued) if event.step is not None else ():
+            if not self.columns["assigned"][task]:
+                self.columns["go_on"][task] = min(event.step or 0, self.done_steps(task))
         self._queue(event.queued)
 
     def _queue(self, wanted: ranges.Ranges) -> None:
@@ -296,6 +309,9 @@ class State:
             columns["assigned"][task] = 1
             columns["node"][task] = node
             columns["submission"][task] = len(self.submissions) - 1
+            columns["go_on"][task] = 0
+        for task, step in event.go_on:
+            columns["go_on"][task] = step
 
     def _return(self, event: Returned) -> None:
         """Attempts taken back before they began: their numbers are given out again."""
@@ -308,8 +324,20 @@ class State:
     def _start(self, event: Started) -> None:
         columns, task = self.columns, event.task
         if columns["attempts"][task] == event.attempt and columns["assigned"][task] and columns["state"][task] != DONE:
+            if columns["state"][task] != RUNNING:  # else the event comes again, after a reconnect
+                columns["go_on"][task] = event.first_step
+                columns["outputs"][task] = event.attempt if event.first_step else NONE
             self._move(task, RUNNING)
             columns["started"][task] = event.at
+
+    def _end_step(self, event: StepEnded) -> None:
+        columns, task = self.columns, event.task
+        current = columns["assigned"][task] and columns["attempts"][task] == event.attempt
+        if current and columns["go_on"][task] == event.step:
+            self.steps.add(event.step, self.size)
+            self.steps.set(task, event.step, event.exit_code, event.duration, event.end)
+            columns["go_on"][task] = event.step + 1
+            columns["outputs"][task] = event.attempt
 
     def _finish(self, event: Finished) -> None:
         columns, task = self.columns, event.task
@@ -334,6 +362,8 @@ class State:
         columns["peak_rss"][task] = _or_none(event.peak_rss)
         columns["duration"][task] = _or_unknown(event.duration)
         columns["cpu_time"][task] = _or_unknown(event.cpu_time)
+        if event.steps is not None:
+            self._take_steps(event, event.steps)
         columns["ended"][task] = event.at
         if self.notes:
             self.notes.pop(task, None)
@@ -347,6 +377,26 @@ class State:
         else:
             self._move(task, state)
             columns["queued"][task] = 0
+
+    def _take_steps(self, event: Finished, steps: Sequence[tuple[int | None, float | None]]) -> None:
+        """Take the facts of the steps of an attempt that its agent reports. Steps before its first one count as they
+        took, so that its duration is that of a task whose attempt ran them all."""
+        columns, task, ends = self.columns, event.task, event.step_ends
+        self.steps.add(len(steps) - 1, self.size)
+        self.steps.clear(task, len(steps))
+        unknown = StepEnd(event.attempt, (NONE, NONE, NONE))
+        for step, (code, duration) in enumerate(steps):
+            self.steps.set(task, step, code, duration, unknown if ends is None else ends[step])
+        whole = ends is not None and event.state != "done"
+        columns["go_on"][task] = (len(steps) if event.step is None else event.step) if whole else 0
+        columns["outputs"][task] = NONE if ends is None else event.attempt
+        if event.first_step and ends is not None:
+            before = ends[: event.first_step]
+            durations = [duration for _, duration in steps[: event.first_step]]
+            columns["duration"][task] = added(columns["duration"][task], durations)
+            columns["cpu_time"][task] = added(columns["cpu_time"][task], [end.cpu_time for end in before])
+            peaks = [columns["peak_rss"][task], *(_or_none(end.peak_rss) for end in before)]
+            columns["peak_rss"][task] = max(peaks)
 
     def _stop_open(self, event: Stopping) -> None:
         """Mark open attempts as to be stopped; without a reason, no longer."""
@@ -374,8 +424,24 @@ class State:
                 if name not in ("state", "planned", "attempts", "assigned", "node", "submission"):
                     columns[name][task] = empty if code == "d" else int(empty)
             columns["base"][task] = columns["attempts"][task]
+            self.steps.clear(task)
 
     # --- Questions
+
+    def done_steps(self, task: int) -> int:
+        """Return how many of the first steps of a task have ended well, with outputs from which another attempt can go
+        on."""
+        columns = self.columns
+        if columns["outputs"][task] == NONE:
+            return 0
+        return len(self.steps.ends(task)[0]) if columns["state"][task] == DONE else int(columns["go_on"][task])
+
+    def step_ends(self, task: int) -> tuple[int, list[tuple[int | None, float | None]], list[StepEnd]]:
+        """Return what the assigned attempt of a task goes on from: the attempt whose outputs it takes over, exit status
+        and duration of each step that is done, and the further facts of these."""
+        steps, ends = self.steps.ends(task)
+        count = self.columns["go_on"][task]
+        return self.columns["outputs"][task], steps[:count], ends[:count]
 
     def plan_crc(self, number: int) -> str | None:
         """CRC-32 of the file of a plan; None where the journal does not have it."""

@@ -30,6 +30,7 @@ from tui_lab.store.events import (
     NodesChanged,
     NoEventError,
     Started,
+    StepEnded,
     Submitted,
     Unknown,
 )
@@ -144,7 +145,7 @@ class _Survey:
                 self.named.append((offset, event.plan))
             case Assigned():
                 self.given.append((offset, event))
-            case Started() | Finished():
+            case Started() | StepEnded() | Finished():
                 self.ran.append((offset, event.task))
         if isinstance(event, Submitted | NodesChanged):
             self.nodes |= {entry["name"]: entry for entry in event.nodes}

@@ -806,3 +806,47 @@ def test_messages_that_are_none_end_the_connection_alone(talk: Talk, message: di
 
 def test_a_marker_that_is_no_path_is_not_seen(talk: Talk) -> None:
     assert talk.connect(marker={"path": "/a\0b", "text": "x"})["shared"] is False
+
+
+def test_an_attempt_goes_on_behind_steps_whose_outputs_are_in_the_folder(any_talk: Talk) -> None:
+    talk = any_talk
+    talk.connect()
+    talk.context(steps=[{"name": "one", "script": None}, {"name": "two", "script": None}])
+    scripts = "echo once >>$TUI_LAB_OUTPUT/ran; echo one; echo {} >$TUI_LAB_OUTPUT/metrics.jsonl", "exit 3"
+    talk.start(0, *scripts)
+    first = talk.receive("finished")
+    assert first["step_ends"][0]["sizes"] == [4, 0, 3]
+    resume = {"attempt": 1, "steps": first["steps"][:1], "ends": first["step_ends"][:1]}
+    (talk.output(0) / "metrics.jsonl").write_text("{}\n{}\n")  # by the step that failed
+    files = {"ran": "anew", "params.json": "{}"}
+    talk.start(0, *scripts, attempt=2, resume=resume, files=files)
+    second = talk.receive("finished")
+    assert (second["first_step"], second["step"], second["steps"][0]) == (1, 1, first["steps"][0])
+    found = {path.name: path.read_text() for path in talk.output(0).iterdir()}
+    assert (found["one.stdout.2"], found["metrics.jsonl.2"], found["params.json"]) == ("one\n", "{}\n", "{}")
+    assert found["ran"] == "once\n"  # it is as the done steps have left it
+
+    # The outputs of the second attempt are damaged: a third can't go on from them.
+    (talk.output(0) / "one.stdout.2").unlink()
+    (talk.output(0) / "one.stdout.2").symlink_to("one.stdout")
+    talk.start(0, *scripts, attempt=3, resume=dict(resume, attempt=2))
+    third = talk.receive("finished")
+    assert ("first_step" in third, third["step_ends"][0]["attempt"]) == (False, 3)
+    assert (talk.output(0) / "ran").read_text() == "once\nonce\n"
+    talk.start(1, *scripts, attempt=2, resume=dict(resume, steps=first["steps"], ends=first["step_ends"]))
+    assert talk.receive("finished")["message"] == "resume: all 2 steps are done"
+
+
+def test_a_step_keeps_its_own_duration_where_its_agent_dies(talk: Talk) -> None:
+    talk.connect()
+    steps = [{"name": "one", "script": None}, {"name": "two", "script": None}]
+    talk.context(steps=steps)
+    go = talk.folder / "go"
+    talk.start(0, "sleep 0.5", f"echo >{go}.two; while ! test -e {go}; do sleep 0.02; done")
+    until(lambda: (talk.folder / "go.two").exists())
+    talk.kill()
+    go.touch()
+    talk.connect(epoch=2)
+    finished = talk.receive("finished")
+    assert finished["steps"][0][1] >= 0.5
+    assert finished["duration"] - finished["steps"][1][1] >= 0.5

@@ -14,7 +14,7 @@ from tui_lab.client.retry import check_code, check_needs, read_changes
 from tui_lab.protocol.control import Requeue
 
 if TYPE_CHECKING:
-    pass
+    from tui_lab.store.fold import State
 
 _CHANGE: Final = re.compile(r"(timeout|needs\.[A-Za-z_][A-Za-z0-9_.-]*)=\S*")
 
@@ -23,10 +23,12 @@ def main(arguments: list[str]) -> int:
     """Run `tui-lab retry`; return the exit status."""
     parser = Parser(
         "retry",
-        description="Run failed, stopped or lost tasks again, with all their retries.\n\n" + TASK,
+        description="Run failed, stopped or lost tasks again, with all their retries. A task of several steps goes "
+        "on at the one that failed.\n\n" + TASK,
         epilog=examples(
             ("tui-lab retry", "all failed, stopped and lost tasks"),
             ("tui-lab retry 17 20-29", "some tasks"),
+            ("tui-lab retry 17:train", "one that is done, too, from its step train on"),
             ("tui-lab retry \"reason = 'timeout'\" timeout=2h", "tasks that took too long, with more time"),
             ("tui-lab retry \"reason = 'oom'\" needs.memory=16G", "tasks that ran out of memory, with more of it"),
         ),
@@ -44,25 +46,26 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
 
     from tui_lab.cli.watch import watch
-    from tui_lab.client.address import by_experiment, newest, resolve
+    from tui_lab.client.address import newest, resolve
     from tui_lab.client.follow import Followed, Interrupts
     from tui_lab.client.formatting import plural
     from tui_lab.client.program import changed_since
+    from tui_lab.client.steps import step_to_begin
     from tui_lab.engine.client import EngineClient
     from tui_lab.store import fold, ranges
 
     lab = lab_to_run(args)
     changes = read_changes([word for word in args.tasks if _CHANGE.fullmatch(word)])
     words = [word for word in args.tasks if not _CHANGE.fullmatch(word)] or [newest(lab).name]
-    wanted: dict[str, list[int]] = {}
+    wanted: dict[str, dict[int | None, list[int]]] = {}  # by experiment, and by the step to begin at
     addresses = resolve(lab, words)
     folders = {address.folder.name: address.folder for address in addresses}
-    for name, tasks in by_experiment(addresses).items():
-        columns = folders[name].state().columns
-        states, planned = columns["state"], columns["planned"]
-        ended = [one for one in tasks if states[one] in (fold.FAILED, fold.STOPPED, fold.LOST) and planned[one]]
-        if ended:
-            wanted[name] = ended
+    ended = {name: _ended(folder.state()) for name, folder in folders.items()}
+    for address in addresses:
+        state = ended[address.folder.name].get(address.task)
+        if state is not None and (state != fold.DONE or address.step is not None):
+            steps = wanted.setdefault(address.folder.name, {})
+            steps.setdefault(step_to_begin(address), []).append(address.task)
     if not wanted:
         raise NothingToDoError("nothing to retry: none of these tasks failed, was stopped or lost in the newest plan")
     for folder in (folders[name] for name in wanted):
@@ -73,15 +76,26 @@ def main(arguments: list[str]) -> int:
     client = EngineClient.start(lab)
     heard = Interrupts()
     runs = []
-    for name, tasks in wanted.items():
+    for name, steps in wanted.items():
         folder = folders[name]
-        state = folder.state()
-        asked = ranges.to_ranges(tasks)
-        taken = client.request(Requeue(name, asked, dict(os.environ), changes))
+        before = folder.state()
+        for step, tasks in steps.items():
+            request = Requeue(name, ranges.to_ranges(sorted(tasks)), dict(os.environ), changes, step=step)
+            submission = client.request(request).submission
+        count = len({task for tasks in steps.values() for task in tasks})
         if not args.json:
-            print(f"{name}: {plural(len(tasks), 'task')} to run again", file=sys.stderr)
-        runs.append(Followed(folder, taken.submission, len(tasks), state))
+            print(f"{name}: {plural(count, 'task')} to run again", file=sys.stderr)
+        runs.append(Followed(folder, submission, count, before))
     if args.detach:
         heard.restore()
         return DONE
     return watch(lab, client, runs, [folders[name] for name in wanted], args, heard)
+
+
+def _ended(state: State) -> dict[int, int]:
+    """Return the state of each task of the newest plan that has ended."""
+    from tui_lab.store import fold
+
+    over = (fold.DONE, fold.FAILED, fold.STOPPED, fold.LOST)
+    facts = zip(state.columns["state"], state.columns["planned"], strict=True)
+    return {task: code for task, (code, planned) in enumerate(facts) if planned and code in over}

@@ -113,6 +113,10 @@ def _show(found: TaskDetails, address: Address) -> None:
         key = (event.task, event.attempt)
         if event.state != "done" and (line := last_line(address.folder.path, key, event.message, event.signal)):
             print(f"    {line}")
+    for step in found.steps:
+        parts = [] if step.exit_code is None else [f"exit {step.exit_code}"]
+        parts += [] if step.duration is None else [span(step.duration)]
+        print(f"  step {step.name}: {', '.join([*parts, f'attempt {step.attempt}'])}")
     for name, what in found.refused.items():
         print(f"  ! {name} has no value: {printable(what)}")
     if line := commit_line(found.git):

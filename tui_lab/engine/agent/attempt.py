@@ -30,8 +30,10 @@ class Attempt:
         self.output_inodes: Any = {}  # name of an output -> inode
         self.open_outputs: Any = []  # descriptors of those, until the first step begins
         self.is_begun = False  # the ledger says that the current step begins
-        self.step = 0
-        self.steps: Any = []  # exit status and duration of each step that ended
+        resume = message.get("resume") or {"steps": [], "ends": []}
+        self.steps: Any = list(resume["steps"])  # exit status and duration of each step that ended
+        self.ends: Any = list(resume["ends"])  # further facts of each of them, None where they are not known
+        self.first_step = self.step = len(self.steps)  # those before were done by an earlier attempt
         self.names: Any = []  # of the steps, None where one has no name
         self.slot: Any = None
         self.allocation: Any = None  # what it was granted, while it has a slot
@@ -49,6 +51,8 @@ class Attempt:
         self.recorded_time: Any = None  # wall-clock time of the start, from the ledger of an earlier agent
         self.recorded_clock: Any = None  # monotonic time of the start, from that ledger
         self.step_started: Any = None
+        self.recorded_step_clock: Any = None  # monotonic time of the start of the current step, from that ledger
+        self.step_usage: Any = None  # CPU seconds and peak memory in bytes of the step that ended last, if known
         self.cpu_time = 0.0
         self.peak_rss = 0
         self.usage_known = True  # of all steps
@@ -69,15 +73,25 @@ class Attempt:
         """Whether its last step has ended, or it will never begin."""
         return self.pending_event is not None
 
-    def file(self, name: str) -> str:
-        """Return the name of a file of this attempt: attempt n adds its number."""
-        number = self.message["attempt"]
+    @property
+    def has_ended_step(self) -> bool:
+        """Whether it has run one of its steps to the end."""
+        return len(self.steps) > self.first_step
+
+    def begin_anew(self) -> None:
+        """Begin at the first step, whatever an earlier attempt has done."""
+        self.message = dict(self.message, resume=None)
+        self.steps, self.ends, self.first_step, self.step = [], [], 0, 0
+
+    def file(self, name: str, number=None) -> str:
+        """Return the name of a file of this attempt, or of another one of the task: attempt n adds its number."""
+        number = number or self.message["attempt"]
         return name if number == 1 else "%s.%d" % (name, number)
 
-    def output_files(self, step) -> list:
-        """Return the file names of a step's standard output and error."""
+    def output_files(self, step, number=None) -> list:
+        """Return the file names of a step's standard output and error. number: of another attempt of the task."""
         prefix = "" if step is None else step + "."
-        return [encode(self.file(prefix + name)) for name in STREAMS]
+        return [encode(self.file(prefix + name, number)) for name in STREAMS]
 
     def base_and_path(self) -> tuple:
         """Return a base folder that only the owner changes, and the path from there to the task's folder, which tasks
@@ -153,7 +167,7 @@ def intent_record(attempt: Attempt) -> dict:
         "slot": attempt.slot,
         "allocation": attempt.allocation,
     }
-    if attempt.message.get("collect"):
+    if attempt.message.get("collect") or attempt.message["steps"] > 1:
         record["names"] = attempt.names
     return record
 
@@ -170,7 +184,13 @@ def pid_record(attempt: Attempt) -> dict:
         "allocation": attempt.allocation,
         "started": time.time() - (time.monotonic() - attempt.started),
         "clock": attempt.started,  # monotonic, and so the same for all agents of this boot
+        "step_clock": attempt.step_started,
     }
+
+
+def step_record(attempt: Attempt, step: int) -> dict:
+    """Return the record of a step that ended well."""
+    return {"record": "step", "key": attempt.key, "ended": attempt.steps[step], "end": attempt.ends[step]}
 
 
 def all_records(attempt: Attempt) -> list:
@@ -181,8 +201,9 @@ def all_records(attempt: Attempt) -> list:
     if attempt.event is not None:
         lines.append({"record": "event", "key": attempt.key, "event": attempt.event})
         return lines
-    lines += [{"record": "step", "key": attempt.key, "ended": ended} for ended in attempt.steps[: attempt.step]]
-    if attempt.steps and attempt.is_begun:
+    done = range(attempt.first_step, attempt.step)
+    lines += [step_record(attempt, step) for step in done]
+    if attempt.has_ended_step and attempt.is_begun:
         lines.append({"record": "begin", "key": attempt.key})
     if attempt.pid is not None:
         lines.append(pid_record(attempt))
@@ -215,10 +236,12 @@ def replay(attempts: dict, record: dict) -> None:
         attempt.groups.append(record["pid"])
         attempt.recorded_time = record["started"]
         attempt.recorded_clock = record.get("clock")
+        attempt.recorded_step_clock = record.get("step_clock")
     elif kind == "step":
         attempt.steps.append(record["ended"])
+        attempt.ends.append(record.get("end"))  # an earlier version did not write it
         attempt.step += 1
-        attempt.pid = None
+        attempt.pid = attempt.recorded_step_clock = None
         attempt.is_begun = False
     elif kind == "begin":
         attempt.is_begun = True

@@ -26,6 +26,7 @@ class Connection:
         self.handle = handle
         self.channel: Any = None
         self.is_open = False
+        self.wants_steps = False  # the engine takes messages on single steps
         self.last_heard = 0.0  # monotonic, of the last bytes received
         self.unread = bytearray()
         self.unsent = bytearray()

@@ -244,7 +244,24 @@ class Agent:
     def report_started(self, attempt: Attempt) -> None:
         """Report that an attempt's first program has started."""
         message = {"type": "started", "key": attempt.key, "pid": attempt.pid}
+        if attempt.first_step:
+            message["first_step"] = attempt.first_step
         self.connection.report(lambda: (message, b""), attempt.started)
+
+    def report_step(self, attempt: Attempt, step: int) -> None:
+        """Report a step that ended well, if the engine wants to know and sees the attempt's outputs."""
+        if not self.connection.wants_steps or attempt.message.get("collect") or attempt.ends[step] is None:
+            return
+        code, duration = attempt.steps[step]
+        message = {
+            "type": "step",
+            "key": attempt.key,
+            "step": step,
+            "exit_code": code,
+            "duration": duration,
+            "end": attempt.ends[step],
+        }
+        self.connection.report(lambda: (message, b""), time.monotonic())
 
     def report_event(self, attempt: Attempt) -> None:
         """Report how an attempt ended."""
@@ -288,7 +305,7 @@ class Agent:
         returned = []
         for key in keys:
             attempt = self.attempts.get(key)
-            if attempt is not None and not attempt.is_over and not attempt.is_begun and not attempt.steps:
+            if attempt is not None and not attempt.is_over and not attempt.is_begun and not attempt.has_ended_step:
                 del self.attempts[key]
                 attempt.pending_event = {"state": "returned"}
                 if attempt.has_folder:
@@ -304,7 +321,7 @@ class Agent:
         for attempt in list(self.launcher.queue):
             context = attempt.message["context"]
             if not attempt.is_over and context in contexts and self.contexts.get(context) is None:
-                if attempt.steps:
+                if attempt.has_ended_step:
                     self.terminator.end(attempt, {"state": "lost", "reason": "start"})
                 else:
                     self.return_unstarted([attempt.key])

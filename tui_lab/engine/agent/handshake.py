@@ -55,6 +55,7 @@ class Handshake:
         if channel is not agent.connection.channel:
             return  # the engine has disconnected meanwhile
         agent.connection.is_open = True
+        agent.connection.wants_steps = hello.get("steps") or False
         slots = hello["slots"] or cores()
         gpus = agent.gpus.offered(hello.get("gpus"), os.environb)
         memory = hello.get("memory") or memory_usage()[0]
@@ -80,6 +81,8 @@ class Handshake:
         for attempt in agent.attempts.values():
             if attempt.event is not None:
                 agent.report_event(attempt)
-            elif attempt.pid is not None:
+            elif attempt.pid is not None or attempt.has_ended_step:
                 agent.report_started(attempt)
+                for step in range(attempt.first_step, attempt.step):
+                    agent.report_step(attempt, step)
         agent.telemetry.start(hello.get("sample") or 0)

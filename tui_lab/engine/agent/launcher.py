@@ -8,6 +8,7 @@ import time
 
 from tui_lab.engine.agent import SLOT_MARK
 from tui_lab.engine.agent.attempt import METRICS, Attempt, intent_record, pid_record
+from tui_lab.engine.agent.done_steps import take_over
 from tui_lab.engine.agent.messages import mismatch
 from tui_lab.engine.agent.paths import expand
 from tui_lab.engine.agent.processes import children
@@ -20,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+PARAMS = "params.json"  # in each attempt as the experiment has them now
 LOOK_AHEAD = 100  # attempts without room that are skipped in search of one with room
 # The node lacks a resource for the moment: the attempt waits instead of failing.
 SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
@@ -98,7 +100,7 @@ class Launcher:
 
     def requeue(self, attempt: Attempt) -> None:
         """Put an attempt back at the head of the queue. One that has not begun gives its slot back."""
-        if not attempt.steps:
+        if not attempt.has_ended_step:
             self.release(attempt)
         self.queue.appendleft(attempt)
 
@@ -222,15 +224,18 @@ class Launcher:
                     pass  # `prepare` reports the error, if it remains
 
     def make_folder(self, attempt: Attempt, context: dict) -> None:
-        """Make the task's folder and the output files of the first step, always new ones.
+        """Make the task's folder and the output files of the first step that runs, always new ones.
 
         A copied lab may know of fewer attempts than its folders hold, and a file there may be a link that an earlier
         attempt has made."""
         attempt.names = [step["name"] for step in context["steps"]]
         with attempt.open_folder(make=True) as folder:
             folder.clear(encode(attempt.file(METRICS)), plain=True)
-            for name in attempt.output_files(attempt.names[0]):
-                output = folder.create(name, append=True)
+            if attempt.first_step and not take_over(attempt, folder):
+                attempt.begin_anew()
+            shared = attempt.first_step > 0 and attempt.names[0] is None
+            for name in attempt.output_files(attempt.names[attempt.step]):
+                output = folder.reopen(name, append=True) if shared else folder.create(name, append=True)
                 attempt.output_inodes[name] = os.fstat(output).st_ino
                 attempt.open_outputs.append(output)
         attempt.has_folder = True
@@ -242,7 +247,7 @@ class Launcher:
             parent, name = attempt.open_parent()
             with parent:
                 with parent.folder(name) as folder:
-                    for output in attempt.output_files(attempt.names[0]):
+                    for output in attempt.output_files(attempt.names[attempt.step]):
                         folder.unlink(output)
                 parent.rmdir(name)
         except OSError:
@@ -255,7 +260,7 @@ class Launcher:
             opened, attempt.open_outputs = attempt.open_outputs, []
             return opened
         attempt.close_outputs()
-        begun = step == 0 or names[step] in names[:step]  # else its files do not exist yet
+        begun = step == attempt.first_step or names[step] in names[:step]  # else its files do not exist yet
         opened = []
         try:
             with attempt.open_folder() as folder:
@@ -281,7 +286,7 @@ class Launcher:
         if context.get("umask") is not None and context["umask"] != self.umask:
             self.umask = context["umask"]
             os.umask(self.umask)
-        if attempt.steps:
+        if attempt.has_ended_step:
             attempt.names = [step["name"] for step in context["steps"]]
             return
         if not attempt.has_folder:
@@ -289,6 +294,8 @@ class Launcher:
         if attempt.message.get("files"):
             with attempt.open_folder() as folder:
                 for name, text in attempt.message["files"].items():
+                    if attempt.first_step and name != PARAMS and os.path.lexists(encode(attempt.folder + "/" + name)):
+                        continue  # it stays as the done steps have left it
                     with open(folder.create(encode(os.path.normpath(name))), "wb") as file:
                         file.write(encode(text.replace(SLOT_MARK, str(attempt.slot))))
 
@@ -323,7 +330,7 @@ class Launcher:
         attempt.is_requested = False
         if attempt.stopping is not None:
             self.agent.terminator.end_unstarted(attempt)
-        elif attempt.steps:
+        elif attempt.has_ended_step:
             self.fail_to_start(attempt, error)
         else:
             self.failed_to_start(attempt, error)

@@ -30,6 +30,8 @@ def mismatch(message: dict, context: dict) -> str:
     argv, scripts = message.get("argv") or [None] * steps, message.get("scripts") or {}
     if steps != len(context["steps"]) or len(argv) != steps:
         return "steps: %d, and its context has %d" % (steps, len(context["steps"]))
+    if len((message.get("resume") or {"steps": []})["steps"]) >= steps:
+        return "resume: all %d steps are done" % steps
     for step, (words, common) in enumerate(zip(argv, context["steps"])):
         if words is None and scripts.get(str(step), common["script"]) is None:
             return "steps: nothing to run in %d" % step
@@ -78,6 +80,14 @@ def are_steps(values) -> bool:
     return bool(values) and are_texts(text for text in names if text is not None)
 
 
+def is_resume(value) -> bool:
+    """Return whether a value says which steps an earlier attempt has done."""
+    sizes = [end["sizes"] for end in value["ends"]]
+    facts = [value["attempt"]] + [end["attempt"] for end in value["ends"]] + [size for three in sizes for size in three]
+    matching = 0 < len(sizes) == len(value["steps"]) and all(len(three) == 3 for three in sizes)
+    return matching and all(map(is_count, facts))
+
+
 def are_gpus(value) -> bool:
     """Return whether a value says which GPUs are offered."""
     return value in ("all", "free") or (isinstance(value, list) and all(type(one) in (int, str) for one in value))
@@ -93,6 +103,7 @@ MEMBERS = {
             "memory": is_number,
             "data": is_text,
             "sample": is_number,
+            "steps": lambda value: isinstance(value, bool),
         },
     ),
     "context": (
@@ -123,6 +134,7 @@ MEMBERS = {
             "scripts": are_pairs,
             "files": are_pairs,
             "workdir": is_text,
+            "resume": is_resume,
             "needs": lambda value: are_texts(value) and all(map(is_number, value.values())),
             "collect": lambda value: (
                 is_text(value.get("home") or "") and is_number(value["most"]) and are_texts(value.get("keep") or ())

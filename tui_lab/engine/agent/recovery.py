@@ -39,7 +39,9 @@ class Recovery:
         if attempt.started is None:
             # The monotonic clock, for the wall clock may have been set meanwhile.
             before = now - max(0.0, wall - (attempt.recorded_time or wall))
-            attempt.started = attempt.step_started = min(now, attempt.recorded_clock or before)
+            attempt.started = min(now, attempt.recorded_clock or before)
+            done = sum(duration for _, duration in attempt.steps[attempt.first_step :])
+            attempt.step_started = min(now, attempt.recorded_step_clock or attempt.started + done)
         attempt.oom_before = self.agent.oom_count()
         if attempt.pid is None and attempt.is_begun:
             started = read_exits(attempt.exits)[0].get(attempt.step_key) or find_unrecorded(attempt)

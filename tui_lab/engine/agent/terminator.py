@@ -4,7 +4,8 @@ import os
 import signal
 import time
 
-from tui_lab.engine.agent.attempt import Attempt, intent_record
+from tui_lab.engine.agent.attempt import Attempt, intent_record, step_record
+from tui_lab.engine.agent.done_steps import measure
 from tui_lab.engine.agent.processes import (
     all_pids,
     children,
@@ -99,6 +100,7 @@ class Terminator:
         if attempt is None or attempt.adopted:
             return  # an orphan
         del self.agent.by_pid[pid]
+        attempt.step_usage = [round(cpu_time, 6), peak_rss or None]
         attempt.cpu_time += cpu_time
         attempt.peak_rss = max(attempt.peak_rss, peak_rss)
         self.step_ended(attempt, code)
@@ -107,10 +109,14 @@ class Terminator:
         """Go on with the next step, or end the attempt. code: exit status as shells have it."""
         duration = time.monotonic() - attempt.step_started
         attempt.steps.append([code, round(duration, 6)])
+        if attempt.message["steps"] > 1:
+            attempt.ends.append(measure(attempt))
+        attempt.step_usage = None
         attempt.pid = None
         ok = code in attempt.message["ok"]
         if ok and attempt.stopping is None and attempt.step + 1 < attempt.message["steps"]:
-            self.agent.ledger.append({"record": "step", "key": attempt.key, "ended": attempt.steps[-1]})
+            self.agent.ledger.append(step_record(attempt, attempt.step))
+            self.agent.report_step(attempt, attempt.step)
             attempt.step += 1
             self.agent.launcher.queue_next_step(attempt)
             return
@@ -231,7 +237,7 @@ class Terminator:
         now = time.monotonic()
         if attempt.started is not None:
             event["duration"] = round(now - attempt.started, 6)
-        if attempt.usage_known and attempt.steps:
+        if attempt.usage_known and attempt.has_ended_step:
             event["cpu_time"] = round(attempt.cpu_time, 6)
             if attempt.peak_rss:
                 event["peak_rss"] = attempt.peak_rss
@@ -240,8 +246,12 @@ class Terminator:
         link = None if attempt.message.get("collect") else attempt.folder_link()
         if link is not None:
             event["folder_link"] = link
-        if attempt.message["steps"] > 1:
+        if attempt.message["steps"] > 1 and not (attempt.first_step and attempt.started is None):
             event["steps"] = attempt.steps
+            if attempt.steps and None not in attempt.ends and link is None:
+                event["step_ends"] = attempt.ends
+            if attempt.first_step:
+                event["first_step"] = attempt.first_step
         attempt.event, attempt.event_at = event, now
         if not attempt.is_recorded:
             self.agent.ledger.append(intent_record(attempt))

@@ -12,7 +12,7 @@ from tui_lab.engine.core.node import NodeState
 from tui_lab.engine.core.planner import Planner
 from tui_lab.engine.core.run import RunState, finished_event
 from tui_lab.engine.core.state import SchedulerState, isolated
-from tui_lab.protocol.agent import Ack, Finished, OutputFile, Returned, Setup, Started, WireKey
+from tui_lab.protocol.agent import Ack, Finished, OutputFile, Returned, Setup, Started, StepEnded, WireKey
 from tui_lab.store.events import KnownEvent
 from tui_lab.store.fold import DONE
 
@@ -78,8 +78,12 @@ class AgentEventHandler:
         durations: list[float] = []
         for message in event.messages:
             match message:
-                case Started(key=wire_key, ago=ago):
-                    self._on_started(wire_key, ago, event.changed)
+                case Started():
+                    self._on_started(message, event.changed)
+                case StepEnded(key=wire_key):
+                    run, key = self._of(wire_key)
+                    if run is not None and key in run.in_flight:
+                        state.record(run, run.step_ended(key, message, state.now))
                 case Finished():
                     durations.append(message.duration or 0.0)
                     node.open.pop(message.key, None)
@@ -105,12 +109,12 @@ class AgentEventHandler:
         name, task, attempt = wire_key
         return self._state.run_of(name), (task, attempt)
 
-    def _on_started(self, wire_key: WireKey, ago: float, changed: Mapping[WireKey, str]) -> None:
-        run, key = self._of(wire_key)
+    def _on_started(self, message: Started, changed: Mapping[WireKey, str]) -> None:
+        run, key = self._of(message.key)
         if run is not None and key in run.in_flight:
-            self._state.record(run, [run.started(key, ago, self._state.now)])
-            if wire_key in changed:
-                run.changed[key] = changed[wire_key]
+            self._state.record(run, [run.started(key, message.ago, self._state.now, message.first_step)])
+            if message.key in changed:
+                run.changed[key] = changed[message.key]
 
     def _on_returned(self, node: NodeState, keys: Sequence[WireKey]) -> None:
         some = False

@@ -16,6 +16,7 @@ from tui_lab.engine.agent.resources import Resources
 from tui_lab.engine.core.health import NodeHealth
 from tui_lab.engine.core.model import AttemptKey, AttemptNeeds, Moment, RunSettings
 from tui_lab.protocol.agent import Finished, Needs, OutputFile
+from tui_lab.protocol.agent import StepEnded as StepMessage
 from tui_lab.store import ranges
 from tui_lab.store.events import (
     AgentKnown,
@@ -27,6 +28,7 @@ from tui_lab.store.events import (
     Quarantined,
     Returned,
     Started,
+    StepEnded,
     Stopped,
     Stopping,
     StopReason,
@@ -190,15 +192,22 @@ class RunState:
             self.tokens.pop(key, None)
             self.order.appendleft(key[0])
 
-    def assigned(self, keys: list[AttemptKey], node: str, spool: str, now: Moment) -> list[KnownEvent]:
+    def assigned(
+        self, keys: list[AttemptKey], node: str, spool: str, now: Moment, *, shared: bool = True
+    ) -> list[KnownEvent]:
         """Assign attempts to a node; return the events to write ahead. spool: identity of the agent's ledger; an agent
-        with another one does not know these attempts."""
-        events: list[KnownEvent] = [Assigned(now.at(), node, keys)]
+        with another one does not know these attempts. shared: the node sees the lab's folder, where steps may go on."""
+        events: list[KnownEvent] = [Assigned(now.at(), node, keys, self._go_on(keys) if shared else ())]
         if self.state.spools.get(node) != spool:
             events.insert(0, AgentKnown(now.at(), node, spool))
         for key in keys:
             self.in_flight[key] = node
         return events
+
+    def _go_on(self, keys: Iterable[AttemptKey]) -> list[tuple[int, int]]:
+        """Return the attempts that begin at a later step than the first, with that step."""
+        go_on = self.state.columns["go_on"]
+        return [(task, go_on[task]) for task, _ in keys if go_on[task]]
 
     def unassign(self, keys: Iterable[AttemptKey]) -> None:
         """Undo `assigned`: it could not be written."""
@@ -370,13 +379,20 @@ class RunState:
         self.hold_tokens(key)
         return [Assigned(now.at(), node, [key])]
 
-    def started(self, key: AttemptKey, ago: float, now: Moment) -> Started:
+    def started(self, key: AttemptKey, ago: float, now: Moment, first_step: int = 0) -> Started:
         """Return the event of an attempt whose first step runs."""
         if self.stagger:
             self.next_start = max(self.next_start, now.monotonic - ago + self.stagger)
             if key == self.last_assigned:
                 self.last_assigned = None
-        return Started(now.at(ago), *key)
+        return Started(now.at(ago), *key, first_step)
+
+    def step_ended(self, key: AttemptKey, message: StepMessage, now: Moment) -> list[KnownEvent]:
+        """Return the event of a step that ended well; none where it is known already."""
+        if message.step != self.state.columns["go_on"][key[0]]:
+            return []
+        at = now.at(message.ago)
+        return [StepEnded(at, *key, message.step, message.exit_code, message.duration, message.end)]
 
     def returned(self, keys: list[AttemptKey], now: Moment) -> list[KnownEvent]:
         """Return the events of attempts that had not begun: their tasks are queued again, or were stopped."""
@@ -473,7 +489,7 @@ class RunState:
         self.order.popleft()
         self.in_flight[key] = ""
         return [
-            Assigned(now.at(), offers[0][0], [key]),
+            Assigned(now.at(), offers[0][0], [key], self._go_on([key])),
             self.failed_to_start(key, "no node can run it: " + "; ".join(whys), now),
         ]
 
@@ -554,4 +570,6 @@ def finished_event(
         left=left,
         left_more=message.left_more,
         late=late,
+        first_step=message.first_step,
+        step_ends=message.step_ends if message.folder is None and message.folder_link is None else None,
     )
