@@ -43,7 +43,7 @@ def _bar(run: Followed, width: int) -> RenderableType:
     ended = min(run.ended, run.asked)
     share = f"{ended:,}/{run.asked:,}"
     speed = [] if run.rate is None else [f"{run.rate:.1f}/s" if run.rate < 100 else f"{run.rate:.0f}/s"]
-    left = [] if run.remaining is None else [f"{span(run.remaining)} left"]
+    left = [f"{span(run.remaining)} left"] if run.remaining else []
     words = "  ".join([share, *speed, *left])
     line = Table.grid(padding=(0, 1))
     room = max(8, width - len(run.folder.name) - len(words) - 4)

@@ -1,0 +1,75 @@
+"""A real kernel of Jupyter: progress below the cell, runs while its event loop runs, interrupting it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.workbench import Workbench, until
+
+pytest.importorskip("ipykernel")
+
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager, start_new_kernel
+
+DEFINE = """\
+import tui_lab as tl
+ex = tl.Experiment("e", command="echo v: {n}; test {n} != 2", parameters={"n": [1, 2, 3]},
+                   metrics={"v": {"pattern": "v: (@int@)", "goal": "max"}})
+"""
+
+
+@pytest.fixture
+def kernel(workbench: Workbench) -> Iterator[tuple[KernelManager, BlockingKernelClient]]:
+    manager, client = start_new_kernel(cwd=str(workbench.folder), env=workbench.environment)
+    try:
+        yield manager, client
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def execute(client: BlockingKernelClient, code: str) -> list[dict[str, Any]]:
+    """What a cell shows, in order: the contents of its messages, each with its `type`."""
+    shown: list[dict[str, Any]] = []
+
+    def hear(message: dict[str, Any]) -> None:
+        if message["msg_type"] not in ("status", "execute_input"):
+            shown.append({"type": message["msg_type"], **message["content"]})
+
+    client.execute_interactive(code, output_hook=hear, timeout=60)
+    return shown
+
+
+@pytest.mark.slow
+def test_a_notebook(workbench: Workbench, kernel: tuple[KernelManager, BlockingKernelClient]) -> None:
+    manager, client = kernel
+    assert execute(client, DEFINE) == []
+    shown = execute(client, "run = await ex.arun(nodes='localhost 2')\nrun.counts['failed']")
+    blocks = [one for one in shown if one["type"].endswith("display_data")]
+    assert [one["type"] for one in blocks] == ["display_data"] + ["update_display_data"] * (len(blocks) - 1)
+    assert len({one["transient"]["display_id"] for one in blocks}) == 1
+    assert "3/3" in blocks[-1]["data"]["text/plain"] and "✗ task 1" in blocks[-1]["data"]["text/plain"]
+    assert blocks[-1]["data"]["text/html"].startswith("<pre")
+    assert shown[-1]["data"]["text/plain"] == "1"
+    assert [one["type"] for one in shown if one["type"] not in ("display_data", "update_display_data")] == [
+        "execute_result"
+    ]
+    (plot,) = execute(client, "run.plot('n', 'v')")
+    assert plot["data"].keys() == {"text/plain", "image/png"}
+    # Ctrl-C in a cell that blocks: running tasks finish, then the cell ends; the next one runs the rest.
+    go = workbench.folder / "go"
+    command = f"echo {{n}} >>$TRUTH; while ! test -e {go}; do sleep 0.02; done"
+    execute(client, f"ex = tl.Experiment('slow', command={command!r}, parameters={{'n': [1, 2]}})")
+    asked = client.execute("ex.run(nodes='localhost 1')", stop_on_error=False)
+    until(lambda: workbench.lines() == ["1"])
+    manager.interrupt_kernel()
+    until(lambda: workbench.events("drained", "slow"))
+    go.touch()
+    while (reply := client.get_shell_msg(timeout=60))["parent_header"]["msg_id"] != asked:
+        pass
+    assert reply["content"]["ename"] == "KeyboardInterrupt"
+    counted = "tl.Lab('lab')['slow'].counts['pending'], ex.run(nodes='localhost 1').counts['done']"
+    assert execute(client, counted)[-1]["data"]["text/plain"] == "(1, 2)"
