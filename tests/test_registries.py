@@ -139,6 +139,7 @@ OTHER_MEANINGS = {
     ("results/node_samples.py", "json"): FORMAT,
     ("experiment/column_type.py", "json"): TYPE,
     ("experiment/sources/source.py", "json"): TYPE,
+    ("experiment/sources/returned.py", "json"): TYPE,
     ("results/extraction/", "json"): TYPE,
     ("cli/commands/draw.py", "sql"): "the option --sql",
     ("cli/commands/parse.py", "pattern"): "what its option -p writes",
@@ -147,6 +148,8 @@ OTHER_MEANINGS = {
     ("experiment/keys.py", "run"): "what other tools call the command",
     ("tui/panes/query/", "sql"): "the language of an editor, and a member of its history",
     ("tui/panes/tasks/commands.py", "run"): "a word of a sentence",
+    ("store/events.py", "returned"): "an event of the journal",
+    ("engine/agent/", "returned"): "a message of the agent",
 }
 """What texts mean that are no kind of metric source or source of rows, by folder or file and text."""
 
@@ -206,7 +209,9 @@ def test_nothing_else_lists_the_keys_of_the_file() -> None:
         "store/matching.py",  # what makes a task's key
         "store/planning.py",
         "store/experiment.py",  # columns of plans
-        "engine/agent/messages.py",  # members of messages
+        "experiment/readers/function.py",  # those that go with `function`
+        "engine/node_commands.py",  # members of messages
+        "engine/agent/messages.py",
         "cli/patas_files.py",  # the options that patas has
         "results/statistics/against.py",  # members of its JSON
     }
@@ -224,6 +229,7 @@ def test_nothing_else_lists_the_facts() -> None:
         "experiment/model.py",  # placeholders
         "engine/task_builder.py",
         "results/extraction/sources/run.py",
+        "portable/function/main.py",
         "results/patas_names.py",  # columns that patas has
         "tui/panes/tasks/view.py",  # the columns that it shows by itself
     }

@@ -773,7 +773,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ),
     (
         "command: x\nmetrics: {a: {take: last}}\n",
-        ['2:11: metric "a" has no source; give one of pattern, json, csv, sql, run'],
+        ['2:11: metric "a" has no source; give one of pattern, json, csv, sql, run, returned'],
     ),
     (
         "command: x\nmetrics: {a: {sql: duration, column: c}}\n",
@@ -789,7 +789,10 @@ MISTAKES: list[tuple[str, list[str]]] = [
         ['2:19: the metrics "a" and "A" differ only in case; SQL ignores case'],
     ),
     ("command: x\nmetrics: {a: }\n", ['2:11: "a" has no value; it takes text']),
-    ("command: x\nrows: x\n", ['2:7: "rows" must be a mapping with one of pattern, csv, each, not text ("x")']),
+    (
+        "command: x\nrows: x\n",
+        ['2:7: "rows" must be a mapping with one of pattern, csv, each, returned, not text ("x")'],
+    ),
     (
         "command: x\nrows: {pattern: '(x)'}\n",
         ["2:17: the pattern of rows needs named groups; each is a column, as in (?P<epoch>@int@)"],

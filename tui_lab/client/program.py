@@ -71,6 +71,9 @@ def _missing(experiment: Experiment, builder: TaskBuilder) -> Iterator[Problem]:
     yield from _several_words(experiment, builder)
     if experiment.setup is not None or "PATH" in experiment.env:
         return  # either may bring programs along
+    if builder.call is not None:
+        yield from _missing_interpreter(experiment, workdir)
+        return
     unfound = cache(_unfound)
     for number, (step, command) in enumerate(zip(experiment.steps, builder.commands, strict=True)):
         found = first_program(command)
@@ -83,6 +86,13 @@ def _missing(experiment: Experiment, builder: TaskBuilder) -> Iterator[Problem]:
             if not isinstance(experiment.command, str):
                 keypath = ("command", step.name if step.name is not None else number)
             yield experiment.problem(keypath, *problem, offset=offset)
+
+
+def _missing_interpreter(experiment: Experiment, workdir: str | None) -> Iterator[Problem]:
+    program = experiment.python
+    if program is not None and (problem := _unfound(str(Path(program).expanduser()), workdir)) is not None:
+        message, hint = problem
+        yield experiment.problem(("python",), message.replace("the command", "the interpreter", 1), hint)
 
 
 def _several_words(experiment: Experiment, builder: TaskBuilder) -> Iterator[Problem]:
@@ -235,6 +245,8 @@ def program_files(experiment: Experiment) -> dict[str, str]:
     """Return digests of the files that the commands name and of those of `code`, and of `env`, `setup` and the like as
     `key:` entries."""
     found = declared_files.digests(experiment, "code")
+    if experiment.function is not None and (path := experiment.function.source(experiment.folder)) is not None:
+        found[os.path.relpath(path, experiment.folder)] = declared_files.file_digest(path)
     for step in experiment.steps:
         for match in _WORDS.finditer(step.command):
             word = match[0]

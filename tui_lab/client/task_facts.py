@@ -80,10 +80,11 @@ def repeating_line(builder: TaskBuilder, row: int) -> str:
     texts = " ".join(step.command for step in experiment.steps)
     variables |= {name: value for name, value in message.env.items() if name in texts}
     place = shlex.quote(str(message.workdir or builder.workdir))
-    begin = [f"mkdir -p {shlex.quote(message.folder)}"] if "output" in placeholders(experiment) else []
+    uses_output = "output" in placeholders(experiment) or "output" in experiment.args
+    begin = [f"mkdir -p {shlex.quote(message.folder)}"] if uses_output else []
     begin += [f"cd {place}"]
     exports = [f"export {name}={quote(value)}" for name, value in variables.items()]
-    shown = builder.shown(row)
+    shown = builder.repeated(row)
     if not any(command.needs_shell for command in builder.commands) and experiment.setup is None:
         assignments = [f"{name}={quote(value)} " for name, value in variables.items()]
         return _grouped(" && ".join([*begin, *("".join([*assignments, line]) for line in shown)]))

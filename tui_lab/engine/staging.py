@@ -19,6 +19,7 @@ from tui_lab.engine.task_builder import NodePaths
 from tui_lab.engine.transfer import TransferError
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.yaml.problem import SpecError
+from tui_lab.portable.function.returned import FILE as RETURNED_FILE
 from tui_lab.protocol.agent import Collect
 from tui_lab.store import code_snapshot, declared_files, layout
 
@@ -88,6 +89,7 @@ class CodeStaging:
             NodePaths,
             node=node.name,
             inherits=not node.remote,
+            python=node.entry.get("python"),
             env=node.entry.get("env") or {},
             setup=node.entry.get("setup"),
         )
@@ -182,6 +184,7 @@ def collect(experiment: Experiment, home: str) -> Collect:
         globs |= dict.fromkeys((stream, f"{stream}.*", f"*.{stream}", f"*.{stream}.*"))
     globs |= dict.fromkeys(("metrics.jsonl", "metrics.jsonl.*", "params.json"))
     sources: list[str | None] = [experiment.rows.source.file] if experiment.rows is not None else []
+    sources += [RETURNED_FILE] if experiment.function is not None else []
     sources += [metric.source.file for metric in experiment.metrics.values()]
     globs |= dict.fromkeys(glob.escape(s) for s in sources if s is not None and s not in ("stdout", "stderr"))
     return {"keep": list(globs), "most": keep.most, "home": home}

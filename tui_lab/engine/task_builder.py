@@ -15,6 +15,7 @@ import polars as pl
 
 from tui_lab.engine.agent import SLOT_MARK
 from tui_lab.engine.core.model import AttemptNeeds
+from tui_lab.engine.function_call import CALL, RUNNER, FunctionCall
 from tui_lab.experiment.data_types import JsonObject
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.model import BUILT_IN, Experiment
@@ -22,7 +23,7 @@ from tui_lab.experiment.needs import OF_A_NODE, Amount, NeedError, Needs, Resolv
 from tui_lab.experiment.shell.command import Command, compile_command
 from tui_lab.experiment.shell.template import fill, names_in
 from tui_lab.experiment.units import duration
-from tui_lab.protocol.agent import Collect, Context, Resume, Start
+from tui_lab.protocol.agent import Collect, Context, Resume, Start, Step
 from tui_lab.store import code_snapshot, layout
 from tui_lab.store.events import Changes
 from tui_lab.store.plan import Plan
@@ -31,6 +32,7 @@ from tui_lab.store.plan import Plan
 _OF_A_TASK: Final = (
     *("TUI_LAB_EXPERIMENT", "TUI_LAB_TASK_ID", "TUI_LAB_REPEAT", "TUI_LAB_ATTEMPT", "TUI_LAB_SEED"),
     *("TUI_LAB_OUTPUT", "TUI_LAB_NODE", "TUI_LAB_SLOT", "TUI_LAB_METRICS", "TUI_LAB_PARAMS"),
+    *(RUNNER, CALL),
 )
 
 
@@ -55,8 +57,10 @@ def placeholders(experiment: Experiment, commands: Sequence[Command] | None = No
     rest. commands: those of its steps, where they have been compiled already."""
     known = {*experiment.parameter_names, *BUILT_IN}
     if commands is None:
-        commands = [compile_command(step.command, known) for step in experiment.steps]
-    names = set().union(*(command.names for command in commands))
+        commands = [compile_command(step.command, known) for step in experiment.steps if step.command]
+    names: set[str] = set().union(*(command.names for command in commands))
+    if experiment.takes_seed:
+        names.add("seed")
     for text in (*experiment.env.values(), experiment.workdir or "", str(experiment.timeout or "")):
         names |= names_in(text, known)
     for target, text in experiment.templates.items():
@@ -69,8 +73,8 @@ class NodePaths:
     """Where tasks run: a node, with the folders there.
 
     tasks: folder of the tasks' folders. workdir: what stands for the experiment's folder. inherits: tasks get the
-    submitter's environment (on another machine its PATH would mean nothing). env, setup: the node's own variables
-    and setup lines. collect: which of their files are fetched, see docs/protocol.md.
+    submitter's environment (on another machine its PATH would mean nothing). env, setup, python: the node's own
+    variables, setup lines and interpreter. collect: which of their files are fetched, see docs/protocol.md.
     """
 
     node: str
@@ -80,6 +84,7 @@ class NodePaths:
     env: Mapping[str, str] = field(default_factory=dict)
     setup: str | None = None
     collect: Collect | None = None
+    python: str | None = None
 
     def path(self, written: str) -> str:
         """Return a path of the file as it is on the node."""
@@ -103,9 +108,10 @@ class TaskBuilder:
         known = [*plan.names, *(name for name in BUILT_IN if name not in plan.names)]
         self.known = known
         widths = list_widths(plan)
-        self.commands: list[Command] = [
-            compile_command(step.command, known, widths=widths) for step in experiment.steps
-        ]
+        self.call = None if experiment.function is None else FunctionCall(experiment)
+        self.commands: list[Command] = []
+        if self.call is None:
+            self.commands = [compile_command(step.command, known, widths=widths) for step in experiment.steps]
         self.writes_params = "params" in placeholders(experiment, self.commands)
 
     @cached_property
@@ -136,18 +142,23 @@ class TaskBuilder:
         return Context(
             id=self.identity,
             environment=inherited_environment(environment) if paths.inherits else None,
-            extra=paths.env,
+            extra=paths.env if self.call is None else {**paths.env, **self.call.variables(paths.workdir)},
             umask=umask,
             workdir=self._workdir(paths) or paths.workdir,
             shell=self.experiment.shell,
             setup="\n".join(setup) or None,
             setup_timeout=self.experiment.setup_timeout,
             ok_exit_codes=list(self.experiment.ok_exit_codes),
-            steps=[
-                {"name": step.name, "script": command.script({}) if command.constant else None}
-                for step, command in zip(self.experiment.steps, self.commands, strict=True)
-            ],
+            steps=self._steps(paths),
         )
+
+    def _steps(self, paths: NodePaths) -> list[Step]:
+        if self.call is not None:
+            return [{"name": None, "script": self.call.script(paths.python)}]
+        return [
+            {"name": step.name, "script": command.script({}) if command.constant else None}
+            for step, command in zip(self.experiment.steps, self.commands, strict=True)
+        ]
 
     def values(self, row: int, attempt: int, paths: NodePaths | None = None) -> dict[str, Value]:
         """Return parameters and built-in placeholders of one attempt. The agent fills in the slot."""
@@ -177,8 +188,17 @@ class TaskBuilder:
 
     def shown(self, row: int, attempt: int = 1) -> list[str]:
         """Return the commands of a task as text, a step each, with the values quoted."""
+        if self.call is not None:
+            return [self.call.shown(self.plan.parameters(row))]
         values = self.values(row, attempt) | {"slot": 0}
         return [command.shown(values) for command in self.commands]
+
+    def repeated(self, row: int) -> list[str]:
+        """Return lines for a shell that do what a task does: its commands, or its call."""
+        if self.call is None:
+            return self.shown(row)
+        folder = self.here.workdir
+        return [self.call.line(self.plan.parameters(row), self._built_in(row, 1, self.here), folder, None)]
 
     def _environment(self, built_in: Mapping[str, Value], parameters: Mapping[str, Value]) -> dict[str, str]:
         values = {**built_in, **parameters}
@@ -238,7 +258,7 @@ class TaskBuilder:
             attempt=attempt,
             context=self.identity,
             folder=str(built_in["output"]),
-            steps=len(self.commands),
+            steps=len(experiment.steps),
             env=self._environment(built_in, parameters),
             grace=experiment.grace,
             timeout=(changes or {}).get("timeout", self.timeout(values)),

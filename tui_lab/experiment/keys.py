@@ -15,6 +15,7 @@ from tui_lab.experiment.metric import Decimal, Goal, Metric, MetricType, Rows, T
 from tui_lab.experiment.model import Experiment, FileTemplate, Order, Repeat, RetryReason, Sample, Seed, SeedPer
 from tui_lab.experiment.names import MAX_NAME
 from tui_lab.experiment.needs import Keep, Needs
+from tui_lab.experiment.readers.function import read_args, read_function, read_python
 from tui_lab.experiment.readers.metrics import read_metrics
 from tui_lab.experiment.readers.needs import read_globs, read_keep, read_limits, read_needs
 from tui_lab.experiment.readers.rows import read_rows
@@ -169,6 +170,44 @@ _ALL: Final = (
             "program",
             "commands",
         ),
+    ),
+    Key(
+        "function",
+        read_function,
+        TEXT,
+        "What a task calls, in place of a command: a Python function, in a file or in a module. The parameters are its "
+        "arguments, and what it returns are the results. A file or module that has `pre`, `fit` and `post` needs no "
+        "name.",
+        examples=["train.py::fit", "package.module:fit", "model.py"],
+        elsewhere=(
+            "callable",
+            "func",
+        ),
+    ),
+    Key(
+        "python",
+        read_python,
+        or_null(TEXT),
+        "Interpreter that calls the function, 3.6 or newer: a name, or a path relative to the file. By default "
+        "`python` of the node in cluster.yaml, else `python3`.",
+        examples=[".venv/bin/python", "python3.12"],
+        elsewhere=("interpreter",),
+    ),
+    Key(
+        "args",
+        read_args,
+        or_null(named(TEXT)),
+        "What the function calls a parameter, where it has another name there. Also passes `output`, `repeat`, "
+        "`task_id` and the like.",
+        examples=[{"train": "data", "output": "folder"}],
+    ),
+    Key(
+        "per_repeat",
+        lambda r, path: r.boolean(path),
+        {"type": "boolean"},
+        "Whether the repeats of a function that takes no `seed` differ. Each is seeded by its own seed then; otherwise "
+        "a task is seeded by its key, and `repeat` above 1 is an error.",
+        examples=[True],
     ),
     Key(
         "parameters",

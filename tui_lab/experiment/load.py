@@ -11,8 +11,10 @@ from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.keys import ELSEWHERE, KEYS
 from tui_lab.experiment.model import LATER, Experiment, FileTemplate, Metric, Origin, Repeat
 from tui_lab.experiment.names import experiment_name_error
+from tui_lab.experiment.readers.function import check_function
 from tui_lab.experiment.readers.needs import check_needs
 from tui_lab.experiment.record import Fields
+from tui_lab.experiment.signature import Signature
 from tui_lab.experiment.uses import Uses
 from tui_lab.experiment.yaml.parser import parse, read_text
 from tui_lab.experiment.yaml.problem import SpecError, closest
@@ -47,14 +49,17 @@ def load(
         raise SpecError(r.problems)
     meant = _check_keys(r)
     given = {key: KEYS[key].read(r, (key,)) for key in r.keys(()) if key in KEYS}
-    if "command" not in (*given, *meant):
+    if "function" in given and "command" in given:
+        r.add(("function",), 'there are both "command" and "function"', "a task does one of them", at_key=True)
+    elif not {"command", "function"} & {*given, *meant}:
         r.add((), 'there is no "command"', "add one, as in: command: ./main.py {x}")
     _name(r, given, stem or path.stem)
     texts = _templates(r, given.get("files") or {}, templates)
-    notices = _check_together(r, given, texts)
+    signature = check_function(r, given, checks.mentioned_names(r), templates is not None)
+    notices = _check_together(r, given, texts, signature)
     if r.problems:
         raise SpecError(r.problems)
-    origin = Origin(path, r.folder, document, texts, notices)
+    origin = Origin(path, r.folder, document, texts, notices, signature)
     fields = {key: value for key, value in given.items() if value is not None}
     return Experiment(**fields, origin=origin)
 
@@ -113,7 +118,7 @@ def _templates(r: Reader, files: Mapping[str, FileTemplate], known: Mapping[str,
     return texts
 
 
-def _check_together(r: Reader, given: Fields, texts: Mapping[str, str]) -> tuple[str, ...]:
+def _check_together(r: Reader, given: Fields, texts: Mapping[str, str], signature: Signature | None) -> tuple[str, ...]:
     """All checks that need several keys; returns the notices."""
     sweeps = given.get("parameters") or ()
     checks.check_names(r)
@@ -132,7 +137,7 @@ def _check_together(r: Reader, given: Fields, texts: Mapping[str, str]) -> tuple
     )
     checks.check_defaults(r, uses.names)
     expressions = _check_expressions(r, given)
-    if uses.takes_all:
+    if uses.takes_all or given.get("function") is not None:
         return notices
     unused = checks.unused(r, uses.names, sweeps, expressions)
     if unused and uses.program_takes_all(given):

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from tui_lab.experiment.domains.domain import Domain
 from tui_lab.experiment.domains.model import Value
+from tui_lab.experiment.function import Function
 from tui_lab.experiment.metric import Goal, Metric, MetricType, Rows, Take
 from tui_lab.experiment.needs import Keep, Needs
 from tui_lab.experiment.record import Model, documented
+from tui_lab.experiment.signature import Signature
 from tui_lab.experiment.yaml.problem import Problem
 
 if TYPE_CHECKING:
@@ -129,13 +131,18 @@ class Origin:
     document: Document | None = field(default=None, compare=False)
     templates: Mapping[str, str] = field(default_factory=dict, compare=False)
     notices: tuple[str, ...] = field(default=(), compare=False)
+    signature: Signature | None = field(default=None, compare=False)
 
 
 class Experiment(Model):
     """A named sweep, as its file gives it. Raises nothing after loading; all times are in seconds."""
 
     name: str
-    command: str | tuple[str, ...] | dict[str, str]
+    command: str | tuple[str, ...] | dict[str, str] = ()
+    function: Function | None = None
+    python: str | None = None
+    args: dict[str, str] = field(default_factory=dict)
+    per_repeat: bool = False
     parameters: tuple[dict[str, Domain], ...] = ()
     defaults: dict[str, Value] = field(default_factory=dict)
     zip: tuple[tuple[str, ...], ...] = ()
@@ -176,7 +183,9 @@ class Experiment(Model):
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The commands in order, whichever form the file uses."""
+        """The commands in order, whichever form the file uses; a function is one step without a command."""
+        if self.function is not None:
+            return (Step(name=None, command="", line=self._line("function")),)
         if isinstance(self.command, str):
             return (Step(name=None, command=self.command, line=self._line("command")),)
         if isinstance(self.command, dict):
@@ -184,6 +193,22 @@ class Experiment(Model):
             return tuple(Step(name=n, command=c, line=self._line("command", n)) for n, c in named)
         listed = enumerate(self.command)
         return tuple(Step(name=None, command=c, line=self._line("command", i)) for i, c in listed)
+
+    @property
+    def signature(self) -> Signature | None:
+        """What the function takes, as far as its source tells."""
+        return self.origin.signature
+
+    @property
+    def takes_seed(self) -> bool:
+        """Whether the function has an argument for the seed, as far as its source tells."""
+        signature = self.signature
+        return signature is not None and self.args.get("seed", "seed") in signature.names
+
+    @property
+    def repeats_differ(self) -> bool:
+        """Whether the repeats of a task may differ: those of a function do where it takes the seed, or says so."""
+        return self.function is None or self.takes_seed or self.per_repeat
 
     @property
     def seeding(self) -> Seed:

@@ -25,7 +25,8 @@ def json_schema() -> Schema:
         "$schema": DIALECT,
         "title": "experiment.yaml",
         "description": "An experiment of TUI Lab: a command, the parameters to sweep, what to measure.",
-        **closed(documented_keys(), {name: key.schema for name, key in KEYS.items()}, required=("command",)),
+        **closed(documented_keys(), {name: key.schema for name, key in KEYS.items()}),
+        "anyOf": [{"required": ["command"]}, {"required": ["function"]}],
         "patternProperties": {"^x-": {}},
         "$defs": {
             "domain": _domain(),

@@ -29,6 +29,7 @@ from tui_lab.results.extraction.extract import extract
 from tui_lab.results.extraction.extractor import Computing, Extraction, Running, Task
 from tui_lab.results.extraction.hints import Hint
 from tui_lab.results.extraction.readers import Tally
+from tui_lab.results.extraction.returned import collect_names
 from tui_lab.results.extraction.sources.kinds import by_extractor, extractor_of
 from tui_lab.results.extraction.units import common_unit
 from tui_lab.results.extraction.values import Scalar
@@ -37,6 +38,7 @@ from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import NONE
 from tui_lab.store.naming import column_names
 from tui_lab.store.parquet import About
+from tui_lab.store.returned_names import ReturnedNames
 
 Progress = Callable[[int, int], None]
 """Called with the number of tasks read so far, and of all to be read."""
@@ -74,6 +76,8 @@ class Results:
     """Units of the quantities of each metric, as programs wrote them, and how often."""
     bases: Mapping[str, str] = field(default_factory=dict)
     """The unit that the values of a metric without `unit` were read in, where they have several."""
+    not_kept: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    """What functions returned and can't be kept, in which task it was first, and what it is."""
     _long: dict[str, long.LongTable] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -107,6 +111,7 @@ class Results:
         that can't be computed."""
         warnings = [Hint(name, problem) for name, problem in self.problems.items()]
         warnings += [hints.too_slow(name, tasks) for name, tasks in self.slow.items()]
+        warnings += [hints.not_kept(name, *what) for name, what in self.not_kept.items()]
         done = self.tasks.filter((pl.col("state") == "done") & pl.col("attempt").is_not_null())
         metrics = _in_units(self.spec.metrics, self.bases)
         for name, column in self.metrics.items():
@@ -196,6 +201,12 @@ def refresh(
     metrics than the submitted ones."""
     spec = folder.spec() if spec is None else spec
     table = folder.tasks()
+    returned = ReturnedNames()
+    if spec.function is not None:
+        done = table.filter((pl.col("state") == "done") & pl.col("attempt").is_not_null())
+        with cache.writing(folder.path) as may_write:
+            returned = collect_names(folder, done.select("task_id", "attempt"), force, may_write)
+        spec = returned.added_to(spec)
     split = table.columns.index("task_id")
     renamed, metrics = column_names(table.columns[:split], list(spec.metrics), table.columns[split:])
     table = table.rename(renamed)
@@ -237,6 +248,7 @@ def refresh(
         settled=settled,
         units=reading.units,
         bases=reading.bases,
+        not_kept=returned.not_kept,
     )
 
 

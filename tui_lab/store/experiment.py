@@ -19,6 +19,7 @@ from tui_lab.store.fold import State
 from tui_lab.store.locking import locked
 from tui_lab.store.naming import parameter_columns
 from tui_lab.store.plan import PREFIX, Plan, merge, only
+from tui_lab.store.returned_names import ReturnedNames
 
 _PLANNED: Final = ("task_id", "repeat", "version", "seed")  # of the columns of a plan
 
@@ -95,7 +96,8 @@ class ExperimentFolder:
         force."""
         plan = self.plan(number)
         text = self.spec_text(plan.number if number is not None else None)
-        return load(self.file(number), text=text, templates=plan.about["templates"])
+        found = load(self.file(number), text=text, templates=plan.about["templates"])
+        return found if found.function is None else ReturnedNames.read(self.path).added_to(found)
 
     def file(self, number: int | None = None) -> Path:
         """Where the file of a plan (by default the newest) is, also after the project was moved; it may be gone."""

@@ -6,6 +6,8 @@ out (null), are left out of the JSON, so that a later feature or a new parameter
 key. The members are
 
     command      list of [step name or null, template]
+    function     the function as the file names it, in place of `command`
+    args         arguments by parameter, where they have other names
     files        target -> template text
     inputs       path -> digest of each declared input file
     parameters   name -> value, without those that are `unhashed`

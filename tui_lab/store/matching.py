@@ -21,6 +21,8 @@ from tui_lab.store.plan import PREFIX, Plan, PlanAbout
 # Parts of `Plan.about` -> the message where they differ.
 _PARTS: Final = {
     "command": "command changed",
+    "function": "function changed",
+    "args": "args changed",
     "files": "template changed",
     "inputs": "inputs changed",
     "seed": "seed changed",

@@ -70,8 +70,11 @@ class Planned:
 
 def components(experiment: Experiment) -> dict[str, Value]:
     """The parts of a key that all tasks of an experiment share."""
+    function = experiment.function
     return {
-        "command": [[step.name, step.command] for step in experiment.steps],
+        "command": [] if function is not None else [[step.name, step.command] for step in experiment.steps],
+        "function": None if function is None else function.text,
+        "args": {**experiment.args},
         "files": dict(experiment.templates),
         "inputs": {**declared_files.digests(experiment, "inputs")},
     }
@@ -111,7 +114,7 @@ def task_table(
         raise SpecError([experiment.problem(("repeat",) if repeats > 1 else ("parameters",), message)])
     names = combinations.frame.columns
     own_seeds = [repeat_seed(experiment.seeding.base, repeat) for repeat in range(repeats)]
-    per_task = experiment.seeding.per == "task"
+    per_task = experiment.seeding.per == "task" or not experiment.repeats_differ
     hashed_seeds = None
     if seed != "none" and "seed" not in names:
         hashed_seeds = [experiment.seeding.base] * repeats if per_task else own_seeds

@@ -8,8 +8,9 @@ from tui_lab.experiment.metric import Decimal, Goal, Metric, MetricType, Take, T
 from tui_lab.experiment.names import name_error
 from tui_lab.experiment.readers.sources import made, read_kind, read_own_keys
 from tui_lab.experiment.record import Fields
-from tui_lab.experiment.sources.kinds import KINDS
+from tui_lab.experiment.sources.kinds import KINDS, RETURNED
 from tui_lab.experiment.sources.pattern import PatternSource, read_value_pattern
+from tui_lab.experiment.sources.source import MetricSource
 from tui_lab.experiment.yaml.reader import Keypath, Reader
 
 ENUMS: Final[dict[str, tuple[str, ...]]] = {
@@ -53,7 +54,10 @@ def _metric(r: Reader, path: Keypath) -> Metric | None:
         return None
     owner = f'metric "{path[-1]}"'
     before = len(r.problems)
-    kind = read_kind(r, path, KINDS, COMMON_KEYS, owner, "a metric")
+    if r.has(("function",)) and all(key in COMMON_KEYS for key in r.keys(path)):
+        kind: type[MetricSource] | None = KINDS[RETURNED]
+    else:
+        kind = read_kind(r, path, KINDS, COMMON_KEYS, owner, "a metric")
     if kind is None:
         return None
     take = r.node((*path, "take")).text if r.has((*path, "take")) else "last"
@@ -63,6 +67,8 @@ def _metric(r: Reader, path: Keypath) -> Metric | None:
         for key in r.keys(path)
         if key in COMMON_KEYS
     }
+    if kind.kind == RETURNED:
+        own.setdefault(RETURNED, path[-1])
     check_marks(r, path, found)
     for key in MARKS:
         if key in found and not kind.reads_numbers:

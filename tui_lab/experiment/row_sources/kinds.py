@@ -9,9 +9,10 @@ from tui_lab.experiment.registry import Registry, by_kind
 from tui_lab.experiment.row_sources.csv import CsvRows
 from tui_lab.experiment.row_sources.each import EachRows
 from tui_lab.experiment.row_sources.pattern import PatternRows
+from tui_lab.experiment.row_sources.returned import ReturnedRows
 from tui_lab.experiment.row_sources.source import RowSource
 
 KINDS: Final[Registry[type[RowSource]]] = Registry(
-    "tui_lab.row_sources", RowSource, by_kind((PatternRows, CsvRows, EachRows))
+    "tui_lab.row_sources", RowSource, by_kind((PatternRows, CsvRows, EachRows, ReturnedRows))
 )
 """By the key that stands in the file, in the order of the reference."""

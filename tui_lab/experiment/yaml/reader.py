@@ -174,6 +174,14 @@ class Reader:
             return None
         return node.value
 
+    def boolean(self, path: Keypath) -> bool | None:
+        """True or false."""
+        node = self.node(path)
+        if not isinstance(node.value, bool):
+            self.wrong(path, "true or false")
+            return None
+        return node.value
+
     def one_of(self, path: Keypath, words: Sequence[str], more: str = "") -> Any:
         """One of some words. more: what else could stand there."""
         node = self.node(path)

@@ -71,6 +71,11 @@ def too_slow(name: str, tasks: Sequence[int]) -> Hint:
     )
 
 
+def not_kept(name: str, task: int, what: str) -> Hint:
+    """Return the hint that a function returned what is no result."""
+    return Hint(name, f"can't be kept as a result: it is {what}, as in task {task}", label=f"returned {name}")
+
+
 def without(found: int, tasks: int) -> str:
     """Return the hint that a metric has no value in some or all of the done tasks."""
     if found:

@@ -11,16 +11,23 @@ from tui_lab.experiment.registry import PluginError, Registry
 from tui_lab.experiment.row_sources.csv import CsvRows
 from tui_lab.experiment.row_sources.each import EachRows
 from tui_lab.experiment.row_sources.pattern import PatternRows
+from tui_lab.experiment.row_sources.returned import ReturnedRows
 from tui_lab.results.extraction.row_sources.csv import CsvRowsReader
 from tui_lab.results.extraction.row_sources.each import EachRowsReader
 from tui_lab.results.extraction.row_sources.pattern import PatternRowsReader
+from tui_lab.results.extraction.row_sources.returned import ReturnedRowsReader
 from tui_lab.results.extraction.rows import RowsReader
 from tui_lab.store.errors import LabError
 
 READERS: Final[Registry[type[RowsReader]]] = Registry(
     "tui_lab.row_readers",
     RowsReader,
-    {PatternRows.kind: PatternRowsReader, CsvRows.kind: CsvRowsReader, EachRows.kind: EachRowsReader},
+    {
+        PatternRows.kind: PatternRowsReader,
+        CsvRows.kind: CsvRowsReader,
+        EachRows.kind: EachRowsReader,
+        ReturnedRows.kind: ReturnedRowsReader,
+    },
 )
 """By the kind of source."""
 

@@ -11,12 +11,14 @@ from tui_lab.experiment.registry import PluginError, Registry
 from tui_lab.experiment.sources.csv import CsvSource
 from tui_lab.experiment.sources.json import JsonSource
 from tui_lab.experiment.sources.pattern import PatternSource
+from tui_lab.experiment.sources.returned import ReturnedSource
 from tui_lab.experiment.sources.run import RunSource
 from tui_lab.experiment.sources.sql import SqlSource
 from tui_lab.results.extraction.extractor import Extractor
 from tui_lab.results.extraction.sources.csv import CsvExtractor
 from tui_lab.results.extraction.sources.json import JsonExtractor
 from tui_lab.results.extraction.sources.pattern import PatternExtractor
+from tui_lab.results.extraction.sources.returned import ReturnedExtractor
 from tui_lab.results.extraction.sources.run import RunExtractor
 from tui_lab.results.extraction.sources.sql import SqlExtractor
 from tui_lab.store.errors import LabError
@@ -30,6 +32,7 @@ EXTRACTORS: Final[Registry[Extractor]] = Registry(
         CsvSource.kind: CsvExtractor(),
         SqlSource.kind: SqlExtractor(),
         RunSource.kind: RunExtractor(),
+        ReturnedSource.kind: ReturnedExtractor(),
     },
 )
 """By the kind of source."""

@@ -1,0 +1,83 @@
+"""Python functions as tasks, in real runs."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+from pathlib import Path
+
+from tests.workbench import Workbench
+
+TRAIN = """\
+    import random
+    import sys
+    import tui_lab
+
+    def fit(lr: float, layers: int = 2, *, folder: str = ""):
+        tui_lab.log(step=0, loss=1.0)
+        print("layers", layers)
+        if lr > 0.9:
+            raise ValueError("bad lr")
+        open(folder + "/mine.txt", "w").close()
+        noise = random.random()
+        return {"acc": lr * layers, "bad": float("nan"), "noise": noise, "curve": [3, 2], "model": sys}
+
+    def seeded(x: int, seed: int):
+        return x + seed
+
+    if __name__ == "__main__":
+        raise SystemExit("this is no program")
+"""
+
+
+def test_a_function_is_called_and_its_results_are_kept(workbench: Workbench) -> None:
+    workbench.write("train.py", TRAIN)
+    text = "function: train.py::fit\nparameters: {rate: [0.1, 0.5, 1.0], layers: [1, 2]}\n"
+    text += "args: {rate: lr, output: folder}\nmetrics: {acc: {goal: max, unit: '%'}}\npython: ./python\n"
+    # An isolated interpreter knows no tui_lab, as on any node.
+    workbench.write("python", '#!/bin/sh\nexec /usr/bin/env -u PYTHONPATH python3 -I "$@"\n', executable=True)
+    first = workbench.run_text(text, code=1)
+    assert "4 done" in first.err and "2 failed" in first.err
+    assert "returned model: can't be kept as a result: it is module" in first.err
+    rows = workbench.table("SELECT rate, layers, acc, bad, noise, seed FROM e ORDER BY rate, layers")
+    assert [row["acc"] for row in rows] == [0.1, 0.2, 0.5, 1.0]
+    assert all(row["bad"] is None or math.isnan(row["bad"]) for row in rows)
+    assert len({row["noise"] for row in rows}) == len({row["seed"] for row in rows}) == 4  # each seeded by its key
+    steps = workbench.table("SELECT step, loss, curve FROM e_steps WHERE task_id = 0 ORDER BY step")
+    assert steps == [{"step": 0, "loss": 1.0, "curve": 3}, {"step": 1, "loss": None, "curve": 2}]
+    returned = workbench.output(0, "returned.json")
+    assert json.loads(returned)["not_kept"] == {"model": "module"} and '"bad": NaN' in returned
+    assert "mine.txt" in {path.name for path in workbench.experiment().task_folder(0).iterdir()}
+    stderr = workbench.output(4, "stderr")
+    assert stderr.splitlines()[0].startswith("Traceback") and "_tui_lab" not in stderr
+    assert stderr.splitlines()[-1] == "ValueError: bad lr"
+    # The same again runs only what failed; another run of the same task gives the same.
+    assert "$ train.py::fit(lr=1.0, layers=1)" in workbench("show", "e/4").out
+    line = workbench("show", "--command", "e/2").out
+    again = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert "'acc': 0.5" in again.stdout, again
+    noise = rows[0]["noise"]
+    workbench.run_text(text, "--rerun", "--only", "rate = 0.1 and layers = 1", code=None)
+    assert workbench.table("SELECT noise FROM e WHERE rate = 0.1 AND layers = 1") == [{"noise": noise}]
+    # What was found before stands, also where it is asked for otherwise.
+    assert "e/2" in workbench("show", "e/2").out
+    assert "acc" in workbench("stats", "e").out
+
+
+def test_repeats_begin_where_the_function_takes_the_seed(workbench: Workbench) -> None:
+    workbench.write("train.py", TRAIN)
+    text = "function: train:seeded\nparameters: {x: [0, 10]}\nrepeat: 2\nseed: 5\n"
+    workbench.run_text(text)
+    rows = workbench.table("SELECT x, repeat, seed, result FROM e")
+    assert len(rows) == 4 and all(row["result"] == row["x"] + row["seed"] for row in rows)
+    assert len({row["seed"] for row in rows}) == 2
+    file = workbench.write("experiment.yaml", "name: e\n" + text.replace("seed: 5", "seed: 6"))
+    assert "would run 4 tasks" in workbench("plan", file).out
+
+
+def test_the_interpreter_is_found_first(workbench: Workbench, tmp_path: Path) -> None:
+    workbench.write("train.py", TRAIN)
+    file = workbench.write("e.yaml", "function: train.py::fit\nparameters: {lr: 0.1}\npython: .venv/bin/python\n")
+    err = workbench("plan", file, code=2).err
+    assert f'{file}:3:9: the interpreter "{tmp_path}/.venv/bin/python" is not found' in err

@@ -1,0 +1,130 @@
+"""Calls of Python functions: what the context of an experiment's tasks has, so that each runs one in its process.
+
+The code that does that (`tui_lab.portable.function`) travels as text in a variable, so a node needs nothing but Python;
+the program itself is short, and so is what `ps` shows of it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+from tui_lab.experiment.domains.model import Value
+from tui_lab.experiment.model import Experiment
+from tui_lab.portable.function.arguments import nested
+
+PACKAGE: Final = "tui_lab.portable.function"
+SENT_AS: Final = "_tui_lab_function"
+"""The package's name in the process: `tui_lab` itself is the user's there, if it is installed."""
+RUNNER: Final = "TUI_LAB_RUNNER"
+CALL: Final = "TUI_LAB_CALL"
+PYTHON: Final = "python3"
+
+_HEAD: Final = """\
+import os, sys
+class Bundle:
+    def find_spec(self, name, path=None, target=None):
+        if name in SOURCES:
+            return type(sys.__spec__)(name, self, is_package=name == PACKAGE)
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        exec(compile(SOURCES[module.__name__], module.__name__.replace(".", "/") + ".py", "exec"), module.__dict__)
+"""
+_TAIL: Final = """\
+sys.meta_path.append(Bundle())
+from {package}.main import main
+main(os.environ.pop("{call}"))
+"""
+
+
+@cache
+def runner() -> str:
+    """Return the code that calls a function, as one text."""
+    sources = {}
+    for file in sorted(resources.files(PACKAGE).iterdir(), key=lambda file: file.name):
+        name = file.name.removesuffix(".py")
+        if name != file.name:
+            sources[SENT_AS if name == "__init__" else f"{SENT_AS}.{name}"] = file.read_text("utf-8")
+    tail = _TAIL.format(package=SENT_AS, call=CALL)
+    return f"{_HEAD}PACKAGE = {SENT_AS!r}\nSOURCES = {sources!r}\n{tail}"
+
+
+class FunctionCall:
+    """How the tasks of an experiment call its function."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        assert experiment.function is not None
+        self.experiment = experiment
+        self.function = experiment.function
+
+    def variables(self, folder: str) -> dict[str, str]:
+        """Return the variables that all tasks on a node share. folder: what stands for the experiment's there."""
+        call = {
+            "folder": folder,
+            "file": self.function.file,
+            "module": self.function.module,
+            "name": self.function.name,
+            "args": self.experiment.args,
+            "text": self.function.text,
+        }
+        return {RUNNER: runner(), CALL: json.dumps(call)}
+
+    def script(self, python: str | None) -> str:
+        """Return what the shell runs. python: that of the node, where the experiment names none."""
+        code = f'import os; exec(os.environ.pop("{RUNNER}"))'
+        return f"exec {self._interpreter(python)} -c {shlex.quote(code)} {shlex.quote(self.function.text)}"
+
+    def shown(self, parameters: Mapping[str, Value]) -> str:
+        """Return the call for readers: `train.py::fit(lr=0.1)`."""
+        return f"{self.function.text}({_keywords(self._given(parameters))})"
+
+    def line(self, parameters: Mapping[str, Value], task: Mapping[str, Value], folder: str, python: str | None) -> str:
+        """Return a line for a shell that does what a task does. task: values of the built-in placeholders."""
+        given = self._given(parameters)
+        file = self.function.file
+        place = folder if file is None else str(Path(folder, file).parent)
+        module = str(self.function.module) if file is None else Path(file).stem
+        lines = [f"import sys; sys.path.insert(0, {place!r}); import random; random.seed({task['seed']})"]
+        if self.function.name is not None:
+            for name, argument in self.experiment.args.items():
+                if name in task and name not in parameters:
+                    given[argument] = task[name]
+            if self.experiment.takes_seed:
+                given.setdefault(self.experiment.args.get("seed", "seed"), task["seed"])
+            config = self.experiment.signature is not None and self.experiment.signature.config
+            arguments = _written(given) if config else _keywords(given)
+            lines.append(f"from {module} import {self.function.name}; print({self.function.name}({arguments}))")
+        else:
+            cfg = given | {"experiment_id": task["task_id"], "run_id": task["repeat"], "out_path": task["output"]}
+            lines.append(f"import {module} as m; cfg = {_written(cfg)}; x = m.pre(cfg) if hasattr(m, 'pre') else None")
+            lines.append("y = m.fit(cfg, x); print(m.post(cfg, y) if hasattr(m, 'post') else y)")
+        return f"{self._interpreter(python)} -c {shlex.quote('; '.join(lines))}"
+
+    def _given(self, parameters: Mapping[str, Value]) -> dict[str, Any]:
+        args = self.experiment.args
+        return nested({args.get(name, name): value for name, value in parameters.items()})
+
+    def _interpreter(self, python: str | None) -> str:
+        """Return the interpreter as a word of a shell."""
+        interpreter = self.experiment.python or python or PYTHON
+        return f"~/{shlex.quote(interpreter[2:])}" if interpreter.startswith("~/") else shlex.quote(interpreter)
+
+
+def _keywords(given: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={_written(value)}" for name, value in given.items())
+
+
+def _written(value: Any) -> str:
+    """Return a value as Python has it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name!r}: {_written(item)}" for name, item in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]"
+    return repr(value) if not isinstance(value, float) or math.isfinite(value) else f"float({str(value)!r})"

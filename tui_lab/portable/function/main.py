@@ -1,0 +1,86 @@
+"""Calls the function of a task in this process, and keeps what it returns.
+
+A call has two parts. What all tasks of an experiment share is JSON: `folder` (that stands for the experiment's), `file`
+or `module`, `name`, `args` (arguments by parameter) and `text` (the function for messages). What differs from task to
+task is in the environment, as for a command."""
+
+import json
+import os
+import sys
+import time
+
+from . import failure, returned
+from .arguments import arguments, nested
+from .seeding import seed_all
+from .target import function_of, import_module, provide_log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+BUILT_IN = ("output", "task_id", "repeat", "seed", "attempt", "experiment", "node", "slot")
+SEED = "seed"
+
+
+def main(text: str) -> None:
+    """Call the function that the JSON describes, for the task that the environment describes; end the process."""
+    sys.exit(run(json.loads(text), os.environ))
+
+
+def run(call: "dict[str, Any]", environment: "Mapping[str, str]") -> int:
+    """Call the function; return the exit status. Raises SystemExit where the function does."""
+    task = {name: environment["TUI_LAB_" + name.upper()] for name in BUILT_IN}  # type: dict[str, Any]
+    for name in ("task_id", "repeat", "seed", "attempt", "slot"):
+        task[name] = int(task[name])
+    output = task["output"]
+    try:
+        for name in (returned.FILE,):
+            if os.path.exists(os.path.join(output, name)):
+                os.unlink(os.path.join(output, name))
+        provide_log()
+        module = import_module(call["folder"], call["file"], call["module"])
+        function = function_of(module, call["name"], call["text"])
+        parameters = json.loads(environment["TUI_LAB_PARAMS"])
+        seed_all(task[SEED])
+        if function is None:
+            value = chain(module, parameters, task)
+        else:
+            value = call_function(function, parameters, task, call["args"])
+        returned.write(value, output, lambda what: print(what, file=sys.stderr))
+    except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
+        failure.report(error, call["folder"], output, task["attempt"])
+        return 1
+    return 0
+
+
+def call_function(
+    function: "Any", parameters: "dict[str, Any]", task: "dict[str, Any]", args: "dict[str, str]"
+) -> "Any":
+    """Call a function with the parameters of a task."""
+    given = {args.get(name, name): value for name, value in parameters.items()}
+    for name, argument in args.items():
+        if name in task and name not in parameters and name != SEED:
+            given[argument] = task[name]
+    positional, named = arguments(function, given, (args.get(SEED, SEED), task[SEED]))
+    return function(*positional, **named)
+
+
+def chain(module: "Any", parameters: "dict[str, Any]", task: "dict[str, Any]") -> "Any":
+    """Call `pre(cfg)`, `fit(cfg, x)` and `post(cfg, y)` of a module; `pre` and `post` may be missing."""
+    cfg = nested(parameters)
+    cfg.update(experiment_id=task["task_id"], run_id=task["repeat"], out_path=task["output"])
+    returned.write_json(os.path.join(task["output"], "config.json"), cfg, indent=4)
+    pre, fit, post = (getattr(module, name, None) for name in ("pre", "fit", "post"))
+    before = None if pre is None else pre(cfg)
+    began = time.time()
+    after = fit(cfg, before)  # type: ignore[misc]
+    seconds = time.time() - began
+    cfg["fit_time"] = seconds
+    value = after if post is None else post(cfg, after)
+    scores = {} if value is None else value
+    if not isinstance(scores, dict):
+        return scores
+    found = dict(scores)
+    found.setdefault("fit_time", seconds)
+    return found

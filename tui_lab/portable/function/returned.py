@@ -1,0 +1,182 @@
+"""What a function returned, as results: metrics, rows, steps, and what can't be kept."""
+
+import json
+import os
+import re
+
+from .live_metrics import log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+FILE = "returned.json"
+RESULT = "result"  # the metric that a number is
+LONGEST_NAME = 100
+_NAME = re.compile("[A-Za-z_][A-Za-z0-9_.-]*\\Z")
+_DEEPEST = 20
+
+
+class NotKept(Exception):  # noqa: N818
+    """A value that is no result; the text says what it is."""
+
+
+class Returned:
+    """Results by what they become."""
+
+    def __init__(self) -> None:
+        self.metrics = {}  # type: dict[str, Any]
+        self.rows = {}  # type: dict[str, list[dict[str, Any]]]
+        self.steps = []  # type: list[dict[str, Any]]
+        self.not_kept = {}  # type: dict[str, str]
+
+    def document(self) -> "dict[str, Any]":
+        """Return what the file has."""
+        found = {"metrics": self.metrics}  # type: dict[str, Any]
+        if self.rows:
+            found["rows"] = self.rows
+        if self.not_kept:
+            found["not_kept"] = self.not_kept
+        return found
+
+
+def sorted_out(value: "Any") -> Returned:
+    """Return what a returned value becomes.
+
+    A number, a text, true or false is the metric `result`. A dict or dataclass has metrics; those of its values that
+    are lists are steps, if all have one length; lists of dicts are rows. So is a list of dicts alone."""
+    found = Returned()
+    if value is None:
+        return found
+    values = _fields(value)
+    if values is None:
+        if not _rows(RESULT, value, found):
+            _metric(RESULT, value, found)
+        return found
+    columns = {name: _column(item) for name, item in values.items()}
+    lists = {name: column for name, column in columns.items() if column is not None}
+    if len({len(column) for column in lists.values()}) == 1:
+        for place, items in enumerate(zip(*lists.values())):
+            found.steps.append(_row(dict(zip(lists, items)), "step %d" % place, found))
+        values = {name: item for name, item in values.items() if name not in lists}
+    _metrics(values, "", found, 0)
+    return found
+
+
+def _rows(name: str, value: "Any", found: Returned) -> bool:
+    """Take a list of dicts as rows; return whether it is one."""
+    if not isinstance(value, (list, tuple)) or not value or any(_fields(item) is None for item in value):
+        return False
+    found.rows[name] = [_row(_fields(item), "row %d of %s" % (place, name), found) for place, item in enumerate(value)]
+    return True
+
+
+def _column(value: "Any") -> "Any":
+    """Return a list of plain values, or an array of one dimension, as a list; else None."""
+    if hasattr(value, "tolist") and getattr(value, "ndim", None) == 1:
+        value = value.tolist()
+    if not isinstance(value, (list, tuple)) or not value or _fields(value) is not None:
+        return None
+    try:
+        plain_values = [plain(item) for item in value]
+    except NotKept:
+        return None
+    return None if any(isinstance(item, (list, dict)) for item in plain_values) else plain_values
+
+
+def _row(values: "Any", where: str, found: Returned) -> "dict[str, Any]":
+    row = {}
+    for name, value in values.items():
+        why = _name_error(name)
+        try:
+            if why:
+                raise NotKept(why)
+            row[str(name)] = plain(value)
+        except NotKept as error:
+            found.not_kept.setdefault(str(name), "%s in %s" % (error, where))
+    return row
+
+
+def _metrics(values: "dict[Any, Any]", prefix: str, found: Returned, depth: int) -> None:
+    for name, value in values.items():
+        inner = None if depth > _DEEPEST else _fields(value)
+        if inner is not None and not _name_error(name):
+            _metrics(inner, "%s%s." % (prefix, name), found, depth + 1)
+        elif _name_error(name) or not _rows(prefix + name, value, found):
+            _metric(prefix + str(name), value, found)
+
+
+def _metric(name: str, value: "Any", found: Returned) -> None:
+    why = _name_error(name)
+    try:
+        if why:
+            raise NotKept(why)
+        found.metrics[name] = plain(value)
+    except NotKept as error:
+        found.not_kept[name] = str(error)
+
+
+def _name_error(name: "Any") -> str:
+    fine = isinstance(name, str) and _NAME.match(name) and len(name) <= LONGEST_NAME
+    return "" if fine else "no name of a metric"
+
+
+def _fields(value: "Any") -> "dict[Any, Any] | None":
+    """Return a dict, dataclass or named tuple as a dict, else None."""
+    if isinstance(value, dict):
+        return value
+    names = getattr(value, "__dataclass_fields__", None) or getattr(value, "_fields", None)
+    if names and not isinstance(value, type):
+        return {name: getattr(value, name) for name in names}
+    return None
+
+
+def plain(value: "Any") -> "Any":
+    """Return a value as JSON has it; NaN and infinities stay. Raises NotKept."""
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(name): plain(item) for name, item in value.items()}
+    size = getattr(value, "size", None)
+    item = getattr(value, "item", None)
+    if callable(item):
+        count = size if isinstance(size, int) else getattr(value, "numel", lambda: 0)()
+        if count == 1:  # a NumPy scalar, an array or tensor of one element
+            single = item()
+            if single is not value and isinstance(single, (bool, int, float, str)):
+                return plain(single)
+    member = getattr(value, "value", None)
+    if type(type(value)).__name__ in ("EnumMeta", "EnumType") and isinstance(member, (bool, int, float, str)):
+        return member
+    if hasattr(value, "__fspath__"):
+        return os.fspath(value)
+    kind = type(value)
+    raise NotKept("a %s.%s" % (kind.__module__, kind.__name__) if kind.__module__ != "builtins" else kind.__name__)
+
+
+def write(value: "Any", output: str, report: "Callable[[str], object]") -> None:
+    """Keep what a function returned: steps as live metrics, the rest in a file of the task's folder. report: says what
+    can't be kept. Raises OSError."""
+    found = sorted_out(value)
+    for place, row in enumerate(found.steps):
+        row.setdefault("step", place)
+        log(**row)
+    for name, what in found.not_kept.items():
+        report("returned %s can't be kept as a result: it is %s" % (name, what))
+    write_json(os.path.join(output, FILE), found.document())
+
+
+def write_json(path: str, document: "Any", indent: "int | None" = None) -> None:
+    """Write a file as a whole: no reader sees a part of it. Raises OSError."""
+    partial = "%s.%d.partial" % (path, os.getpid())
+    with open(partial, "w", encoding="utf-8") as file:
+        json.dump(document, file, indent=indent)
+        file.write("\n")
+    os.replace(partial, path)

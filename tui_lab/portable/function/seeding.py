@@ -1,0 +1,58 @@
+"""Seeds random numbers: those of Python at once, those of NumPy and torch as soon as they are imported."""
+
+import importlib.util
+import random
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LIBRARIES = ("numpy", "torch")
+
+
+def seed_all(seed: int) -> None:
+    """Seed all of them. A library that is not imported yet is seeded when it is: none is imported for it."""
+    random.seed(seed)
+    sys.meta_path[:] = [one for one in sys.meta_path if not isinstance(one, _OnImport)]
+    later = []
+    for name in LIBRARIES:
+        if name in sys.modules:
+            seed_library(name, seed)
+        else:
+            later.append(name)
+    if later:
+        sys.meta_path.insert(0, _OnImport(later, seed))
+
+
+def seed_library(name: str, seed: int) -> None:
+    """Seed a library that is imported."""
+    module = sys.modules[name]  # type: Any
+    if name == "numpy":
+        module.random.seed(seed % 2**32)
+    elif hasattr(module, "manual_seed"):
+        module.manual_seed(seed)
+
+
+class _OnImport:
+    """Seeds a library at the end of its import."""
+
+    def __init__(self, names: "list[str]", seed: int) -> None:
+        self.names = names
+        self.seed = seed
+
+    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
+        """Return where a library is found, with a loader that seeds it."""
+        if name not in self.names:
+            return None
+        self.names.remove(name)
+        spec = importlib.util.find_spec(name)  # type: Any
+        if spec is not None and hasattr(spec.loader, "exec_module"):
+            load = spec.loader.exec_module
+
+            def exec_module(module: "Any") -> None:
+                load(module)
+                seed_library(name, self.seed)
+
+            spec.loader.exec_module = exec_module
+        return spec
