@@ -13,6 +13,22 @@ class Keys(TypedDict, total=False):
     """What a task runs. A string is a shell script; a list runs one after the other; a mapping names the steps.
     `{name}` stands for a parameter's value, `[name]` for `--name value`."""
 
+    function: str
+    """What a task calls, in place of a command: a Python function, in a file or in a module. The parameters are its
+    arguments, and what it returns are the results. A file or module that has `pre`, `fit` and `post` needs no name."""
+
+    python: str | None
+    """Interpreter that calls the function, 3.6 or newer: a name, or a path relative to the file. By default `python`
+    of the node in cluster.yaml, else `python3`."""
+
+    args: Mapping[str, str] | None
+    """What the function calls a parameter, where it has another name there. Also passes `output`, `repeat`, `task_id`
+    and the like."""
+
+    per_repeat: bool
+    """Whether the repeats of a function that takes no `seed` differ. Each is seeded by its own seed then; otherwise a
+    task is seeded by its key, and `repeat` above 1 is an error."""
+
     parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
     """The sweep: each parameter and the values it may take, crossed. A list of mappings is their union; what one
     leaves out comes from `defaults`."""
