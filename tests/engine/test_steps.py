@@ -77,6 +77,13 @@ def test_a_retry_goes_on_at_the_failed_step(workbench: Workbench) -> None:
         ("test", 0, 3),
     ]
     assert task["duration"] > shown["steps"][0]["duration"] > 0.05
+    assert task["duration_prepare"] == shown["duration_prepare"] == shown["steps"][0]["duration"]
+    rows = workbench.table("SELECT exit_code_test, attempt, duration_train < duration AS less FROM named")
+    assert rows == [{"exit_code_test": 0, "attempt": 3, "less": True}] * 2
+    assert "duration_prepare,s,min" in workbench("stats", "named", "--metric", "duration_prepare").out
+    assert "duration_test" not in workbench("diff", "named/0", "named/1").out
+    workbench("export", "named", "-o", "named.csv")
+    assert "duration_test" not in workbench("draw", "lines", "--input", "named.csv").out
     assert "  step prepare: exit 0, " in workbench("show", "named/0").out
     assert workbench("logs", "named/0:prepare").out == "size: 1\n"
 

@@ -106,7 +106,7 @@ def task_table(folder: ExperimentFolder, condition: str, spec: Experiment | None
     from tui_lab.store.naming import column_names
 
     spec = folder.spec() if spec is None else spec
-    table = folder.tasks()
+    table = folder.tasks(spec.metrics)
     split = table.columns.index("task_id")
     renamed, metrics = column_names(table.columns[:split], list(spec.metrics), table.columns[split:])
     if metrics:

@@ -27,7 +27,7 @@ from tui_lab.engine.task_builder import TaskBuilder, placeholders
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.combinations import expand
 from tui_lab.experiment.domains.model import Value
-from tui_lab.experiment.facts import FACTS
+from tui_lab.experiment.facts import FACTS, of_steps
 from tui_lab.experiment.load import load
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.overrides import read_values
@@ -287,11 +287,13 @@ def select(planned: Planned, choice: Choice, experiment: Experiment, folder: Exp
     table = plan.typed().rename(columns).rename(renamed)
     given = [name for name in facts.asked() if name not in table.columns]
     table = pl.concat([table, plan.tasks.select(given)], how="horizontal")
-    names = [name for name in (*metrics.values(), *FACTS) if name not in table.columns]
+    steps = [step.name for step in experiment.steps]
+    kinds = FACTS | {fact.name: fact for _, fact in of_steps(steps, (*table.columns, *metrics))}
+    names = [name for name in (*metrics.values(), *kinds) if name not in table.columns]
     known = None if folder is None else task_table(folder, choice.only, experiment)
     if known is None:
         table = table.with_columns(
-            pl.lit(None, facts.dtype(name) if name in FACTS else None).alias(name) for name in names
+            pl.lit(None, facts.TYPES[kinds[name].type] if name in kinds else None).alias(name) for name in names
         )
     else:
         names = [name for name in names if name in known.columns]

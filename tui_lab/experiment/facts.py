@@ -6,8 +6,8 @@ statistics, exports, `show`, the screen and docs/guide.md read it from here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 FactType: TypeAlias = Literal["int32", "int64", "float", "text", "boolean", "time"]
@@ -75,6 +75,20 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
     units = {None: "", "s": "seconds", "B": "bytes"}
     for fact in FACTS.values():
         yield fact.name, fact.type, units[fact.unit], fact.meaning
+
+
+def of_steps(steps: Iterable[str | None], taken: Iterable[str] = ()) -> Iterator[tuple[int, Fact]]:
+    """Yield the facts of named steps, each with the place of its step. taken: columns that are something else; a fact
+    whose name is among them has none."""
+    known = {name.lower() for name in taken}
+    for place, step in enumerate(steps):
+        run = f"of the last run of the step {step}"
+        duration = Fact(name=f"duration_{step}", type="float", unit="s", meaning=f"duration {run}", measured=True)
+        code = Fact(name=f"exit_code_{step}", type="int32", meaning=f"exit status {run}")
+        for fact in (replace(duration, compared=False), code) if step is not None else ():
+            if fact.name.lower() not in known:
+                known.add(fact.name.lower())
+                yield place, replace(fact, searched=False)
 
 
 for _fact in (

@@ -20,6 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from tui_lab.experiment import facts
+from tui_lab.experiment.facts import Fact, measured
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.model import Experiment
 from tui_lab.results import cache
@@ -84,6 +86,20 @@ class Results:
     def name(self) -> str:
         """The name of the experiment."""
         return self.folder.name
+
+    @cached_property
+    def step_facts(self) -> Mapping[str, Fact]:
+        """The facts of named steps, by their column."""
+        return self.folder.step_facts(self.spec.metrics)
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The facts that are summarised like metrics."""
+        return (*measured(), *(name for name, fact in self.step_facts.items() if fact.measured))
+
+    def unit_of_fact(self, column: str) -> str | None:
+        """Return the unit of a fact; None where it has none, or is no fact."""
+        return self.step_facts[column].unit if column in self.step_facts else facts.unit(column)
 
     @property
     def stays(self) -> bool:
@@ -200,7 +216,7 @@ def refresh(
     read what running tasks have printed so far (never into the cache). force: read everything again. spec: has other
     metrics than the submitted ones."""
     spec = folder.spec() if spec is None else spec
-    table = folder.tasks()
+    table = folder.tasks(spec.metrics)
     returned = ReturnedNames()
     if spec.function is not None:
         done = table.filter((pl.col("state") == "done") & pl.col("attempt").is_not_null())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -10,9 +11,10 @@ from typing import Final
 import polars as pl
 
 from tui_lab.experiment.axes import frame as as_frame
-from tui_lab.experiment.facts import FACTS
+from tui_lab.experiment.facts import FACTS, Fact, of_steps
 from tui_lab.experiment.load import load
 from tui_lab.experiment.model import Experiment
+from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import checkpoint, facts, journal, layout, spec_file
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.fold import State
@@ -32,6 +34,7 @@ class ExperimentFolder:
         self.name = path.name
         self._state: State | None = None
         self._plans: dict[int, Plan] = {}
+        self._steps: dict[int, tuple[str | None, ...]] = {}
 
     @property
     def journal(self) -> Path:
@@ -170,16 +173,52 @@ class ExperimentFolder:
         """Parameter -> its column in `tasks`."""
         return self.columns(self._known(self.state()).names)
 
-    def tasks(self) -> pl.DataFrame:
-        """Every task ever, ascending: parameters with real types, then the facts (`tui_lab.experiment.facts`). A
-        parameter named `seed` takes the place of that fact."""
+    def tasks(self, metrics: Iterable[str] = ()) -> pl.DataFrame:
+        """Every task ever, ascending: parameters with real types, then the facts (`tui_lab.experiment.facts`), also of
+        named steps. A parameter named `seed` takes the place of that fact; parameters and `metrics` those of facts of
+        steps."""
         state = self.state()
         asked = self._asked(state)
         split = asked.columns.index("task_id")
         found = facts.frame(facts.FoldedTasks(state))
         table = asked[:, split:].join(found, on="task_id", how="left", maintain_order="left")
         table = table.select(pl.col(name).cast(facts.dtype(name)) for name in FACTS if name in table.columns)
-        return pl.concat([asked[:, :split], table], how="horizontal")
+        of_steps = [series for series, _ in self._of_steps(state, table["task_id"], (*asked.columns, *metrics))]
+        return pl.concat([asked[:, :split], table.with_columns(of_steps)], how="horizontal")
+
+    def step_facts(self, metrics: Iterable[str] = ()) -> dict[str, Fact]:
+        """Return the facts of named steps that `tasks` has as columns."""
+        asked = self.asked()
+        return {
+            fact.name: fact for _, fact in self._of_steps(self.state(), asked["task_id"], (*asked.columns, *metrics))
+        }
+
+    def _of_steps(self, state: State, ids: pl.Series, taken: Sequence[str]) -> list[tuple[pl.Series, Fact]]:
+        """The facts of named steps, with their columns for these tasks. Each task has the steps that the newest plan
+        with it names. taken: columns that are something else."""
+        if not state.steps.columns:
+            return []
+        rest = ids
+        found: dict[str, tuple[pl.Series, Fact]] = {}
+        for number in sorted({event.plan for event in state.submissions}, reverse=True):
+            mine = rest.is_in(self.plan(number).tasks["task_id"].implode())
+            some, rest = rest.filter(mine), rest.filter(~mine)
+            for place, fact in of_steps(self._steps_of(number), taken):
+                values = facts.of_step(state, place, fact, some)
+                series = found[fact.name][0] if fact.name in found else values.clear(len(ids))
+                found[fact.name] = (series.scatter(ids.search_sorted(some), values), fact)
+            if not len(rest):
+                break
+        return list(found.values())
+
+    def _steps_of(self, number: int) -> tuple[str | None, ...]:
+        """The names of the steps of a plan's tasks; none where its file can't be read."""
+        if number not in self._steps:
+            try:
+                self._steps[number] = tuple(step.name for step in self.spec(number).steps)
+            except (SpecError, LabError, OSError):
+                self._steps[number] = ()
+        return self._steps[number]
 
     def asked(self) -> pl.DataFrame:
         """The part of `tasks` that only a submission changes: parameters, then the facts that are `asked`."""

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tui_lab.experiment.facts import FACTS, FactType
-from tui_lab.store import fold
+from tui_lab.experiment.facts import FACTS, Fact, FactType
+from tui_lab.store import fold, step_facts
 from tui_lab.store.fold import State
 
 TYPES: Final[dict[FactType, pl.DataType]] = {
@@ -108,6 +108,19 @@ def dtype(name: str) -> pl.DataType:
 def asked() -> tuple[str, ...]:
     """Return the names of the facts that only a submission changes."""
     return tuple(fact.name for fact in FACTS.values() if fact.asked)
+
+
+def of_step(state: State, place: int, fact: Fact, ids: pl.Series) -> pl.Series:
+    """Return the values of a fact of a step for some tasks. place: of the step."""
+    name = "exit_code" if fact.type == "int32" else "duration"
+    code = step_facts.COLUMNS[name][0]
+    empty: npt.NDArray[Any] = np.full(len(ids), np.nan if code == "d" else fold.NONE)
+    some = ids.to_numpy()
+    columns = state.steps.columns
+    values = np.frombuffer(columns[place][name], dtype=code)[some] if place < len(columns) else empty
+    series = pl.Series(fact.name, values)
+    known = series.fill_nan(None) if code == "d" else series.set(series == fold.NONE, None)
+    return known.cast(TYPES[fact.type])
 
 
 def frame(tasks: FoldedTasks) -> pl.DataFrame:

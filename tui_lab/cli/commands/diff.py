@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, final
 from tui_lab.cli.options import Parser, add_common, add_json, lab_to_read, print_json
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE
-from tui_lab.experiment.facts import FACTS
+from tui_lab.experiment.facts import FACTS, Fact
 
 if TYPE_CHECKING:
     from tui_lab.client.address import Address
@@ -83,10 +83,14 @@ def compare_tasks(first: Address, second: Address) -> TaskDifference:
     from tui_lab.store.task_files import TaskFile, listed
 
     records = []
+    of_steps: dict[str, Fact] = {}
     for address in (first, second):
-        table = refresh(address.folder).tasks
+        results = refresh(address.folder)
+        of_steps |= results.step_facts
+        table = results.tasks
         records.append(table.filter(table["task_id"] == address.task).row(0, named=True))
-    names = [name for name in dict.fromkeys([*records[0], *records[1]]) if name not in FACTS or FACTS[name].compared]
+    known = FACTS | of_steps
+    names = [name for name in dict.fromkeys([*records[0], *records[1]]) if name not in known or known[name].compared]
     columns = {
         name: [records[0].get(name), records[1].get(name)]
         for name in names

@@ -8,7 +8,7 @@ from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.results.charts.model import ChartError, Request, Role, Source
 from tui_lab.results.charts.natural import fewest, is_category, is_number
 from tui_lab.results.charts.registry import kind_of
-from tui_lab.results.facts import is_fact
+from tui_lab.results.facts import is_fact, of_steps
 
 
 def choose(request: Request, source: Source) -> dict[Role, str]:
@@ -58,7 +58,8 @@ def _known(source: Source) -> tuple[list[str], list[str]]:
     frame = source.frame
     if source.parameters or source.metrics:
         return list(source.parameters), [m for m in source.metrics if is_number(frame[m])]
-    columns = [name for name in frame.columns if not is_fact(name)]
+    steps = of_steps(frame.columns)
+    columns = [name for name in frame.columns if not is_fact(name) and name not in steps]
     if len(columns) < 2 or not any(is_number(frame[name]) for name in columns):
         columns = list(frame.columns)
     metrics = [name for name in columns if name.startswith("out_") and is_number(frame[name])]

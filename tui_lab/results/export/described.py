@@ -12,7 +12,6 @@ import polars as pl
 
 from tui_lab.experiment.data_types import Json, JsonObject
 from tui_lab.experiment.duckdb_tables import portable
-from tui_lab.experiment.facts import unit
 from tui_lab.results.export.output import Format, not_written, write
 from tui_lab.results.statistics.frame import COMPARISON, SUMMARY
 from tui_lab.results.statistics.report import MetricReport, Report
@@ -40,7 +39,7 @@ def describe_columns(results: Results, columns: Iterable[str]) -> dict[str, Json
             about = {"kind": "metric", "name": names[column], "unit": metric.unit, "goal": metric.goal}
             about["read"] = metric.described()
         elif column in results.tasks.columns or column in ("step", "row"):
-            about = {"kind": "fact", "unit": unit(column)}
+            about = {"kind": "fact", "unit": results.unit_of_fact(column)}
         else:
             about["kind"] = "value"
         found[column] = {key: value for key, value in about.items() if value not in (None, {})}

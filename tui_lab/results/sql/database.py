@@ -28,7 +28,6 @@ import polars as pl
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.duckdb_tables import in_quotes, register, unregister
 from tui_lab.experiment.expressions.syntax import Tree
-from tui_lab.experiment.facts import measured
 from tui_lab.experiment.yaml.problem import SpecError, suggest
 from tui_lab.results.node_samples import COLUMNS, node_samples
 from tui_lab.results.patas_names import with_patas_names
@@ -236,7 +235,7 @@ class Database:
             if not experiment or holders[0] in (f"{experiment}_steps", f"{experiment}_rows"):
                 continue
             results = next(one for (name, _), one in self._looked.items() if name == experiment)
-            metrics = (*numeric_metrics(results).values(), *measured())
+            metrics = (*numeric_metrics(results).values(), *results.measured)
             for name in metrics:
                 if name.lower() == column:
                     samples = settings(results).samples(name)

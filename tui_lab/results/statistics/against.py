@@ -13,7 +13,7 @@ import polars as pl
 
 from tui_lab.experiment.data_types import JsonObject, Row
 from tui_lab.experiment.yaml.problem import suggest
-from tui_lab.results.facts import is_fact
+from tui_lab.results.facts import is_fact, of_steps
 from tui_lab.results.numeric.exact import Moments, moments
 from tui_lab.results.numeric.whole_numbers import TOO_FAR_APART, beyond_floats, is_rounded, joined
 from tui_lab.results.plain import plain_column, shown
@@ -211,7 +211,7 @@ def _metrics(first: Side, second: Side, options: Options) -> tuple[tuple[str, ..
             numbers = {name: name for name in side.table.columns if _is_number(side.table[name])}
             wanted = [*(other.metrics or {}), *(options.metrics or ())]
             metrics = {name: name for name in wanted if name in numbers}
-            apart = {*metrics, *wanted}
+            apart = {*metrics, *wanted, *of_steps(side.table.columns)}
             known = other.parameters if other.parameters is not None else other.table.columns
             parameters = {
                 name: name for name in known if name in side.table.columns and name not in apart and not is_fact(name)

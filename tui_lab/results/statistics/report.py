@@ -11,7 +11,6 @@ import polars as pl
 
 from tui_lab.experiment.error import TuiLabError
 from tui_lab.experiment.expressions import expression
-from tui_lab.experiment.facts import measured, unit
 from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.results.numeric.exact import Anova
 from tui_lab.results.plain import shown
@@ -220,7 +219,7 @@ def make(results: Results, options: Options | None = None) -> Report:
     pair = _paired(results, found, options.pairing)
     names = options.metrics or tuple(numeric_metrics(results))
     if not names:
-        known = ", ".join(measured())
+        known = ", ".join(results.measured)
         raise StatisticsError(f"{results.name} has no metric with numbers; --metric takes facts of tasks, too: {known}")
     _check_goals(results, names, options.goals)
     metrics = [_metric(results, found, name, baseline, pair, options) for name in names]
@@ -232,7 +231,7 @@ def make(results: Results, options: Options | None = None) -> Report:
 def _check_goals(results: Results, names: Sequence[str], goals: Mapping[str, Goal]) -> None:
     """Raises StatisticsError for a goal of something that is no metric."""
     steps = [reference[0] for name in names if (reference := split(name)) is not None]
-    known = [*results.metrics, *measured(), *names, *steps]
+    known = [*results.metrics, *results.measured, *names, *steps]
     for name in goals:
         if name not in known and name not in results.tasks.columns:
             hint = suggest(name, known) or f"there are {', '.join(dict.fromkeys(known))}"
@@ -363,7 +362,7 @@ def values_of(results: Results, name: str, goals: Mapping[str, Goal]) -> pl.Seri
             return summary(results, *reference, goal_of(results, reference[0], goals))
         except StepsError as error:
             raise StatisticsError(str(error)) from None
-    known = [*results.metrics, *measured()]
+    known = [*results.metrics, *results.measured]
     hint = suggest(name, known) or f"there are {', '.join(known)}"
     raise StatisticsError(f'{results.name} has no metric "{name}"; {hint}')
 
@@ -381,7 +380,7 @@ def goal_of(results: Results, name: str, goals: Mapping[str, Goal]) -> Goal | No
     reference = split(name)
     if reference is not None:
         return goal_of(results, reference[0], goals)
-    return "min" if name in measured() else None
+    return "min" if name in results.measured else None
 
 
 def unit_of(results: Results, name: str) -> str | None:
@@ -389,7 +388,7 @@ def unit_of(results: Results, name: str) -> str | None:
     reference = split(name)
     if name in results.spec.metrics or reference is None:
         metric = results.spec.metrics.get(name)
-        return unit(name) if metric is None else metric.unit or results.bases.get(name)
+        return results.unit_of_fact(name) if metric is None else metric.unit or results.bases.get(name)
     return unit_of(results, reference[0])
 
 

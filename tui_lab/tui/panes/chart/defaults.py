@@ -14,7 +14,7 @@ from tui_lab.results.charts.choice import choose
 from tui_lab.results.charts.model import ChartKind, Request, Role, Source
 from tui_lab.results.charts.natural import is_number
 from tui_lab.results.charts.registry import CURVES, DISTRIBUTION, MEANS, MEANS_OF_TEXTS, POINTS, kind_of
-from tui_lab.results.facts import is_fact
+from tui_lab.results.facts import is_fact, of_steps
 from tui_lab.tui.panes.chart.source import TASK
 
 FEW: Final = 8
@@ -35,13 +35,16 @@ def described(frame: pl.DataFrame, parameters: Collection[str] = (), metrics: Co
     known = [name for name in frame.columns if name in parameters]
     numbers = [name for name in frame.columns if is_number(frame[name]) and name not in known]
     own = [name for name in numbers if name in metrics]
+    steps = of_steps(frame.columns)
+    numbers = [name for name in numbers if name not in steps or name.startswith("duration_")]
     others = [name for name in numbers if name not in own and (not is_fact(name) or name in measured())]
+    others.sort(key=lambda name: name in steps)  # behind what was measured
     plain = [name for name in others if not _ASIDE.fullmatch(name)]
     if not known and not own and len(plain) > 1:
         plain = [*plain[:0:-1], plain[0]]  # the last is what was measured
     found = [*own, *plain, *(name for name in others if name not in plain)]
     if not known:
-        known = [name for name in frame.columns if name not in found[:1] and not is_fact(name)]
+        known = [name for name in frame.columns if name not in found[:1] and not is_fact(name) and name not in steps]
         known = known or [name for name in frame.columns if name not in found[:1]]
     return Source(frame, tuple(known), tuple(name for name in found if name not in known[:1] or len(found) == 1))
 
