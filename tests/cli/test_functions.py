@@ -52,6 +52,11 @@ def test_a_function_is_called_and_its_results_are_kept(workbench: Workbench) -> 
     stderr = workbench.output(4, "stderr")
     assert stderr.splitlines()[0].startswith("Traceback") and "_tui_lab" not in stderr
     assert stderr.splitlines()[-1] == "ValueError: bad lr"
+    columns = "reason, exception, exception_message, exit_code, count(*) AS tasks"
+    (failed,) = workbench.table(f"SELECT {columns} FROM e_tasks WHERE state = 'failed' GROUP BY ALL")
+    exception = {"exception": "ValueError", "exception_message": "bad lr"}
+    assert failed == {"reason": "exception", **exception, "exit_code": 1, "tasks": 2}
+    assert "2 tasks: exception at train.py:9 in fit: ValueError: bad lr" in first.err
     # The same again runs only what failed; another run of the same task gives the same.
     assert "$ train.py::fit(lr=1.0, layers=1)" in workbench("show", "e/4").out
     line = workbench("show", "--command", "e/2").out

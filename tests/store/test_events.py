@@ -35,6 +35,7 @@ WRITTEN = r"""
 {"event":"finished","at":2.5,"task":0,"attempt":2,"state":"failed","reason":"exit","exit_code":3,"step":2,"steps":[[0,0.5],[0,1.25],[3,0.5]],"first_step":1,"step_ends":[{"attempt":1,"sizes":[9,0,0]},{"attempt":2,"sizes":[0,0,0]},{"attempt":2,"sizes":[0,7,0],"cpu_time":0.25}]}
 {"event":"finished","at":2.5,"task":0,"attempt":1,"state":"done","exit_code":0,"step":1,"steps":[[0,0.5],[0,1.25]],"duration":1.75,"cpu_time":0.5,"peak_rss":20000000,"leftover":1}
 {"event":"finished","at":2.5,"task":0,"attempt":1,"state":"failed","reason":"signal","exit_code":137,"signal":9,"step":0,"duration":1.75,"cpu_time":0.5,"message":"why","left":[{"name":"big.pt","size":9000},{"name":"bad","size":0,"error":"it can't be read"}],"left_more":{"files":3,"size":400},"note":"its folder is a link","again":1.0}
+{"event":"finished","at":2.5,"task":0,"attempt":1,"state":"failed","reason":"exception","raised":{"type":"ValueError","message":"bad","at":"a.py:3 in f"}}
 {"event":"finished","at":2.5,"task":0,"attempt":1,"state":"done","late":true}
 {"event":"finished","at":2.5,"task":0,"attempt":1,"state":"lost","reason":"node-lost","duplicate":true}
 {"event":"stopping","at":1.5,"attempts":[[0,1]],"reason":"stopped"}

@@ -27,7 +27,7 @@ class FailureGroup(TypedDict):
 
 def failure_groups(folder: ExperimentFolder, state: State) -> list[FailureGroup]:
     """Failed and lost planned tasks, grouped by reason and the last line of their standard error (lines that differ
-    in numbers alone are one group, shown by its first), largest first."""
+    in numbers alone are one group, shown by its first), or by exceptions and where these were raised; largest first."""
     columns = state.columns
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     examples: dict[tuple[str, str], str] = {}
@@ -42,6 +42,12 @@ def failure_groups(folder: ExperimentFolder, state: State) -> list[FailureGroup]
             reason = f"exit {columns['exit_code'][task]}"
         elif reason == "signal":
             reason = f"signal {columns['signal'][task]}"
+        raised = state.raised.get(task)
+        if raised is not None:
+            kind = (f"exception at {raised.at}" if raised.at else reason, raised.type)
+            examples.setdefault(kind, f"{raised.type}: {raised.message.splitlines()[0] if raised.message else ''}")
+            groups[kind].append(task)
+            continue
         line = ""
         if read < READ_AT_MOST:
             read += 1

@@ -132,6 +132,8 @@ def _told(finished: Finished, outputs: _Outputs, seconds: float) -> int:
     if reason == "start":
         print(f"✗ it did not start: {finished.message or ''}", file=sys.stderr)
     else:
+        if finished.raised is not None:
+            reason = f"{finished.raised.type} at {finished.raised.at}"
         what = {"exit": f"exit {finished.exit_code}", "signal": f"signal {finished.signal}"}
         why = f": {PIPE}" if finished.signal == signal.SIGPIPE else ""
         print(f"✗ {what.get(reason, reason)} after {span(seconds)}{why}", file=sys.stderr)

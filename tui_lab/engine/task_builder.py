@@ -23,6 +23,7 @@ from tui_lab.experiment.needs import OF_A_NODE, Amount, NeedError, Needs, Resolv
 from tui_lab.experiment.shell.command import Command, compile_command
 from tui_lab.experiment.shell.template import fill, names_in
 from tui_lab.experiment.units import duration
+from tui_lab.portable.function.failure import FILE as EXCEPTION_FILE
 from tui_lab.protocol.agent import Collect, Context, Resume, Start, Step
 from tui_lab.store import code_snapshot, layout
 from tui_lab.store.events import Changes
@@ -269,6 +270,7 @@ class TaskBuilder:
             workdir=workdir,
             needs=needs or None,
             collect=paths.collect,
+            exception=None if self.call is None else EXCEPTION_FILE,
             resume=resume if resume is not None and 0 < len(resume["steps"]) < len(self.commands) else None,
         )
 

@@ -186,6 +186,20 @@ for _fact in (
     ),
     Fact(name="signal", type="int32", meaning="the signal that ended it", in_failures=4),
     Fact(
+        name="exception",
+        type="text",
+        meaning="type of the exception that ended a function",
+        groups=True,
+        in_failures=9,
+    ),
+    Fact(
+        name="exception_message",
+        type="text",
+        meaning="its message",
+        compared=False,
+        in_failures=10,
+    ),
+    Fact(
         name="peak_rss",
         type="int64",
         unit="B",

@@ -46,7 +46,7 @@ __all__ = [
 
 Order = Literal["interleaved", "listed", "shuffled"]
 SeedPer = Literal["repeat", "task"]
-RetryReason = Literal["exit", "signal", "timeout", "oom", "start"]
+RetryReason = Literal["exit", "exception", "signal", "timeout", "oom", "start"]
 
 BUILT_IN: Final = (
     "output",
@@ -160,7 +160,7 @@ class Experiment(Model):
     timeout: float | str | tuple[float | str, ...] | None = None
     grace: float = 10.0
     retries: int = 0
-    retry_on: tuple[RetryReason | int, ...] = ("exit", "signal", "timeout", "oom")
+    retry_on: tuple[RetryReason | int, ...] = ("exit", "exception", "signal", "timeout", "oom")
     ok_exit_codes: tuple[int, ...] = (0,)
     stagger: float | None = None
     max_failures: int | None = None

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypedDict, get_args
 
 import msgspec
 
-from tui_lab.store.events import EndState, LeftFile, StepEnd, UnlistedFiles
+from tui_lab.store.events import EndState, LeftFile, Raised, StepEnd, UnlistedFiles
 
 WireKey = tuple[str, int, int]  # what agents call an attempt: experiment, task, attempt
 Card = int | str  # a GPU: its index, or the name of a part
@@ -145,7 +145,8 @@ class Start(_Message, frozen=True):
     """Start an attempt when there is room for it, see [needs](#needs). An attempt that is known is not started
     again. With `collect`, its outputs are [fetched](#outputs-that-are-fetched). With `resume`, it begins behind the
     steps that an earlier attempt has done: what these have printed becomes the beginning of its own outputs. It begins
-    at the first step where those are not in its folder."""
+    at the first step where those are not in its folder. `exception` is the name of a file in which its program says
+    which exception has ended it: then the reason is `exception`, and `finished` has what the file says."""
 
     experiment: str
     task: int
@@ -164,6 +165,7 @@ class Start(_Message, frozen=True):
     needs: Needs | None = None
     collect: Collect | None = None
     resume: Resume | None = None
+    exception: str | None = None
 
     @property
     def key(self) -> WireKey:
@@ -291,6 +293,7 @@ class Finished(_Message, frozen=True):
     folder_trouble: Any = None  # str
     first_step: int = 0
     step_ends: list[StepEnd] | None = None
+    raised: Raised | None = None
     files: Any = None  # list[OutputFile]
     left: list[LeftFile] | None = None
     left_more: UnlistedFiles | None = None

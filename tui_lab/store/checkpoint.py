@@ -20,10 +20,10 @@ import polars as pl
 
 from tui_lab.store import journal, layout, parquet, step_facts
 from tui_lab.store.errors import LabError
-from tui_lab.store.events import Changes, Ended, Key, NodesChanged, Paused, Submitted
+from tui_lab.store.events import Changes, Ended, Key, NodesChanged, Paused, Raised, Submitted
 from tui_lab.store.fold import COLUMNS, STATES, State
 
-FORMAT: Final = 6
+FORMAT: Final = 7
 _METADATA: Final = "tui_lab"
 _BLOCK: Final = 1 << 22
 
@@ -54,6 +54,7 @@ class _About(msgspec.Struct, kw_only=True):
     placement: NodesChanged | None
     changes: list[tuple[int, Changes]]
     notes: list[tuple[int, str]]
+    raised: list[tuple[int, Raised]]
     stopping: list[tuple[Key, str]]
     quarantined: list[str]
     crc: int
@@ -82,6 +83,7 @@ def write(state: State, folder: Path) -> None:
             **{name: getattr(state, name) for name in _KEPT},
             changes=list(state.changes.items()),
             notes=list(state.notes.items()),
+            raised=list(state.raised.items()),
             stopping=list(state.stopping.items()),
             quarantined=sorted(state.quarantined),
             crc=crc,
@@ -117,6 +119,7 @@ def read(folder: Path) -> State:
             setattr(state, name, getattr(about, name))
         state.proof = (about.offset, about.crc)
         state.changes, state.notes, state.stopping = dict(about.changes), dict(about.notes), dict(about.stopping)
+        state.raised = dict(about.raised)
         state.quarantined = set(about.quarantined)
         if frame.height != state.size:
             return State()

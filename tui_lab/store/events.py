@@ -45,6 +45,14 @@ class LeftFile(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     error: str | None = None  # why it could not be fetched or read
 
 
+class Raised(msgspec.Struct, frozen=True, gc=False):
+    """The exception that ended a function."""
+
+    type: str
+    message: str
+    at: str  # where it was raised, as `train.py:12 in fit`; empty where that is not known
+
+
 class UnlistedFiles(msgspec.Struct, frozen=True, gc=False):
     """Further files that stayed on a node, not listed."""
 
@@ -218,7 +226,8 @@ class Finished(_Event, frozen=True, tag="finished"):
     be fetched. `left_more`: `{"files", "size"}` of further ones. `note`: a note for the user, such as that its folder
     has become a symbolic link. `steps`: exit status and duration of each step, also of those before `first_step`, which
     an earlier attempt has run. `step_ends`: further facts of each; missing where not all of their files lie in the
-    task's folder, so that the next attempt begins at the first step."""
+    task's folder, so that the next attempt begins at the first step. `raised`: `{"type", "message", "at"}`, the
+    exception that ended a function, and where it was raised."""
 
     at: float
     task: int
@@ -242,6 +251,7 @@ class Finished(_Event, frozen=True, tag="finished"):
     duplicate: bool = False
     first_step: int = 0
     step_ends: list[StepEnd] | None = None
+    raised: Raised | None = None
 
 
 class Stopping(_Event, frozen=True, tag="stopping"):

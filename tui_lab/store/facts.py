@@ -11,6 +11,7 @@ import polars as pl
 
 from tui_lab.experiment.facts import FACTS, Fact, FactType
 from tui_lab.store import fold, step_facts
+from tui_lab.store.events import Raised
 from tui_lab.store.fold import State
 
 TYPES: Final[dict[FactType, pl.DataType]] = {
@@ -81,6 +82,20 @@ def _reason(tasks: FoldedTasks) -> pl.Series:
     return reasons if tasks.now is None else reasons.set(pl.Series(tasks.running), None)
 
 
+def _raised(part: Callable[[Raised], str]) -> Values:
+    """Return a part of the exceptions that ended tasks."""
+
+    def values(tasks: FoldedTasks) -> pl.Series:
+        raised = tasks.state.raised
+        if not raised:
+            return pl.repeat(None, len(tasks.ids), dtype=pl.String, eager=True)
+        found = (raised.get(task) for task in tasks.ids.tolist())
+        series = pl.Series([None if one is None else part(one) for one in found], dtype=pl.String)
+        return series if tasks.now is None else series.set(pl.Series(tasks.running), None)
+
+    return values
+
+
 VALUES: Final[dict[str, Values]] = {
     "planned": lambda tasks: pl.Series(tasks.column("planned") == 1),
     "state": lambda tasks: tasks.named("state", fold.STATES, -1),
@@ -93,6 +108,8 @@ VALUES: Final[dict[str, Values]] = {
     "node": lambda tasks: tasks.named("node", tasks.state.nodes, fold.NONE),
     "exit_code": lambda tasks: tasks.integers("exit_code"),
     "signal": lambda tasks: tasks.integers("signal"),
+    "exception": _raised(lambda raised: raised.type),
+    "exception_message": _raised(lambda raised: raised.message),
     "peak_rss": lambda tasks: tasks.integers("peak_rss"),
     "cpu_time": lambda tasks: tasks.floats("cpu_time"),
     "leftover": lambda tasks: tasks.integers("leftover"),

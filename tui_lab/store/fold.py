@@ -35,6 +35,7 @@ from tui_lab.store.events import (
     Paused,
     PlanRestored,
     Quarantined,
+    Raised,
     Requeued,
     Resumed,
     Returned,
@@ -65,6 +66,7 @@ REASONS: Final = (
     "dependency",
     "stopped",
     "start",
+    "exception",
 )
 _STATE_CODE: Final = {name: code for code, name in enumerate(STATES)}
 _REASON_CODE: Final = {name: code for code, name in enumerate(REASONS)}
@@ -125,6 +127,7 @@ class State:
         self.changes: dict[int, Changes] = {}  # task -> what a retry changed for it
         self.stopping: dict[tuple[int, int], str] = {}  # open attempts that are to be stopped -> why
         self.notes: dict[int, str] = {}  # task -> what the user should know of its last attempt; of some tasks at most
+        self.raised: dict[int, Raised] = {}  # task -> the exception that ended its last attempt
         self.counts = Counter[int]()  # planned tasks by state
 
     def grow(self, size: int) -> None:
@@ -365,6 +368,10 @@ class State:
         if event.steps is not None:
             self._take_steps(event, event.steps)
         columns["ended"][task] = event.at
+        if self.raised:
+            self.raised.pop(task, None)
+        if event.raised is not None:
+            self.raised[task] = event.raised
         if self.notes:
             self.notes.pop(task, None)
         if event.note is not None and len(self.notes) < NOTES:
@@ -420,6 +427,7 @@ class State:
         for task in ranges.each(event.tasks):
             self._move(task, PENDING)
             self.notes.pop(task, None)
+            self.raised.pop(task, None)
             for name, (code, empty) in COLUMNS.items():
                 if name not in ("state", "planned", "attempts", "assigned", "node", "submission"):
                     columns[name][task] = empty if code == "d" else int(empty)

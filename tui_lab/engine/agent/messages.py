@@ -135,6 +135,7 @@ MEMBERS = {
             "files": are_pairs,
             "workdir": is_text,
             "resume": is_resume,
+            "exception": is_text,
             "needs": lambda value: are_texts(value) and all(map(is_number, value.values())),
             "collect": lambda value: (
                 is_text(value.get("home") or "") and is_number(value["most"]) and are_texts(value.get("keep") or ())

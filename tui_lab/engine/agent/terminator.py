@@ -6,6 +6,7 @@ import time
 
 from tui_lab.engine.agent.attempt import Attempt, intent_record, step_record
 from tui_lab.engine.agent.done_steps import measure
+from tui_lab.engine.agent.exception import raised_exception
 from tui_lab.engine.agent.processes import (
     all_pids,
     children,
@@ -131,6 +132,9 @@ class Terminator:
             event.update(state="failed", reason="oom" if killed_by_kernel else "signal", signal=number)
         else:
             event.update(state="failed", reason="exit")
+            raised = raised_exception(attempt)
+            if raised:
+                event.update(reason="exception", raised=raised)
         self.end(attempt, event)
 
     def end(self, attempt: Attempt, event: dict) -> None:

@@ -472,7 +472,7 @@ class RunState:
         if event.state != "failed" or self.settings is None:
             return None
         tries = attempt - columns["base"][task] - columns["losses"][task]
-        status = event.exit_code if event.reason in ("exit", "signal") else None
+        status = event.exit_code if event.reason in ("exit", "signal", "exception") else None
         retry_on = self.settings.retry_on
         if (event.reason in retry_on or status in retry_on) and tries <= self.settings.retries:
             delay: float = min(BACKOFF_LIMIT, BACKOFF * 2 ** (tries - 1))
@@ -571,5 +571,6 @@ def finished_event(
         left_more=message.left_more,
         late=late,
         first_step=message.first_step,
+        raised=message.raised,
         step_ends=message.step_ends if message.folder is None and message.folder_link is None else None,
     )

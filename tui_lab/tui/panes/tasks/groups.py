@@ -66,6 +66,7 @@ class FailureReader:
             ids = np.flatnonzero(failed & (columns["planned"] == 1))
             facts = {name: column[ids].tolist() for name, column in columns.items()}
             del columns
+            raised = dict(state.raised)
             path = folder.path
         groups: dict[tuple[str, str], list[int]] = {}
         examples: dict[tuple[str, str], str] = {}
@@ -73,6 +74,12 @@ class FailureReader:
             if not going():
                 break
             attempt = facts["attempt"][place]
+            if (exception := raised.get(task)) is not None:
+                kind = (f"exception at {exception.at}", exception.type)
+                first = exception.message.splitlines()[0] if exception.message else ""
+                examples.setdefault(kind, f"{exception.type}: {first}")
+                groups.setdefault(kind, []).append(task)
+                continue
             line = self._lines.get((task, attempt))
             if line is None:
                 line = last_line(path, (task, attempt))
