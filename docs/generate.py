@@ -267,11 +267,12 @@ def keys() -> str:
         "from __future__ import annotations\n\n"
         "from collections.abc import Mapping, Sequence\n"
         "from typing import Any, Literal, TypedDict\n\n\n"
-        'class Keys(TypedDict, total=False):\n    """What docs/reference.md explains, but for `name`."""\n'
+        "class Keys(TypedDict, total=False):\n"
+        '    """What docs/reference.md explains, but for `name` and `function`."""\n'
     )
     parts = [first]
     for name, key in KEYS.items():
-        if name != "name":
+        if name not in ("name", "function"):
             text = textwrap.fill(key.description, 112, break_long_words=False, break_on_hyphens=False)
             text = textwrap.indent(text, "    ").strip()
             annotation = " | ".join(dict.fromkeys(_types(key.schema)))

@@ -61,7 +61,7 @@ def test_each_domain_has_a_function_with_its_arguments() -> None:
 def test_each_key_is_an_argument() -> None:
     from tui_lab.api.keys import Keys
 
-    assert {"name", *Keys.__annotations__} == set(KEYS)
+    assert {"name", "function", *Keys.__annotations__} == set(KEYS)
 
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [

@@ -59,6 +59,16 @@ def test_a_notebook(workbench: Workbench, kernel: tuple[KernelManager, BlockingK
     ]
     (plot,) = execute(client, "run.plot('n', 'v')")
     assert plot["data"].keys() == {"text/plain", "image/png"}
+    # A function of a cell, with one that it uses; in another kernel it is the same.
+    execute(client, "def double(x):\n    return 2 * x\n")
+    execute(client, "def fit(x: int):\n    return {'a': double(x)}\n")
+    run_it = "tl.Experiment('f', fit, parameters={'x': [4]}).run(progress=False).results()['a'].to_list()"
+    assert execute(client, run_it)[-1]["data"]["text/plain"] == "[8]"
+    (module,) = (workbench.folder / ".tui_lab").glob("fit_*.py")
+    before = module.read_text()
+    execute(client, "def double(x):\n    return 2 * x\n")
+    execute(client, "x = tl.Experiment('f', fit, parameters={'x': [4]})")
+    assert module.read_text() == before
     # Ctrl-C in a cell that blocks: running tasks finish, then the cell ends; the next one runs the rest.
     go = workbench.folder / "go"
     command = f"echo {{n}} >>$TRUTH; while ! test -e {go}; do sleep 0.02; done"

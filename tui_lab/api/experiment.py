@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from tui_lab.api.plain import plain
 from tui_lab.experiment.yaml.problem import Problem, SpecError
 
 if TYPE_CHECKING:
+    from tui_lab.api.functions import Carried
     from tui_lab.api.run import Run
     from tui_lab.client.follow import Heard
     from tui_lab.client.submission import Choice, Prepared
@@ -31,18 +33,34 @@ class Experiment:
     """A named sweep: what runs, for which values, how often.
 
     name: of the experiment, of its folder in the lab and of its table in SQL.
-    folder: where relative paths start; by default the current folder.
-    keys: those of experiment.yaml, which docs/reference.md explains; at least `command`.
+    function: the Python function that tasks call, with the parameters as arguments; or its name, as in `train.py::fit`.
+        What it returns becomes metrics and rows: docs/python.md. By default `command` says what runs.
+    folder: where relative paths start, and where tasks start; by default the current folder.
+    keys: those of experiment.yaml, which docs/reference.md explains.
 
     Raises SpecError where something is wrong, with the name of the argument.
     """
 
-    def __init__(self, name: str, *, folder: str | os.PathLike[str] | None = None, **keys: Unpack[Keys]) -> None:
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any] | str | None = None,
+        *,
+        folder: str | os.PathLike[str] | None = None,
+        **keys: Unpack[Keys],
+    ) -> None:
+        from tui_lab.api.functions import Carried, function_key
         from tui_lab.experiment.yaml.writer import write_yaml
 
         where = Path.cwd() if folder is None else Path(folder).absolute()
-        document = {"name": plain(name, "name"), **{key: plain(value, key) for key, value in keys.items()}}
-        self._set(where / f"{document['name']}.yaml", write_yaml(document), from_file=False)
+        found = function_key(function, where) if callable(function) else function
+        carried = found if isinstance(found, Carried) else None
+        document = {
+            "name": plain(name, "name"),
+            **({} if found is None else {"function": found if carried is None else carried.key}),
+            **{key: plain(value, key) for key, value in keys.items()},
+        }
+        self._set(where / f"{document['name']}.yaml", write_yaml(document), False, carried)
 
     @classmethod
     def from_yaml(cls, file: str | os.PathLike[str]) -> Experiment:
@@ -53,16 +71,23 @@ class Experiment:
         made._set(Path(file), read_text(Path(file)), from_file=True)
         return made
 
-    def _set(self, file: Path, text: str, from_file: bool) -> None:
+    def _set(self, file: Path, text: str, from_file: bool, carried: Carried | None = None) -> None:
         from tui_lab.experiment.load import load
 
         self._file = file.absolute() if not from_file else file
         self._text = text
         self._from_file = from_file
+        self._carried = carried
+        self._write_function()  # which is read now: it says what arguments there are
         try:
             self._spec = load(self._file, text)
         except SpecError as error:
             raise self._error(error) from None
+
+    def _write_function(self) -> None:
+        """Write the module of a function that has none. Raises OSError."""
+        if self._carried is not None:
+            self._carried.write(self._file.parent)
 
     @property
     def name(self) -> str:
@@ -79,6 +104,7 @@ class Experiment:
 
         The same experiment runs from that file if it is in the folder in which relative paths start.
         """
+        self._write_function()
         if file is not None:
             Path(file).write_text(self._text, encoding="utf-8")
         return self._text
@@ -207,11 +233,15 @@ class Experiment:
             self._prepare(None, choice)  # a mistake makes no lab
             lab = Lab.create(path)
         claim(lab, options.take_over)
+        environment = dict(os.environ)
+        if self._spec.function is not None:  # on this machine the interpreter is this one
+            places = [str(Path(sys.executable).parent), *os.environ.get("PATH", "").split(os.pathsep)]
+            environment["PATH"] = os.pathsep.join(filter(None, dict.fromkeys(places)))
         with lab.submitting():
             prepared = self._prepare(lab, choice)
             heard = listen()
             try:
-                client, accepted = submit(lab, [prepared], nodes, options.keep_going, os.environ, standby)
+                client, accepted = submit(lab, [prepared], nodes, options.keep_going, environment, standby)
             except BaseException:
                 heard.restore()
                 raise
@@ -220,13 +250,14 @@ class Experiment:
             heard.restore()
         else:
             runs = [Followed(one.prepared.folder, one.number, len(one.prepared.queued), one.state) for one in accepted]
-            if follow(lab, client, runs, heard, options.progress) and not heard.leave:
+            if follow(lab, client, runs, heard, options.progress, environment) and not heard.leave:
                 raise KeyboardInterrupt
         return Run(lab, prepared.folder)
 
     def _prepare(self, lab: Lab | None, choice: Choice) -> Prepared:
         from tui_lab.client.submission import prepare
 
+        self._write_function()
         return prepare(lab, self._file, choice, self._text)
 
     # --- Places in the text that Python wrote, as arguments
@@ -240,7 +271,10 @@ class Experiment:
         if problem.file != str(self._file):
             return problem
         where = self._argument(problem.line, problem.column) if problem.line else ""
-        return Problem(where or f'Experiment("{self._file.stem}")', 0, 0, problem.message, problem.hint)
+        message = problem.message
+        if self._carried is not None:
+            message = message.replace(self._carried.key, self._carried.name)
+        return Problem(where or f'Experiment("{self._file.stem}")', 0, 0, message, problem.hint)
 
     def _text_of_notice(self, notice: str) -> str:
         """A notice with the name of the argument in place of its line and column."""

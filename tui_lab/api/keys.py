@@ -7,15 +7,11 @@ from typing import Any, Literal, TypedDict
 
 
 class Keys(TypedDict, total=False):
-    """What docs/reference.md explains, but for `name`."""
+    """What docs/reference.md explains, but for `name` and `function`."""
 
     command: str | float | bool | Sequence[str | float | bool] | Mapping[str, str | float | bool]
     """What a task runs. A string is a shell script; a list runs one after the other; a mapping names the steps.
     `{name}` stands for a parameter's value, `[name]` for `--name value`."""
-
-    function: str
-    """What a task calls, in place of a command: a Python function, in a file or in a module. The parameters are its
-    arguments, and what it returns are the results. A file or module that has `pre`, `fit` and `post` needs no name."""
 
     python: str | None
     """Interpreter that calls the function, 3.6 or newer: a name, or a path relative to the file. By default `python`

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -353,13 +354,21 @@ def interrupts() -> Heard:
     return Interrupts() if threading.current_thread() is threading.main_thread() else Heard()
 
 
-def follow(lab: Lab, client: EngineClient, runs: list[Followed], heard: Heard, progress: bool) -> bool:
-    """Follow runs to their end, and show how they go; return whether the user interrupted them."""
+def follow(
+    lab: Lab,
+    client: EngineClient,
+    runs: list[Followed],
+    heard: Heard,
+    progress: bool,
+    environment: Mapping[str, str] = os.environ,
+) -> bool:
+    """Follow runs to their end, and show how they go; return whether the user interrupted them. environment: of their
+    tasks, for another engine if this one dies."""
     from tui_lab.api.progress import NotebookView, counts_line, make_view
     from tui_lab.client.follow import Follower
 
     view = make_view(progress)
-    interrupted = Follower(lab, client, runs, view, heard).follow()
+    interrupted = Follower(lab, client, runs, view, heard, environment).follow()
     if not isinstance(view, NotebookView):  # which still shows it
         for run in runs:
             view.say(counts_line(run))

@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final, Protocol
@@ -139,12 +140,22 @@ class View(Protocol):
 class Follower:
     """Watches runs until all are over."""
 
-    def __init__(self, lab: Lab, client: EngineClient, runs: list[Followed], view: View, heard: Heard) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        client: EngineClient,
+        runs: list[Followed],
+        view: View,
+        heard: Heard,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        """environment: of the submitter, for the tasks, which another engine needs if this one dies."""
         self.lab = lab
         self.client = client
         self.runs = runs
         self.view = view
         self._heard = heard
+        self._environment = environment
         self._asked = 0.0
         self._restarts = 0
         self._ended = 0
@@ -328,7 +339,7 @@ class Follower:
 
     def _resume(self, run: Followed) -> None:
         self._require_experiment(run)
-        self.client.request(Resume(run.folder.name, dict(os.environ)))
+        self.client.request(Resume(run.folder.name, dict(self._environment)))
 
 
 def failure_line(run: Followed) -> str:

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from tui_lab.experiment.yaml.parser import resolve
 
-_PLAIN: Final = re.compile(r"[A-Za-z_./~][A-Za-z0-9_./+~-]*")  # texts that need no quotes, if they are no other value
+_PLAIN: Final = re.compile(r"[A-Za-z_./~](?:[A-Za-z0-9_./+~:-]*[A-Za-z0-9_./+~-])?")
+"""Texts that need no quotes, if they are no other value."""
 _INVISIBLE: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
 _BLOCK: Final = re.compile(r"[^\s].*(\n([^\s].*|  *[^\s].*)?)*[^\s]\n?")  # lines that a block scalar keeps as they are
 _DEEP: Final = 2
