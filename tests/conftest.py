@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
@@ -18,6 +19,10 @@ from tests.workbench import Workbench
 # The tests start hundreds of processes of this program: each would compile it anew where this is set.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# Labs that tests make must not be among those that the user trusts.
+_STATE = tempfile.TemporaryDirectory(prefix="tui-lab-tests-")
+os.environ["XDG_STATE_HOME"] = _STATE.name
 
 # DuckDB and Polars take pyarrow for much where it is installed. It is no dependency: nothing may need it.
 sys.modules["pyarrow"] = None  # type: ignore[assignment]

@@ -137,11 +137,19 @@ def _refused(folder: ExperimentFolder, task: int, attempt: int | None) -> dict[s
     if attempt is None:
         return {}
     from tui_lab.results.extraction.extract import extract
+    from tui_lab.results.extraction.extractor import Running
     from tui_lab.results.extraction.hints import explain
+    from tui_lab.results.extraction.sources.kinds import by_extractor
+    from tui_lab.results.tables import not_trusted
+    from tui_lab.store import trust
 
     experiment = folder.spec()
     of_task = [(task, attempt)]
     metrics = experiment.metrics
     tallies = extract(experiment, folder.path, of_task, metrics).tallies if metrics else {}
     unread = [name for name, tally in tallies.items() if tally.unread]
-    return {name: explain(name, metrics[name], experiment, folder.path, of_task, 1).hint for name in unread}
+    executed = {name for some in by_extractor(metrics, Running).values() for name in some}
+    untrusted = executed if executed and not trust.is_trusted(folder.path.parent) else ()
+    return dict.fromkeys(untrusted, not_trusted(folder)) | {
+        name: explain(name, metrics[name], experiment, folder.path, of_task, 1).hint for name in unread
+    }

@@ -35,7 +35,7 @@ from tui_lab.protocol.control import (
     decode_answer,
     encode_command,
 )
-from tui_lab.store import layout
+from tui_lab.store import layout, trust
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.lab import Lab
 
@@ -103,6 +103,9 @@ class EngineClient:
                 self._channel, self.facts, self._unread = again._channel, again.facts, b""
         if isinstance(answer, Refusal):
             raise answer.exception()
+        if isinstance(command, Submit | Requeue | Resume):
+            with contextlib.suppress(StorageError):
+                trust.trust(self.lab.path)  # who runs a lab trusts it
         return answer
 
     def _exchange(self, command: Command[A], patience: float | None) -> A | Refusal:

@@ -11,6 +11,7 @@ metric with the name of a fact is `out_NAME`, too.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -35,7 +36,7 @@ from tui_lab.results.extraction.returned import collect_names
 from tui_lab.results.extraction.sources.kinds import by_extractor, extractor_of
 from tui_lab.results.extraction.units import common_unit
 from tui_lab.results.extraction.values import Scalar
-from tui_lab.store import layout, ranges
+from tui_lab.store import layout, ranges, trust
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import NONE
 from tui_lab.store.naming import column_names
@@ -133,7 +134,7 @@ class Results:
         for name, column in self.metrics.items():
             metric = metrics[name]
             extractor = extractor_of(metric)
-            if isinstance(extractor, Computing):
+            if isinstance(extractor, Computing) or name in self.problems:
                 continue
             without = done.filter(pl.col(column).is_null()).select("task_id", "attempt")
             if without.height and metric.take != "count" and name not in self.slow:
@@ -181,7 +182,12 @@ class Results:
         """Return the warnings on outputs that could not be read for a table: by default for those with a row per
         task."""
         if not kind:
-            return [str(hints.too_slow(name, tasks)) for name, tasks in self.slow.items()]
+            why = not_trusted(self.folder)
+            names = ", ".join(name for name, problem in self.problems.items() if problem == why)
+            return [
+                *([f"{names}: {why}"] if names else []),
+                *(str(hints.too_slow(name, tasks)) for name, tasks in self.slow.items()),
+            ]
         table, texts = self._table(kind), []
         if count := table.skipped:
             what = "line of live metrics is no JSON object and was"
@@ -243,12 +249,17 @@ def refresh(
             "units": reading.units,
             "bases": reading.bases,
         }
-        if may_write and (found is None or _said(found[1]) != _said(about) or not full.equals(found[0])):
+        if (
+            may_write
+            and not reading.not_executed
+            and (found is None or _said(found[1]) != _said(about) or not full.equals(found[0]))
+        ):
             cache.write(path, full, about)
     slow = reading.slow
     if live:
         columns, ids = reading.with_running(columns)
         full, problems = _assembled(spec, table, parameters, metrics, columns, ids)
+    problems |= dict.fromkeys(reading.not_executed, not_trusted(folder))
     tables = (tuple(parameters), metrics, full)
     settled = not reading.again and not (live and (table["state"] == "running").any())
     return Results(
@@ -302,6 +313,22 @@ def _assembled(
     return full.select(*parameters, *metrics.values(), *facts), problems
 
 
+def not_trusted(folder: ExperimentFolder) -> str:
+    """Return why a metric that executes something has no values in a lab that is not trusted."""
+    lab = folder.path.parent
+    return f"not executed, because {lab.name} came from elsewhere; `tui-lab trust {shlex.quote(str(lab))}` allows it"
+
+
+def _not_executed(extractor: Running, metrics: Mapping[str, Metric], tasks: Sequence[Task]) -> Extraction:
+    """Null for each task."""
+    found = Extraction()
+    for name, metric in metrics.items():
+        found.values[name] = [None] * len(tasks)
+        found.types[name] = extractor.type(name, metric)
+        found.tallies[name] = Tally(tasks=len(tasks))
+    return found
+
+
 def _in_units(metrics: Mapping[str, Metric], bases: Mapping[str, str]) -> dict[str, Metric]:
     """The metrics, with the unit that their values have together where they name none."""
     return {name: replace(metric, unit=bases[name]) if name in bases else metric for name, metric in metrics.items()}
@@ -334,6 +361,9 @@ class _Reading:
         self.units: dict[str, dict[str, int]] = {}
         self.bases: dict[str, str] = {}
         self.read = 0
+        executed = by_extractor(self.metrics, Running)
+        self.trusted = not executed or trust.is_trusted(folder.path.parent)
+        self.not_executed: set[str] = set()
 
     def from_cache_and_files(self, ended: pl.DataFrame, found: tuple[pl.DataFrame, About] | None) -> dict[str, Column]:
         """The values of the attempts in `ended` (`task_id`, `attempt`)."""
@@ -431,6 +461,10 @@ class _Reading:
             batch = tasks[start : start + BATCH]
             parts = [extract(self.spec, self.folder.path, batch, metrics, live)]
             for extractor, some in running.items():
+                if not self.trusted:
+                    parts.append(_not_executed(extractor, some, batch))
+                    self.not_executed.update(some if batch else ())
+                    continue
                 parts.append(extractor.values(self.spec, self.folder.path, batch, some, self._placeholders(batch)))
             for part in parts:
                 for name, values in part.values.items():

@@ -8,12 +8,12 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypedDict
 
 from tui_lab.experiment.yaml.problem import suggest
-from tui_lab.store import layout
+from tui_lab.store import layout, trust
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.locking import locked
@@ -92,6 +92,8 @@ class Lab:
                 partial.unlink(missing_ok=True)
         except OSError as error:
             raise storage_error(path, error) from error
+        with suppress(StorageError):
+            trust.trust(path)
         return cls.open(path)
 
     @classmethod
@@ -137,11 +139,15 @@ class Lab:
         if self.place == _place(self.path):
             return self
         partial = self.path / f"{layout.LAB_FILE}.{secrets.token_hex(4)}"
+        trusted = trust.is_trusted(self.path)
         try:
             partial.write_text(_marker(self.path, former_places(self.path)))
             partial.replace(self.path / layout.LAB_FILE)
         except OSError as error:
             raise storage_error(self.path, error) from error
+        if trusted:  # it was renamed
+            with suppress(StorageError):
+                trust.trust(self.path)
         return Lab.open(self.path)
 
     # --- Experiments

@@ -49,6 +49,7 @@ _HELP: Final = {
     "history": "list the submissions and their results",
     "diff": "show the differences of two tasks or two submissions",
     "clean": "remove old outputs",
+    "trust": "let the metrics of a lab that came from elsewhere execute commands",
     "parse": "read metrics from outputs again, or with other patterns",
     "query": "query the results with SQL",
     "draw": "draw charts of the results, in the terminal or as files",

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import polars as pl
 
-from tui_lab.experiment.column_type import ColumnType
+from tui_lab.experiment.column_type import ColumnType, column_type
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.model import Experiment
 from tui_lab.results.extraction.readers import FileReader, Tally, TextReader
@@ -50,7 +50,12 @@ class Reading(Extractor):
 
 
 class Running(Extractor):
-    """Values come from something that runs once a task has ended, with the values of its parameters."""
+    """Values come from something that runs once a task has ended, with the values of its parameters. Nothing is run in
+    a lab that the user has not trusted."""
+
+    def type(self, name: str, metric: Metric) -> ColumnType:
+        """Return the type of a metric's column where nothing has run."""
+        return column_type(metric, None)
 
     def values(
         self,

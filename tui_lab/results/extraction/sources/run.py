@@ -21,6 +21,7 @@ from typing import Final
 
 import polars as pl
 
+from tui_lab.experiment.column_type import ColumnType
 from tui_lab.experiment.data_types import Row
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.metric import Metric
@@ -53,6 +54,9 @@ class RunExtractor(Running):
     """Runs a command, and searches what it prints."""
 
     not_tried = "Its command runs when tables are read."
+
+    def type(self, name: str, metric: Metric) -> ColumnType:
+        return TextReader(name, metric).type
 
     def values(
         self,
