@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,9 +14,10 @@ from typing import Any
 import pytest
 
 import tui_lab as tl
+from tests.engine.nodes.fleet import Fleet
 from tests.workbench import Workbench
 
-pytest.importorskip("cloudpickle")
+cloudpickle = pytest.importorskip("cloudpickle")
 
 SCRIPT = """\
 import sys
@@ -57,6 +59,8 @@ experiments = [
     ("inner", lambda x: x + offset, {}),
 ]
 for name, function, more in experiments:
+    if name not in sys.argv[1:]:
+        continue
     ex = tl.Experiment(name, function, parameters={"x": [1, 2]}, **more)
     run = ex.run(nodes="localhost 2", progress=False).check()
     values = run.results()
@@ -76,13 +80,13 @@ def test_functions_of_modules_and_of_the_script_itself(workbench: Workbench) -> 
     environment = {**workbench.environment, "PATH": "/usr/bin:/bin"}
     environment.pop("VIRTUAL_ENV", None)
 
-    def run(warned: str = "") -> list[str]:
-        words = [sys.executable, str(script)]
+    def run(*names: str, warned: str = "") -> list[str]:
+        words = [sys.executable, str(script), *names]
         done = subprocess.run(words, cwd=workbench.folder, env=environment, capture_output=True, text=True)
         assert done.returncode == 0 and (warned in done.stderr if warned else not done.stderr), done.stderr
         return re.sub(r"_[0-9a-f]{8}", "_DIGEST", done.stdout).splitlines()
 
-    lines = run()
+    lines = run("file", "part", "packaged", "mine", "inner")
     assert [line.rsplit(" ", 2)[0] for line in lines[:5]] == [
         "function: train.py::fit",
         "function: .tui_lab/partial_DIGEST.py::partial",
@@ -93,12 +97,12 @@ def test_functions_of_modules_and_of_the_script_itself(workbench: Workbench) -> 
     assert lines[5] == "[105, 105, 108, 108] [8, 9]"
     assert (workbench.folder / "top").read_text() == "top\n"
     # The same again runs nothing; another source of a class that is used makes new tasks; data does not.
-    assert run() == lines
+    assert run("mine")[0] == lines[3]
     modules = {*(workbench.folder / ".tui_lab").glob("*.py")}
     script.write_text(SCRIPT.replace('"offset": 100', '"offset": 200'))
-    assert run("changed") == lines
+    assert run("mine", warned="changed")[1] == lines[5]
     script.write_text(SCRIPT.replace("return 1\n", "return 2\n"))
-    assert run()[5] == "[108, 108, 114, 114] [8, 9]"
+    assert run("mine")[1] == "[108, 108, 114, 114] [8, 9]"
     added = {*(workbench.folder / ".tui_lab").glob("*.py")} - modules
     assert [path.name.partition("_")[0] for path in added] == ["mine"]
 
@@ -110,7 +114,7 @@ def unpicklable(lock: Any) -> Callable[..., Any]:
     return fit
 
 
-def test_mistakes_are_those_of_the_function(tmp_path: Path) -> None:
+def test_mistakes_are_those_of_the_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fit(x: int, layers: int = 2) -> int:
         return x
 
@@ -128,5 +132,37 @@ def test_mistakes_are_those_of_the_function(tmp_path: Path) -> None:
         with pytest.raises(tl.SpecError) as caught:
             tl.Experiment("e", function, folder=tmp_path, **keys)
         assert message in str(caught.value)
+    monkeypatch.setitem(sys.modules, "cloudpickle", None)
+    with pytest.raises(tl.SpecError, match=r"^function: .* cloudpickle, .*; pip install 'tui-lab\[notebook\]'"):
+        tl.Experiment("e", fit, folder=tmp_path, parameters={"x": [1]})
     other = tl.Experiment("e", subprocess.list2cmdline, folder=tmp_path, parameters={"seq": [["a", "b"]]})
     assert "function: " in other.to_yaml()
+
+
+FAR = """\
+import sys
+import tui_lab as tl
+from helper import double
+
+def fit(x: int):
+    return {"a": double(x)}
+
+ex = tl.Experiment("far", fit, parameters={"x": [1, 2]}, code=["helper.py", "cloudpickle/**"])
+print(ex.run(nodes="attic", cluster=sys.argv[1]).check().results()["a"].to_list())
+"""
+
+
+@pytest.mark.long
+def test_a_function_of_the_script_on_a_machine_that_does_not_see_it(workbench: Workbench, fleet: Fleet) -> None:
+    fleet.node("attic", shared=False, python=f"{sys.base_prefix}/bin/python3")
+    workbench.write("helper.py", "def double(x):\n    return 2 * x\n")
+    shutil.copytree(Path(cloudpickle.__file__).parent, workbench.folder / "cloudpickle")
+    script = workbench.write("script.py", FAR)
+    done = subprocess.run(
+        [sys.executable, script, fleet.cluster_file()],
+        cwd=workbench.folder,
+        env=fleet.environment(workbench),
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "[2, 4]\n"), done.stderr

@@ -40,10 +40,11 @@ tui_lab.Experiment wrote this module: tasks can't import the function from where
 from __future__ import annotations
 
 import base64
+import os
 import pickle
 import sys
 
-sys.path.extend({path!r})
+sys.path += [os.path.dirname(os.path.dirname(os.path.abspath(__file__))), *{path!r}]
 
 
 {stub}

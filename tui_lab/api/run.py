@@ -34,6 +34,7 @@ class Best:
     metric: str
     goal: Goal
     unit: str | None
+    """Of `mean`, `low` and `high`."""
     parameters: dict[str, Value]
     """The parameters that vary, with their values."""
     n: int
@@ -130,7 +131,7 @@ class Run:
     # --- Tables
 
     def results(self) -> pl.DataFrame:
-        """Return the done tasks, one row each: the table `NAME` of SQL.
+        """Return the done tasks: the table `NAME` of SQL, of shape (done tasks, columns).
 
         Columns: the parameters, the metrics, and facts such as `task_id`, `duration` in seconds, `peak_rss` in bytes,
         and `node`. docs/guide.md has all of them.
@@ -138,18 +139,25 @@ class Run:
         return self._read().grid
 
     def tasks(self) -> pl.DataFrame:
-        """Return every task, also failed and unplanned ones, with state and reason: the table `NAME_tasks`.
+        """Return every task, also failed and unplanned ones: the table `NAME_tasks`, of shape (tasks, columns).
 
-        The metrics of running tasks are what they have printed so far.
+        It has the columns of `results`, with `state` and `reason` for all. The metrics of running tasks are what they
+        have printed so far.
         """
         return self._read(live=True).tasks
 
     def steps(self) -> pl.DataFrame:
-        """Return the values by step, one row for each step of each task: the table `NAME_steps`."""
+        """Return the values by step: the table `NAME_steps`, of shape (steps of all tasks, columns).
+
+        Columns: the parameters, `task_id`, `step`, and each metric that has values by step.
+        """
         return self._read(live=True).steps
 
     def rows(self) -> pl.DataFrame:
-        """Return the rows that the key `rows` finds in outputs: the table `NAME_rows`."""
+        """Return the rows that the key `rows` finds in outputs, or that functions return: the table `NAME_rows`.
+
+        Of shape (rows of all tasks, columns): the parameters, `task_id`, and a column for each part of a row.
+        """
         return self._read(live=True).rows
 
     def query(self, sql: str, /, **parameters: Any) -> pl.DataFrame:
@@ -233,7 +241,7 @@ class Run:
         baseline: str | None = None,
         allow_incomplete: bool = False,
     ) -> pl.DataFrame:
-        """Return the statistics of every setting, one row for each metric and setting, best first.
+        """Return the statistics of every setting, best first: of shape (metrics * settings, columns).
 
         metric: one or several, by default all with numbers.
         goal, by, where, allow_incomplete: as in `best`.
