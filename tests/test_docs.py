@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.workbench import Workbench
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("*/*.md"))]
@@ -147,3 +150,18 @@ def test_the_five_minutes_of_the_readme_in_a_fresh_folder(tmp_path: Path) -> Non
         ended = subprocess.run(command, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True)
         assert ended.returncode == 0, f"{line}\n{ended.stderr.decode()}"
     assert (tmp_path / "open.csv").exists()
+
+
+@pytest.mark.slow
+def test_the_example_of_stages(workbench: Workbench) -> None:
+    page = ROOT / "docs" / "stages.md"
+    (definition,), (commands,) = blocks(page, "yaml"), blocks(page)
+    workbench.write("chain.yaml", definition)
+    for line in commands.splitlines():
+        workbench.process(*shlex.split(line)[1:])
+    rows = workbench.table("SELECT size, lr, score FROM chain")
+    assert len(rows) == 6
+    assert all(row["score"] == pytest.approx(row["lr"] * sum(range(row["size"] + 1))) for row in rows)
+    runs = workbench.table("SELECT stage, tasks, size FROM chain_stages ORDER BY run_id")
+    assert [(row["tasks"], row["size"]) for row in runs if row["stage"] == "prepare"] == [(3, 10), (3, 20)]
+    assert len(runs) == 8

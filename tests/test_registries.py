@@ -144,6 +144,7 @@ OTHER_MEANINGS = {
     ("cli/commands/draw.py", "sql"): "the option --sql",
     ("cli/commands/parse.py", "pattern"): "what its option -p writes",
     ("cli/commands/parse.py", "each"): "what its option -n writes",
+    ("client/formatting.py", "run"): "a word of a sentence",
     ("client/node_formatting.py", "run"): "a word of a sentence",
     ("experiment/keys.py", "run"): "what other tools call the command",
     ("tui/panes/query/", "sql"): "the language of an editor, and a member of its history",

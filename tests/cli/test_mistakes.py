@@ -30,7 +30,7 @@ FILES = {
         "command: echo {a}\nparametrs: {a: [1]}\n",
         'x.yaml:2:1: there is no key "parametrs"; did you mean "parameters"?',
     ),
-    "later key": (GOOD + "stages: {}\n", 'x.yaml:3:1: "stages" is not supported yet'),
+    "later key": (GOOD + "hooks: {}\n", 'x.yaml:3:1: "hooks" is not supported yet'),
     "unknown placeholder": (
         "command: echo {neuron}\nparameters: {neurons: [1]}\n",
         "x.yaml:1:15: there is no parameter for {neuron}; did you mean {neurons}?",

@@ -69,9 +69,21 @@ from tui_lab.protocol.agent import (
     WireKey,
 )
 from tui_lab.store import ranges
-from tui_lab.store.events import Assigned, Changes, EndState, JournalBegun, KnownEvent, Quarantined, Resumed, Stopped
+from tui_lab.store.events import (
+    Assigned,
+    Changes,
+    Cleaned,
+    DependencyFailed,
+    DependencyRevived,
+    EndState,
+    JournalBegun,
+    KnownEvent,
+    Quarantined,
+    Resumed,
+    Stopped,
+)
 from tui_lab.store.events import Finished as AttemptFinished
-from tui_lab.store.fold import STATES, State
+from tui_lab.store.fold import DONE, REASONS, STATES, State
 
 NAME = "e"
 Handed = ToAgent | WireKey | str  # a message, an attempt to be started, or the name of a context
@@ -245,9 +257,13 @@ class World:
         count = self.random.randint(1, 4)
         self.agents = {name: Agent(self, name, self.random.randint(1, 3)) for name in "abcd"[:count]}
         has_needs = self.chance(0.3)
+        stages, self.before = self.staged(tasks) if self.chance(0.4) else ({}, {})
+        runs = [one for ids in stages.values() for one in ranges.each(ids)]
+        self.ids = [*runs, *range(tasks)]
         self.settings = RunSettings(
-            tasks=np.arange(tasks, dtype=np.int64),
-            repeats=np.zeros(tasks, dtype=np.int64),
+            tasks=np.array(self.ids, dtype=np.int64),
+            repeats=np.zeros(len(self.ids), dtype=np.int64),
+            before=self.before,
             order=self.random.choice(["listed", "shuffled", "interleaved"]),
             retries=self.random.randint(0, 2),
             retry_on=("exit", "signal"),
@@ -259,11 +275,28 @@ class World:
         nodes = [{"name": name, "slots": agent.slots} for name, agent in self.agents.items()]
         self.journal: list[KnownEvent] = [
             JournalBegun(2, "0123456789abcdef"),
-            submitted(plan=1, planned=[[0, tasks - 1]], queued=[[0, tasks - 1]], nodes=nodes, keep_going=True),
+            submitted(
+                plan=1,
+                planned=[[0, tasks - 1]],
+                queued=[[0, tasks - 1]],
+                nodes=nodes,
+                keep_going=True,
+                stages=stages,
+            ),
         ]
         self.durable = len(self.journal)  # so many of these have survived
         self.tasks = tasks
         self.begin_engine()
+
+    def staged(self, tasks: int) -> tuple[dict[str, ranges.Ranges], dict[int, tuple[int, ...]]]:
+        """Return runs of two stages, and what each task and each run depends on."""
+        first = range(tasks, tasks + self.random.randint(1, 3))
+        second = range(first.stop, first.stop + self.random.randint(1, 5))
+        before: dict[int, tuple[int, ...]] = {one: (self.random.choice(first),) for one in second}
+        for task in range(tasks):
+            some = [self.random.choice(second)] + [self.random.choice(first)] * self.chance(0.3)
+            before[task] = tuple(some)
+        return {"make": [[first.start, first.stop - 1]], "test": [[second.start, second.stop - 1]]}, before
 
     def chance(self, share: float) -> bool:
         return self.random.random() < share
@@ -335,7 +368,9 @@ class World:
                     self.inbox.append(AssignRefused(NAME, node, keys))
                     return
                 self.journal += events
+                states = self.scheduler.runs[NAME].state.columns["state"]
                 for key in keys:
+                    assert all(states[one] == DONE for one in self.before.get(key[0], ())), key
                     self.send(node, (self.scheduler.runs[NAME].wire_name, *key))
             case Send(node=node, message=message):
                 self.send(node, message)
@@ -573,13 +608,27 @@ class World:
             case 1:
                 self.feed(StopRequested(NAME, None, interrupt=True))
             case 2 | 5 if self.stopping:
-                self.stop(frozenset(self.random.sample(range(self.tasks), 2)))
+                self.stop(frozenset(self.random.sample(self.ids, 2)))
+            case 2:
+                self.clean()
             case 3:
                 self.feed(SlotsSet(agent.name, self.random.randint(1, 3)))
             case _:
                 self.feed(NodeDrained(agent.name, self.chance(0.3)))
 
+    def clean(self) -> None:
+        """A person removes the outputs of a run of a stage."""
+        state = self.scheduler.runs[NAME].state
+        runs = [one for one in self.ids if state.stage(one) and state.columns["state"][one] == DONE]
+        if runs and not self.unwritten and not self.full:
+            one = self.random.choice(runs)
+            event = Cleaned(self.now.at(), [[one, one]])
+            self.journal.append(event)
+            self.feed(Recorded(NAME, [event]))
+
     def stop(self, tasks: frozenset[int]) -> None:
+        queued = self.scheduler.runs[NAME].state.columns["queued"]
+        tasks = frozenset(task for task in tasks if task < self.tasks or queued[task])  # a run that is not needed yet
         self.feed(StopRequested(NAME, tasks))
         there = {key for agent in self.agents.values() for key in agent.known()}
         there |= {one for agent in self.agents.values() for one in agent.inbox if isinstance(one, tuple)}
@@ -633,12 +682,17 @@ class World:
             assert folded.columns[name] == columns[name], name  # what the scheduler knows is what is written
         assert run.state.ended is not None and not run.in_flight and not run.stopping
         assert not any(columns["assigned"]) and not any(columns["queued"])
-        names = {STATES[code] for code in columns["state"]}
+        names = {STATES[code] for code in columns["state"][: self.tasks]}
         assert names <= {"done", "failed", "lost", "stopped"}, names
         if not self.stopping:
             assert "stopped" not in names, names
+        states, reasons = columns["state"], columns["reason"]
+        for task in range(self.tasks):
+            if REASONS[reasons[task]] == "dependency":
+                assert any(states[one] != DONE for one in self.before[task]), task
         if not self.failing:
-            assert "failed" not in names, names
+            failed = [task for task in range(self.tasks) if STATES[states[task]] == "failed"]
+            assert all(REASONS[reasons[task]] == "dependency" for task in failed), failed
         for task, ends in self.ends().items():
             assert len(ends) == 1, (task, ends)
         assert set(self.ends()) == set(range(self.tasks))
@@ -654,7 +708,10 @@ class World:
                 for task in ranges.each(event.tasks):
                     if state.columns["queued"][task]:
                         found.pop(task, None)
-            if isinstance(event, AttemptFinished | Stopped) and before is not None:
+            if isinstance(event, DependencyRevived):
+                for task in ranges.each(event.tasks):
+                    found.pop(task, None)
+            if isinstance(event, AttemptFinished | Stopped | DependencyFailed) and before is not None:
                 for task in range(self.tasks):
                     if before[task] and not state.columns["queued"][task]:
                         found[task].append(event)

@@ -352,15 +352,15 @@ MISTAKES: list[tuple[str, list[str]]] = [
         ],
     ),
     (
-        "command: x\nstages: []\nwarmup: 1\nhooks:\n",
+        "command: x\nstop_when: x\nwarmup: 1\nhooks:\n",
         [
-            '2:1: "stages" is not supported yet',
+            '2:1: "stop_when" is not supported yet',
             '3:1: "warmup" is not supported yet',
             '4:1: "hooks" is not supported yet',
         ],
     ),
     ("cmd: x\n", ['1:1: there is no key "cmd"; did you mean "command"?']),
-    ("stages: {}\n", ['1:1: "stages" is not supported yet']),
+    ("stages: {}\n", ['1:9: "stages" is empty; each stage needs a command, as in: {prepare: {command: ./prepare.sh}}']),
     ('command: "x\\0y"\n', ["1:12: a NUL character can't stand here"]),
     ("command: x\nrepeat: 1\nrepeat: 2\n", ['3:1: "repeat" is given twice, the first time in line 2']),
     # name

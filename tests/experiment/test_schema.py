@@ -80,6 +80,7 @@ KEYWORDS: dict[str, Any] = {
     "$ref": lambda v, ref, _: fits(v, SCHEMA["$defs"][ref.removeprefix("#/$defs/")]),
     "type": is_type,
     "enum": lambda v, words, _: v in words,
+    "oneOf": lambda value, wanted, _: sum(fits(value, one) for one in wanted) == 1,
     "anyOf": lambda v, options, _: any(fits(v, option) for option in options),
     "minimum": unless((int, float), lambda v, n, _: v >= n),
     "maximum": unless((int, float), lambda v, n, _: v <= n),
@@ -115,7 +116,7 @@ def test_the_full_file_fits() -> None:
     assert accepted((Path(__file__).parent / "files" / "full.yaml").read_text())
 
 
-OTHERS = ("command", "files", "zip", "unhashed", "function", "python", "args", "per_repeat")
+OTHERS = ("command", "stages", "files", "zip", "unhashed", "function", "python", "args", "per_repeat")
 """Keys whose examples need something else in the file."""
 
 
@@ -214,7 +215,7 @@ def test_schema_is_whole() -> None:
     fields = [field.name for field in dataclasses.fields(Experiment) if field.name != "origin"]
     assert list(properties) == list(KEYS) == fields
     assert not set(properties) & set(LATER)
-    assert SCHEMA["anyOf"] == [{"required": ["command"]}, {"required": ["function"]}]
+    assert SCHEMA["oneOf"] == [{"required": [key]} for key in ("command", "function", "stages")]
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert "$id" not in SCHEMA
     json.dumps(SCHEMA)

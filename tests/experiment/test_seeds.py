@@ -4,7 +4,7 @@ import numpy as np
 
 from tui_lab.experiment.domains.canonical import canonical
 from tui_lab.experiment.domains.model import Value
-from tui_lab.store.planning import repeat_seed, repeat_seeds, task_seed
+from tui_lab.store.seeds import repeat_seed, repeat_seeds, task_seed
 
 
 def test_seeds_are_fixed_for_all_time() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +14,10 @@ from tui_lab.client.errors import UsageError
 from tui_lab.client.reading import noted
 from tui_lab.experiment.expressions import expression
 from tui_lab.experiment.model import Experiment
+from tui_lab.experiment.yaml.problem import suggest
+from tui_lab.store import ranges
 from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.fold import State
 from tui_lab.store.lab import Lab
 
 _TASK: Final = re.compile(
@@ -26,15 +29,29 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True)
 class Address:
-    """One task, and its attempt and step where they were given."""
+    """One task, and its attempt and step where they were given. behind: the task that was named, where `task` is the
+    run of a stage that it depends on."""
 
     folder: ExperimentFolder
     task: int
     attempt: int | None = None
     step: str | None = None
+    behind: int | None = None
+    stage: str | None = None  # where one was named
 
     def __str__(self) -> str:
-        return f"{self.folder.name}/{self.task}"
+        if self.behind is None:
+            return f"{self.folder.name}/{self.task}"
+        return f"{self.folder.name}/{self.behind}:{self.folder.state().stage(self.task)}"
+
+
+def address_of(folder: ExperimentFolder, task: int) -> str:
+    """Return what names a task, or a run of a stage by the first task that depends on it."""
+    stage = folder.state().stage(task)
+    if stage is None:
+        return f"{folder.name}/{task}"
+    tasks = folder.plan_of(task).tasks_behind(task, stage)
+    return f"{folder.name}/{tasks[0] if tasks else task}:{stage}"
 
 
 def resolve(lab: Lab, words: Sequence[str]) -> list[Address]:
@@ -55,14 +72,17 @@ def _one(lab: Lab, word: str) -> Iterator[Address]:
     match = _TASK.fullmatch(word)
     if match is not None:
         folder = lab.experiment(match["experiment"]) if match["experiment"] else newest(lab)
-        size = folder.state().size
+        state = folder.state()
         first = int(match["first"])
         last = int(match["last"] or first)
-        if last < first or last >= size:
-            known = f"its tasks are 0 to {size - 1:,}" if size else "it has no tasks"
-            raise UsageError(f"{folder.name} has no task {max(first, last):,}; {known}")
+        if last < first or last >= state.size or (state.stages and state.stage(last) is not None):
+            raise UsageError(f"{folder.name} has no task {max(first, last):,}; {_known_tasks(state)}")
         attempt = int(match["attempt"]) if match["attempt"] else None
-        yield from (Address(folder, task, attempt, match["step"]) for task in range(first, last + 1))
+        for task in range(first, last + 1):
+            if not state.stages:
+                yield Address(folder, task, attempt, match["step"])
+            elif state.stage(task) is None:
+                yield _of_stage(Address(folder, task, attempt, match["step"]))
     elif _NAME.fullmatch(word):
         folder = lab.experiment(word)
         yield from (Address(folder, task) for task in folder.tasks()["task_id"])
@@ -78,6 +98,30 @@ def _one(lab: Lab, word: str) -> Iterator[Address]:
         for folder in folders:
             table = task_table(folder, condition)
             yield from (Address(folder, task) for task in table["task_id"].filter(matching(condition, table)))
+
+
+def _known_tasks(state: State) -> str:
+    ids = state.task_ids()
+    return f"its tasks are {ranges.shown(ids.tolist(), 3).replace('-', ' to ')}" if len(ids) else "it has no tasks"
+
+
+def _of_stage(address: Address) -> Address:
+    """Return the run that an address such as `17:train` or `17:train:STEP` means. Raises UsageError."""
+    if address.step is None:
+        return address
+    name, _, step = address.step.partition(":")
+    plan = address.folder.plan_of(address.task)
+    last = address.folder.spec(plan.number).stage
+    if name == last:
+        return replace(address, step=step or None, stage=name)
+    if name not in plan.stages:
+        known = [*plan.stages, *([last] if last else [])]
+        hint = suggest(name, known) or f"it is one of {', '.join(known)}"
+        raise UsageError(f'{address.folder.name} has no stage "{name}"; {hint}')
+    run = plan.run_behind(address.task, name)
+    if run is None:
+        raise UsageError(f"{address} does not depend on the stage {name}")
+    return replace(address, task=run, step=step or None, behind=address.task, stage=name)
 
 
 def newest(lab: Lab) -> ExperimentFolder:

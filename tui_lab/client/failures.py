@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from typing import Final, TypedDict
 
+from tui_lab.client.address import address_of
 from tui_lab.client.attempts import start_messages
 from tui_lab.client.formatting import last_line
 from tui_lab.store import fold
@@ -17,20 +18,21 @@ READ_AT_MOST: Final = 2000  # failed tasks whose last line is read
 
 
 class FailureGroup(TypedDict):
-    """Tasks that failed alike: how many, and the first of them."""
+    """Tasks, or runs of a stage, that failed alike: how many, and the first of them, which `address` names."""
 
     reason: str
     line: str
     count: int
     task: int
+    address: str
 
 
 def failure_groups(folder: ExperimentFolder, state: State) -> list[FailureGroup]:
     """Failed and lost planned tasks, grouped by reason and the last line of their standard error (lines that differ
     in numbers alone are one group, shown by its first), or by exceptions and where these were raised; largest first."""
     columns = state.columns
-    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
-    examples: dict[tuple[str, str], str] = {}
+    groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    examples: dict[tuple[str, str, str], str] = {}
     messages: dict[int, str] = {}
     read = 0
     for task in range(state.size):
@@ -54,15 +56,27 @@ def failure_groups(folder: ExperimentFolder, state: State) -> list[FailureGroup]
             if reason == "start":  # nothing ran that could have said why
                 messages = messages or start_messages(folder)
             message = messages.get(task) if reason == "start" else None
-            line = last_line(folder.path, (task, columns["attempt"][task]), message, columns["signal"][task])
-        key = (fold.STATES[code] if code == fold.LOST else reason, _NUMBER.sub("#", line))
+            line = last_line(folder.task_folder(task), columns["attempt"][task], message, columns["signal"][task])
+        stage = state.stage(task) or ""
+        if stage and reason == "dependency":
+            continue  # the tasks behind it say so
+        key = (fold.STATES[code] if code == fold.LOST else reason, _NUMBER.sub("#", line), stage)
         examples.setdefault(key, line)
         groups[key].append(task)
-    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
-    return [{"reason": key[0], "line": examples[key], "count": len(tasks), "task": tasks[0]} for key, tasks in ordered]
+    ordered = sorted(groups.items(), key=lambda item: (item[0][0] == "dependency", -len(item[1])))
+    return [
+        {
+            "reason": key[0],
+            "line": examples[key],
+            "count": len(tasks),
+            "task": tasks[0],
+            "address": address_of(folder, tasks[0]),
+        }
+        for key, tasks in ordered
+    ]
 
 
 def open_tasks(state: State) -> int:
     """Return how many tasks that were asked for have not ended."""
-    columns = state.columns
-    return sum(1 for queued, planned in zip(columns["queued"], columns["planned"], strict=True) if queued and planned)
+    asked = zip(state.columns["queued"], state.columns["planned"], strict=True)
+    return sum(1 for queued, planned in asked if queued and planned == fold.TASK)

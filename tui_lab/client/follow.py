@@ -24,7 +24,7 @@ from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
 from tui_lab.protocol.control import AskStatus, Drain, Resume, Stop, StoppingTasks
 from tui_lab.store import layout, ranges
 from tui_lab.store.errors import LabError, StorageError
-from tui_lab.store.events import Event, Extended, Finished
+from tui_lab.store.events import DependencyFailed, Event, Extended, Finished
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
 from tui_lab.store.lab import Lab
@@ -65,8 +65,10 @@ class Followed:
             self.asked += ranges.count(event.queued)
             if event.note:
                 self.notes.append(event.note)
+        if isinstance(event, DependencyFailed):
+            self.ended += sum(self.state.stage(task) is None for task in ranges.each(event.tasks))
         if isinstance(event, Finished) and event.again is None and not event.duplicate:
-            self.ended += 1
+            self.ended += self.state.stage(event.task) is None
             if event.state in ("failed", "lost"):
                 self.failure = event
 
@@ -348,5 +350,5 @@ def failure_line(run: Followed) -> str:
     assert event is not None
     what = {"exit": f"exit {event.exit_code}", "signal": f"signal {event.signal}"}
     reason = what.get(event.reason or "", event.reason or event.state)
-    line = last_line(run.folder.path, (event.task, event.attempt), event.message, event.signal)
+    line = last_line(run.folder.task_folder(event.task), event.attempt, event.message, event.signal)
     return f"✗ task {event.task}: {reason}" + (f": {line}" if line else "")

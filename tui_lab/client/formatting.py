@@ -12,8 +12,6 @@ from typing import Any, Final
 from tui_lab.experiment.facts import Fact
 from tui_lab.results.extraction.text import strip_escapes
 from tui_lab.results.terminal.guard import replaced, visible
-from tui_lab.store import layout
-from tui_lab.store.events import Key
 from tui_lab.store.task_files import TaskFile, listed
 
 # A state has its word and its mark; colour only repeats it.
@@ -89,9 +87,15 @@ PIPE: Final = (
 )
 
 
-def last_line(folder: Path, key: Key, message: str | None = None, signal_number: int | None = None) -> str:
-    """Return the last line that a failed attempt wrote to standard error, or else its reason."""
-    for step in _streams(folder, key):
+def runs(count: int, stage: str = "") -> str:
+    """Return a number of runs of a stage, or of stages, as text."""
+    return f"{plural(count, 'run')} of {stage or 'stages'}"
+
+
+def last_line(place: Path, attempt: int, message: str | None = None, signal_number: int | None = None) -> str:
+    """Return the last line that a failed attempt wrote to standard error, or else its reason. place: the folder of its
+    task."""
+    for step in _streams(place, attempt):
         try:
             with open(step.open(), "rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
@@ -103,10 +107,8 @@ def last_line(folder: Path, key: Key, message: str | None = None, signal_number:
     return message or (PIPE if signal_number == signal.SIGPIPE else "")
 
 
-def _streams(folder: Path, key: Key) -> list[TaskFile]:
+def _streams(place: Path, attempt: int) -> list[TaskFile]:
     """The standard error files of an attempt, the one written last first."""
-    task, attempt = key
-    place = layout.task_folder(folder, task)
     suffix = "" if attempt == 1 else f".{attempt}"
     found = [(name, facts) for name, facts in listed(place) if name.endswith("stderr" + suffix) and facts.st_size]
     found.sort(key=lambda one: one[1].st_mtime, reverse=True)

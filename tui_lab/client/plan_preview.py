@@ -14,13 +14,14 @@ EXAMPLES = 3
 
 
 def commands(prepared: Prepared, most: int | None) -> list[str]:
-    """Return the first commands that would run, as one would type them."""
+    """Return the first commands that would run, as one would type them; with stages, behind one of each."""
     builder, tasks = prepared.builder, prepared.plan.tasks
     rows = tasks.select("task_id", "repeat").with_row_index("row")
     rows = rows.filter(rows["task_id"].is_in(prepared.queued.implode()))
     if prepared.experiment.order == "interleaved":
         rows = rows.sort("repeat", maintain_order=True)
-    return [" && ".join(builder.shown(row)) for row in rows["row"].head(most or rows.height)]
+    stages = [" && ".join(one.shown(0)) for one in builder.stages.values() if one.plan.tasks.height and rows.height]
+    return [*stages, *(" && ".join(builder.shown(row)) for row in rows["row"].head(most or rows.height))]
 
 
 def expected(prepared: Prepared, slots: int | None = None) -> float | None:
@@ -37,3 +38,12 @@ def expected(prepared: Prepared, slots: int | None = None) -> float | None:
     if not isinstance(mean, float):
         return None
     return len(prepared.queued) * mean / max(1, slots or cores())
+
+
+def stages_line(prepared: Prepared) -> str:
+    """Return how many runs each stage has, and how many of them are done; empty without stages."""
+    if not prepared.stages:
+        return ""
+    runs = [(one.stage, one.runs, one.done) for one in prepared.stages]
+    runs.append((prepared.experiment.stage or "", prepared.plan.tasks.height, prepared.counts.get("done", 0)))
+    return ", ".join(f"{name} {count:,}" + (f" ({done:,} done)" if done else "") for name, count, done in runs)

@@ -49,8 +49,10 @@ _WORDS: Final = re.compile(r"[^\s'\"|&;<>()$`{}\[\]]+")
 def check_program(experiment: Experiment, plan: Plan, folder: Path) -> None:
     """Check, before 3000 tasks fail: the working folder, the program, and values that can't be passed. Raises
     SpecError."""
-    builder = TaskBuilder(experiment, plan, folder, "")
-    problems = list(_missing(experiment, builder)) or list(_unusable(experiment, builder))
+    last = TaskBuilder(experiment, plan, folder, "")
+    builders = (*last.stages.values(), last)
+    problems = [one for builder in builders for one in _missing(builder.experiment, builder)]
+    problems = problems or [one for builder in builders for one in _unusable(builder.experiment, builder)]
     if problems:
         raise SpecError(problems)
 
@@ -175,10 +177,12 @@ def _unusable(experiment: Experiment, builder: TaskBuilder) -> Iterator[Problem]
 
     @lru_cache(maxsize=_TRIED)
     def values_of(row: int) -> tuple[dict[str, Value], bool]:
-        values = builder.plan.parameters(row)
+        values = builder.parameters(row)
         return values, any(map(_is_odd, values.values()))
 
     for name, codes in _odd(builder.plan):
+        if name not in builder.names:
+            continue
         rows = builder.plan.tasks.select(PREFIX + name).with_row_index("row")
         if codes is None:
             rows = rows.head(1)
@@ -247,7 +251,7 @@ def program_files(experiment: Experiment) -> dict[str, str]:
     found = declared_files.digests(experiment, "code")
     if experiment.function is not None and (path := experiment.function.source(experiment.folder)) is not None:
         found[os.path.relpath(path, experiment.folder)] = declared_files.file_digest(path)
-    for step in experiment.steps:
+    for step in (step for one in experiment.per_stage for step in one.steps):
         for match in _WORDS.finditer(step.command):
             word = match[0]
             path = experiment.folder / word

@@ -23,6 +23,7 @@ from tui_lab.client.formatting import printable
 from tui_lab.client.git_state import git_state
 from tui_lab.client.nodes import usable
 from tui_lab.client.program import check_program, is_program, program_files, stale
+from tui_lab.client.stage_runs import StageCount, counted, stage_ranges
 from tui_lab.engine.task_builder import TaskBuilder, placeholders
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.combinations import expand
@@ -123,6 +124,7 @@ class Prepared:
     seen: int  # how far the journal was read, in bytes, to find that out
     unchanged: bool  # the plan and the file are those of the last submission
     counts: dict[str, int]  # selected tasks by state, "new" among them
+    stages: list[StageCount]  # runs of the stages before the last
     scripts: dict[str, str]  # file -> digest, of the program's own files
     notices: tuple[str, ...]
     began: float  # when this was prepared: seconds since 1970
@@ -230,6 +232,7 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
         state.offset,
         unchanged,
         counts,
+        counted(experiment, planned.plan, state, folder, queued),
         scripts,
         tuple(notices),
         began,
@@ -263,7 +266,7 @@ def _check_file(
 def _same(previous: Plan, plan: Plan) -> bool:
     """Whether two plans mean the same, wherever their files are."""
     abouts = [{k: v for k, v in one.about.items() if k not in spec_file.PARTS} for one in (previous, plan)]
-    return previous.values == plan.values and abouts[0] == abouts[1] and previous.tasks.equals(plan.tasks)
+    return previous.values == plan.values and abouts[0] == abouts[1] and previous.rows.equals(plan.rows)
 
 
 def _text_of(folder: ExperimentFolder, plan: Plan) -> str | None:
@@ -357,7 +360,7 @@ def submit_event(prepared: Prepared, nodes: list[NodeEntry], keep_going: bool) -
         experiment=prepared.experiment.name,
         plan=plan.number,
         plan_crc=file_crc(prepared.folder.plans / f"{plan.number}.parquet"),
-        keys=keys_digest(plan.tasks),
+        keys=keys_digest(plan.rows),
         planned=ranges.to_ranges(plan.tasks["task_id"].to_numpy()),
         queued=ranges.to_ranges(prepared.queued.to_numpy()),
         spare=ranges.to_ranges(prepared.spare.to_numpy()),
@@ -373,6 +376,7 @@ def submit_event(prepared: Prepared, nodes: list[NodeEntry], keep_going: bool) -
         files=program.files,
         keep_going=keep_going,
         environment=_environment(prepared),
+        stages=stage_ranges(plan) if plan.runs.height else {},
     )
 
 
@@ -404,7 +408,7 @@ def _program(prepared: Prepared) -> _Program:
         scripts |= copied
     if experiment.workdir is not None and Path(experiment.workdir).is_absolute():
         copied = {}  # tasks start where the files themselves are
-    inputs = declared_files.declared(experiment, "inputs").files
+    inputs = [name for one in experiment.per_stage for name in declared_files.declared(one, "inputs").files]
     seen: dict[str, list[int]] = {}
     for name in [*(name for name in scripts if not name.endswith(":")), *inputs]:
         if name in copied:

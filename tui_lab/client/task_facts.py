@@ -32,8 +32,10 @@ class AttemptUnlistedFiles:
 class TaskDetails:
     """All that is known of a task.
 
-    `facts` is its row of the table of tasks. `history`: the ends of its attempts. `steps`: the last run of each step,
-    where it has several. `refused`: what a metric found and could not read, by metric.
+    `before`: the folders of the runs that it comes directly after, by stage. `tasks_behind`: how many tasks need this
+    run of a stage; None for a task. `facts` is its row of the table of tasks. `history`: the ends of its attempts.
+    `steps`: the last run of each step, where it has several. `refused`: what a metric found and could not read, by
+    metric.
     """
 
     experiment: str
@@ -51,6 +53,8 @@ class TaskDetails:
     git: JsonObject
     node_facts: Facts
     refused: dict[str, str]
+    before: dict[str, str]
+    tasks_behind: int | None
 
     def as_json(self) -> Row:
         """Return the document of `--json`, with the facts among the other keys."""
@@ -105,8 +109,7 @@ def facts(address: Address, builder: TaskBuilder, row: int) -> TaskDetails:
     from tui_lab.store.task_files import listed
 
     folder = address.folder
-    table = folder.tasks()
-    record = table.filter(table["task_id"] == address.task).row(0, named=True)
+    record = folder.task_record(address.task)
     parameters = set(folder.parameters())
     found = attempts(folder, address.task)
     ended = [attempt for attempt in found if attempt.finished is not None]
@@ -115,7 +118,7 @@ def facts(address: Address, builder: TaskBuilder, row: int) -> TaskDetails:
         experiment=folder.name,
         task=address.task,
         key=builder.plan.tasks["key"][row].hex(),
-        parameters=builder.plan.parameters(row),
+        parameters=builder.parameters(row),
         facts={name: value for name, value in record.items() if name not in parameters and name != "task_id"},
         commands=builder.shown(row),
         folder=str(place),
@@ -128,8 +131,14 @@ def facts(address: Address, builder: TaskBuilder, row: int) -> TaskDetails:
         ],
         git=git_facts(folder, found[-1].submission) if found else {},
         node_facts=node_facts(folder, found[-1]) if found else {},
-        refused=_refused(folder, address.task, record["attempt"]),
+        refused=_refused(folder, address.task, record["attempt"]) if builder.stage is None else {},
+        before={name: str(builder.here.folder(run, name)) for name, run in builder.before(row).items()},
+        tasks_behind=None if builder.stage is None else len(_behind(address, builder.stage)),
     )
+
+
+def _behind(address: Address, stage: str) -> list[int]:
+    return address.folder.plan_of(address.task).tasks_behind(address.task, stage)
 
 
 def _refused(folder: ExperimentFolder, task: int, attempt: int | None) -> dict[str, str]:

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from msgspec import structs
@@ -67,7 +68,7 @@ from tui_lab.engine.outputs import IncomingOutputs, OutputFetcher, write_piece
 from tui_lab.engine.registry import NodeRegistry
 from tui_lab.engine.run_files import RunFiles, now
 from tui_lab.engine.samples import Samples
-from tui_lab.engine.staging import CodeStaging
+from tui_lab.engine.staging import CodeStaging, collect
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.protocol.agent import (
     Ack,
@@ -122,7 +123,7 @@ class Engine:
         self.staging = CodeStaging(self.files, self._stage)
         self.durability = Durability(self.runs, self._send, lambda name: self.feed(DiskFree(name)))
         self.facts = NodeFacts(self.files, self._on_facts)
-        self.output_staging = OutputStaging(self.files, self.scheduler, self.durability.sync, self._start)
+        self.output_staging = OutputStaging(self.files, self.scheduler, self.durability.sync, self._start, self._refuse)
         self._inbox: deque[Event] = deque()
         self._feeding = False
         self._timer: asyncio.Handle | None = None
@@ -224,13 +225,17 @@ class Engine:
             assert paths is not None
             builder = run.builder(effect.submission)
             for key in effect.keys:
-                row = builder.plan.row(key[0])
+                one, row = builder.of(key[0], run.state.stage(key[0]))
                 try:
                     if row is None:
                         raise ValueError("the task is not in the plan any more")
+                    there = paths
+                    if paths.collect is not None and one is not builder:
+                        there = replace(paths, collect=collect(one.experiment, node.home))
                     changes, resume = run.state.changes.get(key[0]), run.done_steps(key[0])
-                    message = builder.start(row, key[1], paths, changes, run.wire_name, resume)
-                    if not self.output_staging.stage(run, node, key, message):
+                    message = one.start(row, key[1], there, changes, run.wire_name, resume)
+                    before = {number: paths.folder(number, stage) for stage, number in one.before(row).items()}
+                    if not self.output_staging.stage(run, node, key, message, before):
                         messages.append(message)
                 except ValueError as error:
                     refused.append((key, str(error)))
@@ -246,6 +251,10 @@ class Engine:
         node.send(message)
         self.feed(StartSent(run.name, node.name, (message.task, message.attempt)))
 
+    def _refuse(self, run: RunFiles, node: NodeConnection, key: AttemptKey, why: str) -> None:
+        """End an attempt that can't start."""
+        self.feed(StartsRefused(run.name, node.name, [(key, why)]))
+
     def _stage(self, run: RunFiles, node: NodeConnection, submission: int) -> None:
         """Report that tasks of a submission can start on a node, or prepare that."""
         self._guard(run, self._stage_now, node, submission)
@@ -257,7 +266,9 @@ class Engine:
     def _send_context(self, run: RunFiles, node: NodeConnection, submission: int) -> None:
         paths = self.staging.paths(run, node, submission)
         assert run.environment is not None and paths is not None
-        node.send(run.builder(submission).context(run.environment, paths, run.umask))
+        builder = run.builder(submission)
+        for one in (*builder.stages.values(), builder):
+            node.send(one.context(run.environment, paths, run.umask))
 
     def _send(self, name: str, message: ToAgent) -> None:
         if name in self.nodes:
@@ -281,6 +292,7 @@ class Engine:
     def on_welcome(self, node: NodeConnection, message: Welcome) -> None:
         """The agent of a node has answered."""
         self.staging.forget(node)
+        self.output_staging.forget(node)
         memory = node.entry.get("memory") or message.facts.get("memory", 0)
         self.feed(NodeWelcomed(node.name, message, memory))
         self.facts.learn(node)
@@ -299,6 +311,7 @@ class Engine:
         """A node was removed."""
         self.facts.forget(node)
         self.staging.forget(node)
+        self.output_staging.forget(node)
 
     def on_messages(self, node: NodeConnection, messages: list[FromAgent]) -> None:
         """Take messages that arrived together: notices are kept here, all others go to the scheduler."""
@@ -480,10 +493,11 @@ class Engine:
         return run
 
     def _open_settings(self, run: RunFiles) -> RunSettings | None:
-        """Return the settings of the attempts that an earlier engine left open; None where there are none, or the file
-        can't be read."""
+        """Return the settings of the attempts that an earlier engine left open, and of stages, whose order a command
+        may need; None where there are none, or the file can't be read."""
         try:
-            return run.settings(extends=False) if any(run.state.columns["assigned"]) else None
+            wanted = any(run.state.columns["assigned"]) or (run.state.stages and any(run.state.columns["queued"]))
+            return run.settings(extends=False) if wanted else None
         except (LabError, SpecError) as error:
             log.error("%s: %s", run.name, error)
             self.refused[run.name] = str(error)

@@ -7,7 +7,6 @@ import base64
 import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final, TypedDict
 
 from tui_lab.engine.channel_pool import Unreachable, is_missing
@@ -22,7 +21,7 @@ from tui_lab.engine.transfer import TransferError
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.portable.globs import matcher
 from tui_lab.protocol.control import CleanedNode, Fetched, FetchFiles, NodeStatus, Piece, ReadFile, StoppingTasks
-from tui_lab.store import journal, layout
+from tui_lab.store import journal
 from tui_lab.store.errors import LabError
 from tui_lab.store.events import Assigned, Finished, LeftFile
 from tui_lab.store.fold import RUNNING
@@ -198,7 +197,7 @@ class NodeCommands:
         paths = self.engine.staging.paths(run, node, run.state.columns["submission"][key[0]])
         if paths is None:
             return Piece(None, 0)
-        path = f"{Path(paths.tasks).parent}/{layout.task_folder(Path(), key[0])}/{command.name}"
+        path = f"{paths.outputs}/{run.folder.relative_folder(key[0])}/{command.name}"
         try:
             async with self.engine.files.channel(node) as channel:
                 data, total = await channel.read(node.home, path, offset, most)
@@ -219,7 +218,7 @@ class NodeCommands:
             return Fetched(0, 0)
         name = _node_of(run, task, attempt)
         node = await self._reach(run.entries().get(name, {"name": name}), command.environment)
-        folder = f"{node.home}/{run.wire_name}/{layout.task_folder(Path(), task)}"
+        folder = f"{node.home}/{run.wire_name}/{run.folder.relative_folder(task)}"
         size, refused = 0, ""
         try:
             async with self.engine.files.channel(node) as channel:

@@ -1,5 +1,6 @@
-"""Sending outputs of earlier attempts to the node of the next one, where that does not see the lab's folder. `{output}`
-is one folder for all attempts of a task, so a program finds its checkpoint on any node."""
+"""Sending outputs to nodes that don't see the lab's folder: those of earlier attempts to the node of the next one, for
+`{output}` is one folder for all attempts of a task, so that a program finds its checkpoint on any node; and those of
+stages to the nodes of what comes after them."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import asyncio
 import errno
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,22 +46,28 @@ class OutputStaging:
         scheduler: Scheduler,
         settle: Callable[[], Awaitable[None]],
         start: Callable[[RunFiles, NodeConnection, Start], None],
+        refuse: Callable[[RunFiles, NodeConnection, AttemptKey, str], None],
     ) -> None:
         self.files = files
         self.settle = settle
         self.scheduler = scheduler
         self.start = start
+        self.refuse = refuse
         self._under_way: dict[tuple[str, AttemptKey], asyncio.Task[None]] = {}
+        self._inputs: dict[tuple[NodeConnection, str, int], asyncio.Task[None]] = {}  # by folder there and attempt
 
-    def stage(self, run: RunFiles, node: NodeConnection, key: AttemptKey, message: Start) -> bool:
-        """Return False where there is nothing to send: the attempt may start at once."""
-        if key[1] == 1 or message.collect is None:
+    def stage(
+        self, run: RunFiles, node: NodeConnection, key: AttemptKey, message: Start, before: Mapping[int, str]
+    ) -> bool:
+        """Return False where there is nothing to send: the attempt may start at once. before: runs of stages that it
+        comes after, and their folders there."""
+        if message.collect is None or (key[1] == 1 and not before):
             return False
         identity = (run.wire_name, key)
-        before = self._under_way.pop(identity, None)
-        if before is not None:
-            before.cancel()  # it was for a node that has given the attempt back
-        task = asyncio.create_task(self._carry(run, node, key, message))
+        earlier = self._under_way.pop(identity, None)
+        if earlier is not None:
+            earlier.cancel()  # it was for a node that has given the attempt back
+        task = asyncio.create_task(self._carry(run, node, key, message, before))
         self._under_way[identity] = task
         task.add_done_callback(lambda done: self._arrived(identity, done))
         return True
@@ -69,12 +76,18 @@ class OutputStaging:
         if self._under_way.get(identity) is task:
             del self._under_way[identity]
 
-    async def _carry(self, run: RunFiles, node: NodeConnection, key: AttemptKey, message: Start) -> None:
+    async def _carry(
+        self, run: RunFiles, node: NodeConnection, key: AttemptKey, message: Start, before: Mapping[int, str]
+    ) -> None:
         def wanted() -> bool:
             return self.scheduler.is_open(message.key, node.name)
 
         await self.settle()  # at the acknowledgement of the attempt before, its files go from the node
-        files = await asyncio.to_thread(_found, run.folder.task_folder(key[0]))
+        if before and not await self._bring(run, node, key, message, before, wanted):
+            return
+        files: Files = []
+        if key[1] > 1:
+            files = await asyncio.to_thread(_found, run.folder.task_folder(key[0]))
         if files and not await node.caught_up():
             return  # the node has gone; its welcome settles what becomes of the attempt
         while wanted() and files and not self.scheduler.is_stopping(message.key):
@@ -92,6 +105,49 @@ class OutputStaging:
         if wanted():
             self.start(run, node, message)
 
+    async def _bring(
+        self,
+        run: RunFiles,
+        node: NodeConnection,
+        key: AttemptKey,
+        message: Start,
+        before: Mapping[int, str],
+        wanted: Callable[[], bool],
+    ) -> bool:
+        """Bring the outputs of stages, each once to a node. Return whether they are there."""
+        if not await node.caught_up():
+            return False
+        while wanted() and not self.scheduler.is_stopping(message.key):
+            try:
+                for one, folder in before.items():
+                    await asyncio.shield(self._input(run, node, one, folder))
+                return True
+            except (TransferError, ChannelError, OSError) as error:
+                log.warning("%s task %d: %s", run.name, key[0], error)
+                if isinstance(error, TransferError) and not error.lost and error.errno not in PASSING:
+                    self.refuse(run, node, key, f"outputs of a stage could not be sent to {node.name}: {error}")
+                    return False
+                await asyncio.sleep(AGAIN)
+        return wanted()
+
+    def _input(self, run: RunFiles, node: NodeConnection, one: int, folder: str) -> asyncio.Task[None]:
+        """Return the task that sends the outputs of a run of a stage, which others may wait for, too."""
+        identity = (node, folder, run.state.columns["attempt"][one])
+        task = self._inputs.get(identity)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = self._inputs[identity] = asyncio.create_task(self._send_input(run, node, one, folder))
+        return task
+
+    async def _send_input(self, run: RunFiles, node: NodeConnection, one: int, folder: str) -> None:
+        files = await asyncio.to_thread(_all, run.folder.task_folder(one))
+        async with self.files.channel(node) as channel:
+            await channel.put_files(node.home, folder, files)
+
+    def forget(self, node: NodeConnection) -> None:
+        """Forget what a node has: it has come back, or was removed."""
+        for identity in [identity for identity in self._inputs if identity[0] is node]:
+            self._inputs.pop(identity).cancel()
+
     async def _send_each(
         self, run: RunFiles, node: NodeConnection, key: AttemptKey, message: Start, files: Files
     ) -> None:
@@ -105,10 +161,15 @@ class OutputStaging:
 
     async def close(self) -> None:
         """Cancel what is under way, and wait for its end."""
-        tasks = list(self._under_way.values())
+        tasks = [*self._under_way.values(), *self._inputs.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _all(folder: Path) -> Files:
+    """Return the files in the folder of a run of a stage."""
+    return [(name, TaskFile(str(folder), name)) for name, _ in sorted(listed(folder, deep=True))]
 
 
 def _found(folder: Path) -> Files:

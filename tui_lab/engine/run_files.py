@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import polars as pl
 from msgspec import structs
 
 from tui_lab.engine.core.effects import Acknowledge
 from tui_lab.engine.core.model import AttemptKey, AttemptNeeds, RunSettings
 from tui_lab.engine.task_builder import TaskBuilder
 from tui_lab.experiment.cluster.entry import NodeEntry
+from tui_lab.experiment.model import Experiment
 from tui_lab.protocol.agent import Resume
 from tui_lab.store import journal, ranges
 from tui_lab.store.declared_files import file_digest
@@ -21,6 +23,7 @@ from tui_lab.store.errors import LabError, StorageError
 from tui_lab.store.events import Changes, Finished, KnownEvent, NodesChanged, Requeued, Resumed, Stopped, Submitted
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.journal import Journal
+from tui_lab.store.plan import LINK, Plan
 
 _HASHED: Final = 64 << 20  # bytes of a file that is read to tell whether it differs; a larger one counts as changed
 _SHARE: Final = 20  # looks take at most one of so many parts of the time
@@ -200,12 +203,13 @@ class RunFiles:
         experiment, plan = builder.experiment, builder.plan
 
         def needs(key: AttemptKey, changes: Changes | None) -> AttemptNeeds:
-            row = plan.row(key[0])
-            return {} if row is None else builder.needs(row, key[1], changes)
+            one, row = builder.of(key[0], self.state.stage(key[0]))
+            return {} if row is None else one.needs(row, key[1], changes)
 
+        rows = listed(plan, experiment) if plan.runs.height else plan.tasks
         return RunSettings(
-            tasks=plan.tasks["task_id"].to_numpy().astype(np.int64, copy=False),
-            repeats=plan.tasks["repeat"].to_numpy().astype(np.int64, copy=False),
+            tasks=rows["task_id"].to_numpy().astype(np.int64, copy=False),
+            repeats=rows["repeat"].to_numpy().astype(np.int64, copy=False),
             order=experiment.order,
             priority=experiment.priority,
             stagger=experiment.stagger or 0.0,
@@ -217,6 +221,11 @@ class RunFiles:
             has_needs=builder.has_needs,
             needs=needs,
             extends=extends and not isinstance(experiment.repeat, int),
+            before=dict(before(plan, rows, experiment)) if plan.runs.height else {},
+            stage_retries={
+                one.stage: (one.retries, tuple(one.retry_on)) for one in experiment.per_stage[:-1] if one.stage
+            },
+            gone=frozenset(self.folder.gone_runs(plan)),
         )
 
     def program_change(self, task: int) -> str:
@@ -227,6 +236,27 @@ class RunFiles:
             folder = self.builder(number).experiment.folder
             self._program_changes[number] = ProgramChanges(folder, self.state.submissions[number])
         return self._program_changes[number].note()
+
+
+def listed(plan: Plan, experiment: Experiment) -> pl.DataFrame:
+    """Return the rows of a plan with stages: each run before the first task that needs it."""
+    order = {name: number for number, name in enumerate(experiment.earlier_stages)}
+    stage = pl.col("stage").replace_strict(order, default=len(order), return_dtype=pl.Int32)
+    return plan.rows.sort("combination", "repeat", stage, maintain_order=True)
+
+
+def before(plan: Plan, rows: pl.DataFrame, experiment: Experiment) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Yield what each task, and each run of a stage, directly depends on."""
+    names = plan.stages
+    columns = [rows[LINK + name].to_list() for name in names]
+    last = next(reversed(experiment.stages))
+    wanted = {
+        name: [names.index(other) for other in stage.after] for name, stage in experiment.stages.items() if stage.after
+    }
+    for row, (one, stage) in enumerate(zip(rows["task_id"], rows["stage"], strict=True)):
+        places = wanted.get(stage or last)
+        if places:
+            yield one, tuple(columns[place][row] for place in places)
 
 
 class ProgramChanges:

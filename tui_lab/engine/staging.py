@@ -21,7 +21,7 @@ from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.portable.function.returned import FILE as RETURNED_FILE
 from tui_lab.protocol.agent import Collect
-from tui_lab.store import code_snapshot, declared_files, layout
+from tui_lab.store import code_snapshot, declared_files
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +48,11 @@ def code_of(experiment: Experiment, scripts: Iterable[str], folder: Path, snapsh
     found: dict[str, tuple[Path, str]] = {}
     if snapshot is not None:
         found = code_snapshot.files_of(folder, snapshot)
-    for key in declared_files.KEYS if snapshot is None else ("inputs",):
-        files = declared_files.declared(experiment, key).files
-        digests = declared_files.hashed(experiment, key, files)
-        found |= {name: (path, digests[name]) for name, path in files.items() if name not in found}
+    for one in experiment.per_stage:
+        for key in declared_files.KEYS if snapshot is None else ("inputs",):
+            files = declared_files.declared(one, key).files
+            digests = declared_files.hashed(one, key, files)
+            found |= {name: (path, digests[name]) for name, path in files.items() if name not in found}
     for name in scripts:
         path = experiment.folder / name
         if name not in found and not name.startswith("../") and path.is_file():
@@ -94,16 +95,16 @@ class CodeStaging:
             setup=node.entry.get("setup"),
         )
         if node.shared:
-            return paths(tasks=builder.here.tasks, workdir=node.entry.get("workdir") or builder.here.workdir)
+            return paths(outputs=builder.here.outputs, workdir=node.entry.get("workdir") or builder.here.workdir)
         workdir = node.entry.get("workdir")
-        if workdir is None or experiment.code or experiment.inputs:
+        if workdir is None or experiment.code or any(one.inputs for one in experiment.per_stage):
             sent = self._sent.get((node, builder.identity))
             if sent is None:
                 self._send(run, node, submission)
                 return None
             workdir = workdir or sent
         return paths(
-            tasks=f"{node.home}/{run.wire_name}/{layout.TASKS}",
+            outputs=f"{node.home}/{run.wire_name}",
             workdir=workdir,
             collect=collect(experiment, node.home),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,24 +23,25 @@ from tui_lab.experiment.model import BUILT_IN, Experiment
 from tui_lab.experiment.needs import OF_A_NODE, Amount, NeedError, Needs, Resolved, amount, too_many
 from tui_lab.experiment.shell.command import Command, compile_command
 from tui_lab.experiment.shell.template import fill, names_in
+from tui_lab.experiment.stages import OUTPUT
 from tui_lab.experiment.units import duration
 from tui_lab.portable.function.failure import FILE as EXCEPTION_FILE
 from tui_lab.protocol.agent import Collect, Context, Resume, Start, Step
 from tui_lab.store import code_snapshot, layout
 from tui_lab.store.events import Changes
-from tui_lab.store.plan import Plan
+from tui_lab.store.plan import LINK, Plan
 
 # Variables that belong to one task: a lab run from inside a task must not pass them on.
 _OF_A_TASK: Final = (
     *("TUI_LAB_EXPERIMENT", "TUI_LAB_TASK_ID", "TUI_LAB_REPEAT", "TUI_LAB_ATTEMPT", "TUI_LAB_SEED"),
-    *("TUI_LAB_OUTPUT", "TUI_LAB_NODE", "TUI_LAB_SLOT", "TUI_LAB_METRICS", "TUI_LAB_PARAMS"),
+    *("TUI_LAB_OUTPUT", "TUI_LAB_NODE", "TUI_LAB_SLOT", "TUI_LAB_METRICS", "TUI_LAB_PARAMS", "TUI_LAB_STAGE"),
     *(RUNNER, CALL),
 )
 
 
 def inherited_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The submitter's environment without what belongs to a surrounding task."""
-    prefixes = ("TUI_LAB_P_", "TUI_LAB_F_", "TUI_LAB_V_")
+    prefixes = ("TUI_LAB_P_", "TUI_LAB_F_", "TUI_LAB_V_", "TUI_LAB_OUTPUT_")
     return {k: v for k, v in environment.items() if k not in _OF_A_TASK and not k.startswith(prefixes)}
 
 
@@ -56,7 +58,7 @@ def list_widths(plan: Plan) -> dict[str, int]:
 def placeholders(experiment: Experiment, commands: Sequence[Command] | None = None) -> frozenset[str]:
     """The names whose values the tasks of an experiment take: in commands, variables, templates and the
     rest. commands: those of its steps, where they have been compiled already."""
-    known = {*experiment.parameter_names, *BUILT_IN}
+    known = {*experiment.parameter_names, *BUILT_IN, *experiment.outputs_before}
     if commands is None:
         commands = [compile_command(step.command, known) for step in experiment.steps if step.command]
     names: set[str] = set().union(*(command.names for command in commands))
@@ -73,19 +75,24 @@ def placeholders(experiment: Experiment, commands: Sequence[Command] | None = No
 class NodePaths:
     """Where tasks run: a node, with the folders there.
 
-    tasks: folder of the tasks' folders. workdir: what stands for the experiment's folder. inherits: tasks get the
-    submitter's environment (on another machine its PATH would mean nothing). env, setup, python: the node's own
-    variables, setup lines and interpreter. collect: which of their files are fetched, see docs/protocol.md.
+    outputs: folder of the folders of tasks and of runs of stages, as in `store.layout`. workdir: what stands for the
+    experiment's folder. inherits: tasks get the submitter's environment (on another machine its PATH would mean
+    nothing). env, setup, python: the node's own variables, setup lines and interpreter. collect: which of their files
+    are fetched, see docs/protocol.md.
     """
 
     node: str
-    tasks: str
+    outputs: str
     workdir: str
     inherits: bool = True
     env: Mapping[str, str] = field(default_factory=dict)
     setup: str | None = None
     collect: Collect | None = None
     python: str | None = None
+
+    def folder(self, task_id: int, stage: str | None) -> str:
+        """Return the folder of a task, or of a run of a stage, on the node."""
+        return f"{self.outputs}/{layout.relative_folder(task_id, stage)}"
 
     def path(self, written: str) -> str:
         """Return a path of the file as it is on the node."""
@@ -95,8 +102,8 @@ class NodePaths:
 
 
 class TaskBuilder:
-    """Builds the messages of the tasks of one plan. `identity` names its context to agents, `code` the snapshot of the
-    program."""
+    """Builds the messages of the tasks of one plan, or of the runs of one of its stages. `identity` names its context
+    to agents, `code` the snapshot of the program. `stages`: the builders of the stages before the last."""
 
     def __init__(
         self, experiment: Experiment, plan: Plan, folder: Path, identity: str, code: str | None = None
@@ -106,8 +113,11 @@ class TaskBuilder:
         self.plan = plan
         self.folder = folder
         self.identity = identity
-        known = [*plan.names, *(name for name in BUILT_IN if name not in plan.names)]
+        self.stage = None if experiment.stage == next(reversed(experiment.stages), None) else experiment.stage
+        names = plan.names if experiment.stage is None else [n for n in plan.names if n in experiment.visible_names]
+        known = [*names, *(name for name in BUILT_IN if name not in names), *experiment.outputs_before]
         self.known = known
+        self.names = names
         widths = list_widths(plan)
         self.call = None if experiment.function is None else FunctionCall(experiment)
         self.commands: list[Command] = []
@@ -115,11 +125,44 @@ class TaskBuilder:
             self.commands = [compile_command(step.command, known, widths=widths) for step in experiment.steps]
         self.writes_params = "params" in placeholders(experiment, self.commands)
 
+    # --- Stages
+
+    @cached_property
+    def stages(self) -> dict[str, TaskBuilder]:
+        """The builders of the stages before the last, in order."""
+        return {name: self._of_stage(name) for name in self.experiment.earlier_stages if self.stage is None}
+
+    def _of_stage(self, name: str) -> TaskBuilder:
+        experiment = self.experiment.of_stage(name)
+        return TaskBuilder(experiment, self.plan.of_stage(name), self.folder, f"{self.identity}:{name}", self.code)
+
+    def of(self, task: int, stage: str | None) -> tuple[TaskBuilder, int | None]:
+        """Return the builder of a task, or of a run of a stage, and its row; None where the plan does not have it."""
+        builder = self if stage is None else self.stages.get(stage)
+        return (self, None) if builder is None else (builder, builder.plan.row(task))
+
+    @cached_property
+    def _links(self) -> dict[str, pl.Series]:
+        """The runs of the stages that these come after, by stage."""
+        stage = self.experiment.stage
+        return {} if stage is None else {n: self.plan.tasks[LINK + n] for n in self.experiment.stages[stage].after}
+
+    def before(self, row: int) -> dict[str, int]:
+        """Return the runs that a task, or a run, comes directly after, by stage."""
+        return {name: column[row] for name, column in self._links.items()}
+
+    # --- Messages
+
+    def parameters(self, row: int) -> dict[str, Value]:
+        """Return the parameters that a task sees: with stages, those that its stage uses."""
+        found = self.plan.parameters(row)
+        return found if self.experiment.stage is None else {n: v for n, v in found.items() if n in self.names}
+
     @cached_property
     def here(self) -> NodePaths:
         """This machine, with the lab's own folder."""
         program = self.experiment.folder if self.code is None else code_snapshot.snapshot(self.folder, self.code)
-        return NodePaths("localhost", str(self.folder / layout.TASKS), str(program))
+        return NodePaths("localhost", str(self.folder), str(program))
 
     @property
     def workdir(self) -> str | None:
@@ -163,12 +206,14 @@ class TaskBuilder:
 
     def values(self, row: int, attempt: int, paths: NodePaths | None = None) -> dict[str, Value]:
         """Return parameters and built-in placeholders of one attempt. The agent fills in the slot."""
-        return self._built_in(row, attempt, paths or self.here) | self.plan.parameters(row)
+        return self._built_in(row, attempt, paths or self.here) | self.parameters(row)
 
     def _built_in(self, row: int, attempt: int, paths: NodePaths) -> dict[str, Value]:
         task_id, repeat, seed = (column[row] for column in self._columns)
-        output = f"{paths.tasks}/{task_id // layout.TASKS_PER_FOLDER}/{task_id}"
+        output = paths.folder(task_id, self.stage)
+        before = {f"{name}{OUTPUT}": paths.folder(run, name) for name, run in self.before(row).items()}
         return {
+            **before,
             "output": output,
             "params": f"{output}/{layout.PARAMS_FILE}",
             "task_id": task_id,
@@ -190,7 +235,7 @@ class TaskBuilder:
     def shown(self, row: int, attempt: int = 1) -> list[str]:
         """Return the commands of a task as text, a step each, with the values quoted."""
         if self.call is not None:
-            return [self.call.shown(self.plan.parameters(row))]
+            return [self.call.shown(self.parameters(row))]
         values = self.values(row, attempt) | {"slot": 0}
         return [command.shown(values) for command in self.commands]
 
@@ -199,7 +244,7 @@ class TaskBuilder:
         if self.call is None:
             return self.shown(row)
         folder = self.here.workdir
-        return [self.call.line(self.plan.parameters(row), self._built_in(row, 1, self.here), folder, None)]
+        return [self.call.line(self.parameters(row), self._built_in(row, 1, self.here), folder, None)]
 
     def _environment(self, built_in: Mapping[str, Value], parameters: Mapping[str, Value]) -> dict[str, str]:
         values = {**built_in, **parameters}
@@ -210,6 +255,7 @@ class TaskBuilder:
             environment.update(command.environment(values))
         output = str(built_in["output"])
         attempt = int(str(built_in["attempt"]))
+        environment |= self._of_stages(built_in)
         environment |= {
             "TUI_LAB_EXPERIMENT": self.experiment.name,
             "TUI_LAB_TASK_ID": str(built_in["task_id"]),
@@ -221,7 +267,29 @@ class TaskBuilder:
             "TUI_LAB_METRICS": f"{output}/{layout.attempt_file(layout.METRICS_FILE, attempt)}",
             "TUI_LAB_PARAMS": as_json(parameters),
         }
+        for name in self._hidden:
+            del environment[name]
         return environment
+
+    def _of_stages(self, built_in: Mapping[str, Value]) -> dict[str, str]:
+        """Return the variables that only stages have."""
+        stage = self.experiment.stage
+        if stage is None:
+            return {}
+        found = {name: str(built_in[f"{name}{OUTPUT}"]) for name in self.experiment.stages[stage].after}
+        outputs = {f"TUI_LAB_OUTPUT_{_variable(name)}": folder for name, folder in found.items()}
+        return {"TUI_LAB_STAGE": stage, **outputs}
+
+    @cached_property
+    def _hidden(self) -> list[str]:
+        """Variables that a run of a stage does not have, for they would tell more than its identity."""
+        stage = self.experiment.stage
+        if stage is None:
+            return []
+        one = self.experiment.stages[stage]
+        found = [] if one.takes_seed or "seed" in self.names else ["TUI_LAB_SEED"]
+        found += [] if one.repeated else ["TUI_LAB_REPEAT"]
+        return found if self.stage is None else [*found, "TUI_LAB_TASK_ID"]
 
     def start(
         self,
@@ -237,7 +305,7 @@ class TaskBuilder:
         Raises ValueError where a value can't be passed to a program."""
         paths = paths or self.here
         built_in = self._built_in(row, attempt, paths)
-        parameters = self.plan.parameters(row)
+        parameters = self.parameters(row)
         values = built_in | parameters
         experiment = self.experiment
         argv = [command.argv(values) if experiment.shell is None else None for command in self.commands]
@@ -280,8 +348,8 @@ class TaskBuilder:
 
     @cached_property
     def has_needs(self) -> bool:
-        """Whether its tasks need more of a node than a slot."""
-        return self.experiment.needs != Needs()
+        """Whether its tasks, or runs of stages before them, need more of a node than a slot."""
+        return self.experiment.needs != Needs() or any(one.has_needs for one in self.stages.values())
 
     def needs(self, row: int, attempt: int, changes: Changes | None = None) -> AttemptNeeds:
         """Return what an attempt needs of a node, and its `tokens`. Raises ValueError."""
@@ -298,6 +366,11 @@ class TaskBuilder:
         if isinstance(timeout, str):
             return duration(fill(timeout, values, known=self.known))
         return timeout
+
+
+def _variable(name: str) -> str:
+    """Return a name as a part of the name of a variable."""
+    return re.sub(r"[^A-Z0-9_]", "_", name.upper())
 
 
 def as_json(value: object, indent: int | None = None) -> str:

@@ -19,6 +19,7 @@ from tui_lab.experiment.readers.function import read_args, read_function, read_p
 from tui_lab.experiment.readers.metrics import read_metrics
 from tui_lab.experiment.readers.needs import read_globs, read_keep, read_limits, read_needs
 from tui_lab.experiment.readers.rows import read_rows
+from tui_lab.experiment.readers.stages import read_stages
 from tui_lab.experiment.readers.sweep import (
     read_defaults,
     read_derive,
@@ -62,6 +63,7 @@ from tui_lab.experiment.schema_parts import (
     words,
 )
 from tui_lab.experiment.sources.kinds import KINDS as METRIC_SOURCES
+from tui_lab.experiment.stages import StageKeys
 from tui_lab.experiment.yaml.reader import MOST, Keypath, Reader
 
 
@@ -77,6 +79,8 @@ class Key:
     examples: Any = ()
     elsewhere: tuple[str, ...] = ()
     """What other tools call it."""
+    of_stage: bool = False
+    """Whether a stage may have it, too."""
 
 
 # --- Schemas of mappings within
@@ -134,6 +138,22 @@ def rows_schema() -> Schema:
     return closed(rows_keys(), {**source.schemas(ROW_SOURCES), **_MARKS})
 
 
+def stage_keys() -> dict[str, Documented]:
+    """Return what the reference says of the keys of a stage that the experiment itself does not have."""
+    return keys_of(StageKeys)
+
+
+def stage_schema() -> Schema:
+    """Return the JSON Schema of a stage."""
+    schemas: dict[str, Schema] = {
+        "uses": or_null(one_or_many(TEXT)),
+        "after": or_null(one_or_many(TEXT)),
+        "per_repeat": {"type": "boolean"},
+    }
+    documented = {**{key.name: documented_keys()[key.name] for key in STAGE_KEYS}, **stage_keys()}
+    return closed(documented, {**{key.name: key.schema for key in STAGE_KEYS}, **schemas}, required=("command",))
+
+
 # --- The keys, in the order of the reference
 
 _ALL: Final = (
@@ -170,6 +190,20 @@ _ALL: Final = (
             "program",
             "commands",
         ),
+        of_stage=True,
+    ),
+    Key(
+        "stages",
+        lambda r, path: read_stages(r, path, {key.name: key.read for key in STAGE_KEYS}),
+        named({"$ref": "#/$defs/stage"}),
+        "Commands that depend on each other, in the place of `command`. Tasks that agree in what a stage uses share "
+        "one run of it.",
+        examples=[
+            {
+                "prepare": {"command": "./prepare.sh {data} {output}/data.bin"},
+                "train": {"command": "./train.py {prepare.output}/data.bin [lr]"},
+            }
+        ],
     ),
     Key(
         "function",
@@ -315,6 +349,7 @@ _ALL: Final = (
         or_null({"type": "object", "additionalProperties": _FILE}),
         "Files to write into `{output}` before the first step, with placeholders filled in.",
         examples=[{"input.nml": "templates/input.nml"}, {"in.xml": {"from": "in.tmpl", "marks": ["#", "#"]}}],
+        of_stage=True,
     ),
     Key(
         "workdir",
@@ -325,6 +360,7 @@ _ALL: Final = (
         '`"{output}"` suits programs that write fixed file names.',
         examples=["~/project", "{output}"],
         elsewhere=("cwd",),
+        of_stage=True,
     ),
     Key(
         "env",
@@ -339,6 +375,7 @@ _ALL: Final = (
         "Environment variables of the tasks; placeholders work.",
         examples=[{"OMP_NUM_THREADS": "4"}],
         elsewhere=("environment",),
+        of_stage=True,
     ),
     Key(
         "shell",
@@ -346,6 +383,7 @@ _ALL: Final = (
         or_null(TEXT),
         "Shell of the commands; by default bash if the node has it, else sh.",
         examples=["bash"],
+        of_stage=True,
     ),
     Key(
         "setup",
@@ -358,6 +396,7 @@ _ALL: Final = (
             "modules",
             "before",
         ),
+        of_stage=True,
     ),
     Key(
         "setup_timeout",
@@ -365,6 +404,7 @@ _ALL: Final = (
         QUANTITY,
         "Time that `setup` may take on a node; after that, its tasks there fail.",
         examples=["2h", "90s"],
+        of_stage=True,
     ),
     Key(
         "timeout",
@@ -376,6 +416,7 @@ _ALL: Final = (
             "time_limit",
             "walltime",
         ),
+        of_stage=True,
     ),
     Key(
         "grace",
@@ -383,6 +424,7 @@ _ALL: Final = (
         QUANTITY,
         "Time between TERM and KILL when a task is stopped.",
         examples=["30s", 10],
+        of_stage=True,
     ),
     Key(
         "retries",
@@ -391,6 +433,7 @@ _ALL: Final = (
         "Further attempts at a task that failed.",
         examples=[2],
         elsewhere=("max_tries",),
+        of_stage=True,
     ),
     Key(
         "retry_on",
@@ -398,6 +441,7 @@ _ALL: Final = (
         one_or_many({"anyOf": [words(RetryReason), {"type": "integer", "minimum": 1, "maximum": 255}]}),
         "Reasons for which a failed task is tried again; a number is an exit status.",
         examples=["timeout", ["exit", "oom"], [75, "timeout"]],
+        of_stage=True,
     ),
     Key(
         "ok_exit_codes",
@@ -405,6 +449,7 @@ _ALL: Final = (
         one_or_many({"type": "integer", "minimum": 0, "maximum": 255}),
         "Exit statuses that mean success.",
         examples=[0, [0, 3]],
+        of_stage=True,
     ),
     Key(
         "stagger",
@@ -447,6 +492,7 @@ _ALL: Final = (
             "cpus",
             "memory",
         ),
+        of_stage=True,
     ),
     Key(
         "limits",
@@ -489,6 +535,7 @@ _ALL: Final = (
         or_null(one_or_many(TEXT)),
         "The same for input files, whose content joins a task's identity.",
         examples=["data/*.csv"],
+        of_stage=True,
     ),
     Key(
         "keep",
@@ -504,6 +551,7 @@ _ALL: Final = (
         "Files to fetch from a node that does not share the lab's folder; `tui-lab fetch` fetches more.",
         examples=["*.csv", ["*.csv", "plots/**"], {"globs": "*.csv", "most": "500M"}],
         elsewhere=("outputs",),
+        of_stage=True,
     ),
     Key(
         "version",
@@ -511,6 +559,7 @@ _ALL: Final = (
         {"type": "integer", "minimum": 1},
         "A higher number makes every task run again.",
         examples=[2],
+        of_stage=True,
     ),
     Key(
         "unhashed",
@@ -518,6 +567,7 @@ _ALL: Final = (
         or_null(one_or_many(TEXT)),
         "Parameters that are no part of a task's identity.",
         examples=["threads", ["threads", "log"]],
+        of_stage=True,
     ),
     Key(
         "run_on",
@@ -544,6 +594,7 @@ _ALL: Final = (
 )
 
 KEYS: Final = {key.name: key for key in _ALL}
+STAGE_KEYS: Final[tuple[Key, ...]] = tuple(key for key in _ALL if key.of_stage)
 ELSEWHERE: Final = {other: key.name for key in _ALL for other in key.elsewhere}
 
 

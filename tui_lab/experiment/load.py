@@ -15,6 +15,7 @@ from tui_lab.experiment.readers.function import check_function
 from tui_lab.experiment.readers.needs import check_needs
 from tui_lab.experiment.record import Fields
 from tui_lab.experiment.signature import Signature
+from tui_lab.experiment.stage_checks import Stages, check_exclusive
 from tui_lab.experiment.uses import Uses
 from tui_lab.experiment.yaml.parser import parse, read_text
 from tui_lab.experiment.yaml.problem import SpecError, closest
@@ -49,11 +50,14 @@ def load(
         raise SpecError(r.problems)
     meant = _check_keys(r)
     given = {key: KEYS[key].read(r, (key,)) for key in r.keys(()) if key in KEYS}
-    if "function" in given and "command" in given:
+    programs = [key for key in ("command", "function", "stages") if key in given]
+    if len(programs) > 1 and "stages" not in programs:
         r.add(("function",), 'there are both "command" and "function"', "a task does one of them", at_key=True)
-    elif not {"command", "function"} & {*given, *meant}:
+    elif not {"command", "function", "stages"} & {*given, *meant}:
         r.add((), 'there is no "command"', "add one, as in: command: ./main.py {x}")
     _name(r, given, stem or path.stem)
+    if given.get("stages"):
+        return _with_stages(r, path, given, templates)
     texts = _templates(r, given.get("files") or {}, templates)
     signature = check_function(r, given, checks.mentioned_names(r), templates is not None)
     notices = _check_together(r, given, texts, signature)
@@ -62,6 +66,26 @@ def load(
     origin = Origin(path, r.folder, document, texts, notices, signature)
     fields = {key: value for key, value in given.items() if value is not None}
     return Experiment(**fields, origin=origin)
+
+
+def _with_stages(r: Reader, path: Path, given: Fields, templates: Mapping[str, str] | None) -> Experiment:
+    """Return an experiment that has stages: with the keys of the last one."""
+    check_exclusive(r)
+    texts: dict[str, dict[str, str]] = {}
+    for name, own in given["stages"].items():
+        start = f"stages.{name}."
+        known = None if templates is None else {k[len(start) :]: v for k, v in templates.items() if k.startswith(start)}
+        texts[name] = _templates(r, own.get("files") or {}, known, ("stages", name))
+    stages = Stages(r, given, texts)
+    found = stages.resolved()
+    notices = (*stages.notices, *_check_together(r, given, {}, stages=stages))
+    if r.problems:
+        raise SpecError(r.problems)
+    last = list(found)[-1]
+    origin = Origin(path, r.folder, r.document, {}, tuple(dict.fromkeys(notices)), stage_templates=texts)
+    fields = {key: value for key, value in given.items() if value is not None}
+    fields |= {"command": "", "stages": found}
+    return Experiment(**fields, origin=origin).of_stage(last)
 
 
 def load_text(text: str, name: str = "experiment.yaml") -> Experiment:
@@ -82,7 +106,7 @@ def _check_keys(r: Reader) -> list[str]:
             hint = f'did you mean "{other}"?' if other else ""
             r.add((key,), f'there is no key "{key}"', hint, at_key=True)
             meant += [other] if other else []
-    return ["command", *meant] if "stages" in r.keys(()) else meant
+    return meant
 
 
 def _name(r: Reader, given: Fields, stem: str) -> None:
@@ -96,8 +120,10 @@ def _name(r: Reader, given: Fields, stem: str) -> None:
             r.add((), f"{error[0]}, and this is the name of the file", "give the experiment a name, as in: name: grid")
 
 
-def _templates(r: Reader, files: Mapping[str, FileTemplate], known: Mapping[str, str] | None) -> dict[str, str]:
-    """The text of each template; what can't be read is noted."""
+def _templates(
+    r: Reader, files: Mapping[str, FileTemplate], known: Mapping[str, str] | None, at: Keypath = ()
+) -> dict[str, str]:
+    """The text of each template; what can't be read is noted. at: of the stage that has the files, if one does."""
     texts: dict[str, str] = {}
     for target, template in files.items():
         if known is not None and target in known:
@@ -107,7 +133,7 @@ def _templates(r: Reader, files: Mapping[str, FileTemplate], known: Mapping[str,
             texts[target] = read_text(r.folder / template.source)
         except SpecError as error:
             problem = error.problems[0]
-            path: Keypath = ("files", target)
+            path: Keypath = (*at, "files", target)
             path = (*path, "from") if r.has((*path, "from")) else path
             where = f" in line {problem.line}" if problem.line else ""
             r.add(
@@ -118,7 +144,13 @@ def _templates(r: Reader, files: Mapping[str, FileTemplate], known: Mapping[str,
     return texts
 
 
-def _check_together(r: Reader, given: Fields, texts: Mapping[str, str], signature: Signature | None) -> tuple[str, ...]:
+def _check_together(
+    r: Reader,
+    given: Fields,
+    texts: Mapping[str, str],
+    signature: Signature | None = None,
+    stages: Stages | None = None,
+) -> tuple[str, ...]:
     """All checks that need several keys; returns the notices."""
     sweeps = given.get("parameters") or ()
     checks.check_names(r)
@@ -126,11 +158,16 @@ def _check_together(r: Reader, given: Fields, texts: Mapping[str, str], signatur
     checks.check_drawn(r, sweeps, r.has(("sample",)))
     checks.check_unhashed(r, given.get("unhashed") or ())
     uses = Uses(r, checks.mentioned_names(r))
-    uses.read(given, texts)
+    if stages is None:
+        uses.read(given, texts)
+    else:
+        uses.read({"metrics": given.get("metrics")}, {})
+        uses.names |= stages.names
+        uses.takes_all = uses.takes_all or stages.takes_all
     notices = (
         *checks.texts_like_lists(r),
         *checks.altered_numbers(r),
-        *check_needs(r, given, uses.known),
+        *(check_needs(r, given, uses.known) if stages is None else ()),
         *uses.notices,
         *uses.literal_values(),
         *_hopeless(r, given.get("repeat")),
@@ -140,9 +177,11 @@ def _check_together(r: Reader, given: Fields, texts: Mapping[str, str], signatur
     if uses.takes_all or given.get("function") is not None:
         return notices
     unused = checks.unused(r, uses.names, sweeps, expressions)
-    if unused and uses.program_takes_all(given):
+    if unused and stages is None and uses.program_takes_all(given):
         return notices
     what = "no command, file or variable uses the parameter"
+    if stages is not None:
+        what = "no stage uses the parameter, so its values make no further tasks:"
     return (*notices, *(str(r.problem(path, f'{what} "{name}"', at_key=True)) for name, path in unused))
 
 

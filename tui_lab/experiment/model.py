@@ -7,7 +7,7 @@ a key of the file means is said in `tui_lab.experiment.keys`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
@@ -18,6 +18,7 @@ from tui_lab.experiment.metric import Goal, Metric, MetricType, Rows, Take
 from tui_lab.experiment.needs import Keep, Needs
 from tui_lab.experiment.record import Model, documented
 from tui_lab.experiment.signature import Signature
+from tui_lab.experiment.stages import OUTPUT, Stage
 from tui_lab.experiment.yaml.problem import Problem
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ __all__ = [
     "Sample",
     "Seed",
     "SeedPer",
+    "Stage",
     "Step",
     "Take",
 ]
@@ -63,7 +65,7 @@ BUILT_IN: Final = (
 RESERVED_PARAMETERS: Final = ("output", "params")  # built-in placeholders that no parameter may replace
 
 # Keys of the file that have a meaning already but no support yet.
-LATER: Final = ("stages", "stop_when", "warmup", "hooks")
+LATER: Final = ("stop_when", "warmup", "hooks")
 
 
 # --- Smaller parts
@@ -124,7 +126,10 @@ class FileTemplate(Model):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an experiment was read. Not part of the experiment: two files may say the same."""
+    """Where an experiment was read. Not part of the experiment: two files may say the same.
+
+    stage: whose keys stand in the experiment, where it has stages. stage_templates: texts of the templates of each.
+    """
 
     file: Path = field(default=Path(), compare=False)
     folder: Path | None = field(default=None, compare=False)
@@ -132,10 +137,16 @@ class Origin:
     templates: Mapping[str, str] = field(default_factory=dict, compare=False)
     notices: tuple[str, ...] = field(default=(), compare=False)
     signature: Signature | None = field(default=None, compare=False)
+    stage: str | None = None
+    stage_templates: Mapping[str, Mapping[str, str]] = field(default_factory=dict, compare=False)
 
 
 class Experiment(Model):
-    """A named sweep, as its file gives it. Raises nothing after loading; all times are in seconds."""
+    """A named sweep, as its file gives it. Raises nothing after loading; all times are in seconds.
+
+    With stages, the command and the other keys that a stage may have are those of the last stage: what it runs is the
+    task. `of_stage` gives those of another one.
+    """
 
     name: str
     command: str | tuple[str, ...] | dict[str, str] = ()
@@ -143,6 +154,7 @@ class Experiment(Model):
     python: str | None = None
     args: dict[str, str] = field(default_factory=dict)
     per_repeat: bool = False
+    stages: dict[str, Stage] = field(default_factory=dict)
     parameters: tuple[dict[str, Domain], ...] = ()
     defaults: dict[str, Value] = field(default_factory=dict)
     zip: tuple[tuple[str, ...], ...] = ()
@@ -193,6 +205,39 @@ class Experiment(Model):
             return tuple(Step(name=n, command=c, line=self._line("command", n)) for n, c in named)
         listed = enumerate(self.command)
         return tuple(Step(name=None, command=c, line=self._line("command", i)) for i, c in listed)
+
+    # --- Stages
+
+    @property
+    def stage(self) -> str | None:
+        """The stage whose keys these are; None without stages."""
+        return self.origin.stage
+
+    @property
+    def earlier_stages(self) -> tuple[str, ...]:
+        """The stages before the last, each behind those that it comes after."""
+        return tuple(self.stages)[:-1]
+
+    def of_stage(self, name: str) -> Experiment:
+        """Return the experiment with the keys of another stage."""
+        templates = self.origin.stage_templates.get(name, {})
+        origin = replace(self.origin, stage=name, templates=templates)
+        return replace(self, **self.stages[name].own, origin=origin)
+
+    @property
+    def per_stage(self) -> tuple[Experiment, ...]:
+        """The experiment as each stage has it, the last behind all others; without stages, itself."""
+        return tuple(map(self.of_stage, self.stages)) or (self,)
+
+    @property
+    def visible_names(self) -> tuple[str, ...]:
+        """The parameters that a task sees: all, or those that its stage uses."""
+        return self.parameter_names if self.stage is None else self.stages[self.stage].uses
+
+    @property
+    def outputs_before(self) -> tuple[str, ...]:
+        """The placeholders of the folders of stages before this one, such as `prepare.output`."""
+        return () if self.stage is None else tuple(name + OUTPUT for name in self.stages[self.stage].after)
 
     @property
     def signature(self) -> Signature | None:
@@ -265,9 +310,18 @@ class Experiment(Model):
         does not have is cut until it fits.
         """
         document = self.origin.document
+        keypath = self._keypath(keypath)
         line, column = (0, 0) if document is None else document.place(keypath, offset=offset, at_key=at_key)
         return Problem(str(self.file), line, column, message, hint)
 
+    def _keypath(self, keypath: tuple[str | int, ...]) -> tuple[str | int, ...]:
+        """Return where a key stands: at the stage, where that has it."""
+        document, stage = self.origin.document, self.origin.stage
+        if document is None or stage is None or not keypath:
+            return keypath
+        own: tuple[str | int, ...] = ("stages", stage, keypath[0])
+        return ("stages", stage, *keypath) if document.node(own) is not None else keypath
+
     def _line(self, *keypath: str | int) -> int:
         document = self.origin.document
-        return 0 if document is None else document.place(keypath)[0]
+        return 0 if document is None else document.place(self._keypath(keypath))[0]

@@ -11,7 +11,7 @@ NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*", re.ASCII)
 NAME_RULE: Final = "names begin with a letter or _ and continue with letters, digits, _ . -"
 MAX_NAME: Final = 100  # an experiment's name is a folder, a step's a part of a file's name
 
-_ENDINGS: Final = ("_tasks", "_steps", "_rows")
+_ENDINGS: Final = ("_tasks", "_steps", "_rows", "_stages")
 _TABLES: Final = ("nodes", "results")
 
 

@@ -8,7 +8,17 @@ from collections.abc import Mapping
 from typing import Any, Final, get_args
 
 from tui_lab.experiment.domains.kinds import KINDS as DOMAINS
-from tui_lab.experiment.keys import KEYS, documented_keys, metric_keys, metric_schema, rows_keys, rows_schema
+from tui_lab.experiment.keys import (
+    KEYS,
+    STAGE_KEYS,
+    documented_keys,
+    metric_keys,
+    metric_schema,
+    rows_keys,
+    rows_schema,
+    stage_keys,
+    stage_schema,
+)
 from tui_lab.experiment.model import FileTemplate, Repeat, Sample, Seed
 from tui_lab.experiment.needs import Keep, Needs
 from tui_lab.experiment.record import Documented, Model, keys_of
@@ -26,13 +36,14 @@ def json_schema() -> Schema:
         "title": "experiment.yaml",
         "description": "An experiment of TUI Lab: a command, the parameters to sweep, what to measure.",
         **closed(documented_keys(), {name: key.schema for name, key in KEYS.items()}),
-        "anyOf": [{"required": ["command"]}, {"required": ["function"]}],
+        "oneOf": [{"required": [key]} for key in ("command", "function", "stages")],
         "patternProperties": {"^x-": {}},
         "$defs": {
             "domain": _domain(),
             "sweep": named({"$ref": "#/$defs/domain"}),
             "metric": metric_schema(),
             "rows": rows_schema(),
+            "stage": stage_schema(),
         },
     }
 
@@ -51,6 +62,8 @@ def reference() -> str:
         "keep": key_table(Keep),
     }
     parts.append(_domains_table())
+    others = ", ".join(f"`{key.name}`" for key in STAGE_KEYS)
+    parts.append(f"### Keys of a stage\n\nThese, and for the stage alone: {others}.\n\n{_table(stage_keys())}")
     parts += [f"### Keys of `{key}`\n\n{table}" for key, table in inner.items()]
     return "\n\n".join(parts) + "\n"
 

@@ -26,6 +26,7 @@ from tui_lab.experiment.yaml.reader import QUOTE, Keypath, Reader
 from tui_lab.portable.globs import matcher
 
 PARAMS_VARIABLE: Final = "TUI_LAB_PARAMS"  # holds all parameters, as does the file {params}
+SEED_VARIABLE: Final = "TUI_LAB_SEED"
 _FILES: Final = 200  # that are looked into
 _LARGEST: Final = 1 << 20  # bytes of such a file
 _WORDS: Final = re.compile(r"[^\s'\"|&;<>()$`{}\[\]]+")
@@ -34,11 +35,15 @@ _FOR_SHELLS: Final = re.compile(r"^~[\w.-]*(?=/|$)|\$(?:[A-Z_][A-Z0-9_]*|\{[A-Za
 
 
 class Uses:
-    """Collects the names that placeholders use; what is wrong with a placeholder is noted."""
+    """Collects the names that placeholders use; what is wrong with a placeholder is noted. at: of the stage whose keys
+    are read, if it is one; it has further placeholders."""
 
-    def __init__(self, r: Reader, parameters: Collection[str]) -> None:
+    def __init__(
+        self, r: Reader, parameters: Collection[str], at: Keypath = (), placeholders: Collection[str] = ()
+    ) -> None:
         self.r = r
-        self.known = frozenset((*parameters, *BUILT_IN))
+        self.at = at
+        self.known = frozenset((*parameters, *BUILT_IN, *placeholders))
         self.names: set[str] = set()
         self.raw: set[str] = set()  # those whose text becomes part of a command
         self.takes_all = False
@@ -46,19 +51,20 @@ class Uses:
 
     def read(self, given: Fields, texts: Mapping[str, str]) -> None:
         """Look into all that was read of the file; `texts` are the templates of `files`."""
+        at = self.at
         for path, command in _commands(given):
-            self._command(path, command)
+            self._command((*at, *path), command)
         for name, text in (given.get("env") or {}).items():
-            self._text(("env", name), text)
+            self._text((*at, "env", name), text)
         for target, template in (given.get("files") or {}).items():
             if target in texts:
                 self._template(template, texts[target])
         if given.get("workdir"):
-            self._text(("workdir",), self.r.node(("workdir",)).text)
+            self._text((*at, "workdir"), self.r.node((*at, "workdir")).text)
         for path, text in _limits(given.get("timeout")):
-            if not self._text(path, text):
-                self.r.add(path, f'"{text}" is no time', TIME_HINT)
-        for path, name, text in placeholder_needs(self.r, given):
+            if not self._text((*at, *path), text):
+                self.r.add((*at, *path), f'"{text}" is no time', TIME_HINT)
+        for path, name, text in placeholder_needs(self.r, given, at):
             if not self._text(path, text):
                 check_amount(self.r, path, name, text)
 

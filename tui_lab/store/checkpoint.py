@@ -42,6 +42,7 @@ class _About(msgspec.Struct, kw_only=True):
     size: int
     identity: str
     nodes: list[str]
+    stages: list[str]
     spools: dict[str, str]
     plan: int
     submissions: list[Submitted]
@@ -63,7 +64,20 @@ class _About(msgspec.Struct, kw_only=True):
 
 # Members of a state that are kept as they are.
 _KEPT: Final = (
-    *("size", "identity", "nodes", "spools", "plan", "submissions", "note", "paused", "drained", "ended", "offset"),
+    *(
+        "size",
+        "identity",
+        "nodes",
+        "stages",
+        "spools",
+        "plan",
+        "submissions",
+        "note",
+        "paused",
+        "drained",
+        "ended",
+        "offset",
+    ),
     *("environments", "placement"),
 )
 

@@ -85,7 +85,8 @@ class Submitted(_Event, frozen=True, tag="submitted", kw_only=True):
     `--adopt` kept. `scripts`: digests of the program's files. `code`: the snapshot `code/HASH/` that its tasks
     start in. `files`: size and time of the last change (nanoseconds) of the files that are in no snapshot, so that each
     task that starts after a change gets a note. `spare`: further repeats that `repeat: {until}` may need.
-    `environment`: digest of `environment/DIGEST.json`, which has the git state of the program. The same `id` is
+    `environment`: digest of `environment/DIGEST.json`, which has the git state of the program. `stages`: for each stage
+    before the last, the ids of its runs in the plan; whatever names tasks may name these, too. The same `id` is
     never taken twice. `plan_crc`: CRC-32 of the plan's file; `keys`: SHA-256 over the ids of its tasks (64 bits, little
     endian), then over their keys."""
 
@@ -111,6 +112,7 @@ class Submitted(_Event, frozen=True, tag="submitted", kw_only=True):
     environment: str | None = None
     code: str | None = None
     files: dict[str, list[int]] = {}
+    stages: dict[str, Ranges] = {}
 
 
 class PlanRestored(_Event, frozen=True, tag="plan"):
@@ -270,6 +272,22 @@ class Stopped(_Event, frozen=True, tag="stopped"):
     tasks: Ranges
 
 
+class DependencyFailed(_Event, frozen=True, tag="dependency_failed"):
+    """These can't run: a run of a stage that they depend on has failed, or was lost or stopped. They failed, with the
+    reason `dependency`."""
+
+    at: float
+    tasks: Ranges
+
+
+class DependencyRevived(_Event, frozen=True, tag="dependency_revived"):
+    """What these depend on is to be run again, or was removed meanwhile: they are to be run again, too, with all their
+    retries."""
+
+    at: float
+    tasks: Ranges
+
+
 class Paused(_Event, frozen=True, tag="paused"):
     """Nothing new starts: `first_failures`, `max_failures`, `asked` (by command), `no_node` (no node can be
     reached), `error` (the run can't go on; `message` says why)."""
@@ -333,6 +351,8 @@ KnownEvent: TypeAlias = (
     | Finished
     | Stopping
     | Stopped
+    | DependencyFailed
+    | DependencyRevived
     | Paused
     | Resumed
     | Drained

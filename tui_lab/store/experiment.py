@@ -3,25 +3,68 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from tui_lab.experiment.axes import frame as as_frame
+from tui_lab.experiment.data_types import Row
 from tui_lab.experiment.facts import FACTS, Fact, of_steps
 from tui_lab.experiment.load import load
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import checkpoint, facts, journal, layout, spec_file
 from tui_lab.store.errors import LabError, StorageError, storage_error
-from tui_lab.store.fold import State
+from tui_lab.store.fold import DONE, State
 from tui_lab.store.locking import locked
 from tui_lab.store.naming import parameter_columns
-from tui_lab.store.plan import PREFIX, Plan, merge, only
+from tui_lab.store.plan import LINK, PREFIX, Plan, merge, only
 from tui_lab.store.returned_names import ReturnedNames
+
+_RUN_COLUMNS: Final = {
+    "stage": pl.String(),
+    "run_id": pl.Int64(),
+    "tasks": pl.Int64(),
+    "key": pl.String(),
+    "repeat": pl.Int32(),
+    "version": pl.Int32(),
+    "seed": pl.Int64(),
+}
+
+
+def _runs(plan: Plan, spec: Experiment, name: str, known: set[int], newest: bool) -> pl.DataFrame:
+    """The runs of a stage that only this plan has, or that it has as the newest."""
+    stage = spec.stages[name]
+    mine = plan.of_stage(name)
+    mine = replace(mine, tasks=mine.tasks.filter(~pl.col("task_id").is_in(list(known))))
+    counts = plan.tasks[LINK + name].drop_nulls().value_counts(name="tasks").rename({LINK + name: "run_id"})
+    runs = mine.tasks.select(
+        pl.lit(name).alias("stage"),
+        pl.col("task_id").alias("run_id"),
+        pl.Series("key", [key.hex() for key in mine.tasks["key"]], dtype=pl.String),
+        "repeat" if stage.repeated else pl.lit(None, pl.Int32).alias("repeat"),
+        "version",
+        "seed",
+    )
+    runs = runs.join(counts.cast({"tasks": pl.Int64}), on="run_id", how="left", maintain_order="left")
+    used = [one for one in mine.names if one in stage.uses]
+    taken = (*FACTS, *_RUN_COLUMNS)
+    typed = mine.typed().select(used).rename(parameter_columns(used, taken))
+    tasks = pl.col("tasks").fill_null(0) if newest else pl.lit(0, pl.Int64).alias("tasks")
+    return pl.concat(
+        [
+            runs.select("stage", "run_id", tasks, "key"),
+            typed,
+            runs.select("repeat", "version", *(["seed"] if "seed" not in used else [])),
+        ],
+        how="horizontal",
+    )
+
 
 _PLANNED: Final = ("task_id", "repeat", "version", "seed")  # of the columns of a plan
 
@@ -110,13 +153,15 @@ class ExperimentFolder:
         """The newest plan that has a task. Raises LabError where none has."""
         for number in sorted({event.plan for event in self.state().submissions}, reverse=True):
             plan = self.plan(number)
-            if plan.row(task_id) is not None:
+            if plan.row(task_id) is not None or plan.has_run(task_id):
                 return plan
         raise LabError(f"{self.name}/{task_id}: no plan has this task")
 
     def spec_of(self, task_id: int) -> Experiment:
-        """The experiment as submitted with the newest plan that has a task."""
-        return self.spec(self.plan_of(task_id).number)
+        """The experiment as submitted with the newest plan that has a task; with the keys of its stage, if it is a run
+        of one."""
+        spec, stage = self.spec(self.plan_of(task_id).number), self.state().stage(task_id)
+        return spec if stage is None else spec.of_stage(stage)
 
     def spec_text(self, number: int | None = None) -> str:
         """The text that `spec` reads."""
@@ -159,8 +204,21 @@ class ExperimentFolder:
             raise storage_error(self.path, error) from error
 
     def task_folder(self, task_id: int) -> Path:
-        """Return the folder of a task's outputs."""
-        return layout.task_folder(self.path, task_id)
+        """Return the folder of a task's outputs, or of those of a run of a stage."""
+        return self.path / self.relative_folder(task_id)
+
+    def relative_folder(self, task_id: int) -> str:
+        """Return the same within the experiment's folder, here and on nodes."""
+        state = self.state() if self._state is None else self._state
+        return layout.relative_folder(task_id, state.stage(task_id))
+
+    def gone_runs(self, plan: Plan) -> Iterator[int]:
+        """Yield the runs of stages of a plan that are done, but whose folder is gone."""
+        states = self.state().columns["state"]
+        for one, stage in plan.runs.select("task_id", "stage").rows() if plan.runs.height else ():
+            done = one < len(states) and states[one] == DONE
+            if done and not layout.task_folder(self.path, one, stage).is_dir():
+                yield one
 
     # --- All tasks as one table
 
@@ -180,7 +238,7 @@ class ExperimentFolder:
         state = self.state()
         asked = self._asked(state)
         split = asked.columns.index("task_id")
-        found = facts.frame(facts.FoldedTasks(state))
+        found = facts.frame(facts.FoldedTasks(state, state.task_ids() if state.stages else None))
         table = asked[:, split:].join(found, on="task_id", how="left", maintain_order="left")
         table = table.select(pl.col(name).cast(facts.dtype(name)) for name in FACTS if name in table.columns)
         of_steps = [series for series, _ in self._of_steps(state, table["task_id"], (*asked.columns, *metrics))]
@@ -220,6 +278,34 @@ class ExperimentFolder:
                 self._steps[number] = ()
         return self._steps[number]
 
+    def task_record(self, task_id: int) -> Row:
+        """Return the row of a task in `tasks`; for a run of a stage, the same facts of it."""
+        state = self.state()
+        stage = state.stage(task_id)
+        if stage is None:
+            table = self.tasks()
+            return table.filter(table["task_id"] == task_id).row(0, named=True)
+        found = facts.frame(facts.FoldedTasks(state, np.array([task_id], dtype=np.int64))).row(0, named=True)
+        runs = self.plan_of(task_id).runs
+        asked = runs.filter(runs["task_id"] == task_id).select(_PLANNED).row(0, named=True)
+        return {"stage": stage, **asked, **found}
+
+    def stage_runs(self) -> pl.DataFrame:
+        """Every run of a stage before the last, ascending: `stage`, `run_id`, `tasks` (how many of the newest
+        plan need it), `key` (hexadecimal), the parameters that it uses, then the facts, as those of tasks."""
+        state = self.state()
+        ids = np.flatnonzero(np.frombuffer(state.columns["stage"], dtype=np.int16)) if state.stages else np.array([])
+        moving = facts.frame(facts.FoldedTasks(state, ids.astype(np.int64))).rename({"task_id": "run_id"})
+        found: list[pl.DataFrame] = []
+        known: set[int] = set()
+        for number in sorted({event.plan for event in state.submissions if event.stages}, reverse=True):
+            spec, plan = self.spec(number), self.plan(number)
+            for name in plan.stages:
+                found.append(_runs(plan, spec, name, known, number == state.plan))
+            known |= set(plan.runs["task_id"])
+        table = pl.concat(found, how="diagonal_relaxed") if found else pl.DataFrame(schema=_RUN_COLUMNS)
+        return table.join(moving, on="run_id", how="left", maintain_order="left").sort("run_id")
+
     def asked(self) -> pl.DataFrame:
         """The part of `tasks` that only a submission changes: parameters, then the facts that are `asked`."""
         return self._asked(self.state())
@@ -244,7 +330,7 @@ class ExperimentFolder:
         table = newest.tasks.select(_PLANNED)
         combinations = newest.combinations
         for number in named[1:]:
-            if table.height == state.size:
+            if table.height == len(state.task_ids()):
                 break
             plan = self.plan(number)
             rows = plan.tasks.select("task_id").with_row_index("row").join(table, on="task_id", how="anti")["row"]

@@ -97,7 +97,7 @@ def _raised(part: Callable[[Raised], str]) -> Values:
 
 
 VALUES: Final[dict[str, Values]] = {
-    "planned": lambda tasks: pl.Series(tasks.column("planned") == 1),
+    "planned": lambda tasks: pl.Series(tasks.column("planned") > 0),
     "state": lambda tasks: tasks.named("state", fold.STATES, -1),
     "reason": _reason,
     "attempt": lambda tasks: tasks.integers("attempt"),

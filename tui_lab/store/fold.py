@@ -24,6 +24,8 @@ from tui_lab.store.events import (
     Assigned,
     Changes,
     Cleaned,
+    DependencyFailed,
+    DependencyRevived,
     Drained,
     Ended,
     EnvironmentCaptured,
@@ -71,6 +73,8 @@ REASONS: Final = (
 _STATE_CODE: Final = {name: code for code, name in enumerate(STATES)}
 _REASON_CODE: Final = {name: code for code, name in enumerate(REASONS)}
 
+TASK, STAGE_RUN = 1, 2  # in the column `planned`
+
 NONE: Final = -1  # an integer fact that is not known
 NOTES: Final = 1000  # tasks whose notes are at hand; the journal has all
 _UNKNOWN: Final = float("nan")  # a measured fact that is not known
@@ -79,7 +83,8 @@ _UNKNOWN: Final = float("nan")  # a measured fact that is not known
 COLUMNS: Final[dict[str, tuple[str, float]]] = {
     "state": ("b", PENDING),
     "reason": ("b", 0),
-    "planned": ("b", 0),  # in the newest plan
+    "planned": ("b", 0),  # in the newest plan: TASK, or STAGE_RUN of a stage before the last
+    "stage": ("h", 0),  # of a run of a stage before the last: one more than the index into `State.stages`
     "queued": ("b", 0),  # asked for by a submission, and not yet at its end
     "attempts": ("i", 0),  # numbers given out so far
     "attempt": ("i", NONE),  # the one that counts: the last that ended
@@ -111,6 +116,7 @@ class State:
         self.size = 0
         self.identity = ""  # of the journal: agents know an experiment by it
         self.nodes: list[str] = []
+        self.stages: list[str] = []  # before the last, of all plans
         self.spools: dict[str, str] = {}  # node -> identity of the agent's ledger that it was last handed tasks with
         self.environments: dict[str, str] = {}  # node -> digest of what was captured of it last
         self.placement: NodesChanged | None = None  # the nodes of the newest submission, where the user changed them
@@ -202,6 +208,10 @@ class State:
                     self._stop_open(event)
                 case Stopped():
                     self._stop(event)
+                case DependencyFailed():
+                    self._fail_dependent(event)
+                case DependencyRevived():
+                    self._queue(event.tasks)
                 case Cleaned():
                     self._clean(event)
                 case Paused():
@@ -221,7 +231,7 @@ class State:
 
     def _move(self, task: int, state: int) -> None:
         column = self.columns["state"]
-        if self.columns["planned"][task]:
+        if self.columns["planned"][task] == TASK:
             self.counts[column[task]] -= 1
             self.counts[state] += 1
         column[task] = state
@@ -233,17 +243,36 @@ class State:
         self.note = ""
         self.drained, self.paused, self.ended = False, None, None
         self.placement, self.quarantined = None, set()
-        self.grow(1 + max((last for _, last in planned), default=-1))
+        staged = [one for ids in event.stages.values() for one in ids]
+        self.grow(1 + max((last for _, last in (*planned, *staged)), default=-1))
         self.columns["planned"] = array("b", bytes(self.size))
         for first, last in planned:
             self.columns["planned"][first : last + 1] = array("b", b"\1" * (last - first + 1))
+        for name, ids in event.stages.items():
+            self._submit_stage(name, ids)
         queued = self._view("queued")
         if event.joins:  # the run before it is still going: what that was asked for stays asked for
-            queued &= self._view("planned")
+            queued[self._view("planned") == 0] = 0
         else:
             queued[:] = 0
             self.changes = {}
         self._queue(event.queued)
+
+    def _submit_stage(self, name: str, ids: ranges.Ranges) -> None:
+        if name not in self.stages:
+            self.stages.append(name)
+        code = self.stages.index(name) + 1
+        for first, last in ids:
+            count = last - first + 1
+            self.columns["planned"][first : last + 1] = array("b", [STAGE_RUN]) * count
+            self.columns["stage"][first : last + 1] = array("h", [code]) * count
+
+    def _fail_dependent(self, event: DependencyFailed) -> None:
+        for task in ranges.each(event.tasks):
+            self._move(task, FAILED)
+            self.columns["queued"][task] = 0
+            self.columns["reason"][task] = _REASON_CODE["dependency"]
+            self.columns["ended"][task] = event.at
 
     def _restore_plan(self, event: PlanRestored) -> None:
         """The file of a plan was made again."""
@@ -289,7 +318,7 @@ class State:
         self._recount()
 
     def _recount(self) -> None:
-        states = self._view("state")[self._view("planned") == 1]
+        states = self._view("state")[self._view("planned") == TASK]
         self.counts = Counter(dict(enumerate(np.bincount(states, minlength=len(STATES)).tolist())))
 
     def _view(self, name: str) -> npt.NDArray[Any]:
@@ -429,7 +458,7 @@ class State:
             self.notes.pop(task, None)
             self.raised.pop(task, None)
             for name, (code, empty) in COLUMNS.items():
-                if name not in ("state", "planned", "attempts", "assigned", "node", "submission"):
+                if name not in ("state", "planned", "stage", "attempts", "assigned", "node", "submission"):
                     columns[name][task] = empty if code == "d" else int(empty)
             columns["base"][task] = columns["attempts"][task]
             self.steps.clear(task)
@@ -455,6 +484,29 @@ class State:
         """CRC-32 of the file of a plan; None where the journal does not have it."""
         named = (event for event in reversed(self.submissions) if event.plan == number)
         return next((event.plan_crc for event in named if event.plan_crc is not None), None)
+
+    def stage(self, task: int) -> str | None:
+        """Return the stage of which this is a run; None for a task."""
+        code = self.columns["stage"][task] if 0 <= task < self.size else 0
+        return self.stages[code - 1] if code else None
+
+    def task_ids(self) -> npt.NDArray[np.int64]:
+        """Return the ids of all tasks ever, without runs of stages."""
+        return np.flatnonzero(self._view("stage") == 0) if self.stages else np.arange(self.size, dtype=np.int64)
+
+    def queued_tasks(self) -> int:
+        """Return how many tasks are requested and have not ended, without runs of stages."""
+        return int(self._view("queued")[self._view("stage") == 0].sum()) if self.size else 0
+
+    def stage_counts(self) -> dict[str, dict[str, int]]:
+        """Return the planned runs of each stage before the last by state."""
+        planned, stages, states = self._view("planned"), self._view("stage"), self._view("state")
+        found = {}
+        for code, name in enumerate(self.stages, 1):
+            mine = states[(planned == STAGE_RUN) & (stages == code)]
+            if len(mine):
+                found[name] = dict(zip(STATES, np.bincount(mine, minlength=len(STATES)).tolist(), strict=True))
+        return found
 
     def count(self, state: int) -> int:
         """Planned tasks in a state."""

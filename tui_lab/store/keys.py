@@ -16,6 +16,11 @@ key. The members are
                  or the file gives a seed
     version      of the file, where it is above 1
 
+The key of a run of a stage has the same members, but `repeat` only where the stage begins repeats, and
+
+    stage        its name
+    stages       stage -> key of the run that it comes after, in hexadecimal
+
 A task is a key and a version. The version is that of the file at first, and `--rerun` gives the next one.
 """
 
@@ -75,3 +80,28 @@ def keys(
             task = combination.copy()
             task.update(tail)
             yield task.digest()
+
+
+def stage_keys(
+    constant: Mapping[str, Value], rows: Iterable[tuple[bytes, int | None, int | None, bytes]], version: int
+) -> Iterator[bytes]:
+    """The keys of runs of one stage. constant: the components that all share. rows: for each run the `member` bytes of
+    its parameters in order, its repeat and its seed where they join the key, and the members of `stages`."""
+    stage = constant["stage"]
+    shared = {name: value for name, value in constant.items() if name != "stage"}
+    head = b"{" + b"".join(member(name, shared[name]) for name in sorted(shared) if shared[name])
+    start = hashlib.sha256(head)
+    above = b',"version":%d' % version if version > 1 else b""
+    for parameters, repeat, seed, after in rows:
+        one = start.copy()
+        if parameters:
+            one.update(b'"parameters":{' + parameters[:-1] + b"},")
+        if repeat is not None:
+            one.update(b'"repeat":%d,' % repeat)
+        if seed is not None:
+            one.update(b'"seed":%d,' % seed)
+        one.update(member("stage", stage)[:-1])
+        if after:
+            one.update(b',"stages":{' + after + b"}")
+        one.update(above + b"}")
+        yield one.digest()

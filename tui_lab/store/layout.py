@@ -6,6 +6,7 @@ lab/EXPERIMENT/environment/DIGEST.json
 lab/EXPERIMENT/code/HASH/, code/HASH.json
 lab/EXPERIMENT/plans/N.parquet, N.csv, N.yaml
 lab/EXPERIMENT/tasks/THOUSAND/TASK/stdout, stderr, ...
+lab/EXPERIMENT/stages/STAGE/RUN/stdout, stderr, ...
 """
 
 from __future__ import annotations
@@ -29,14 +30,23 @@ PARAMS_FILE: Final = "params.json"
 PLANS: Final = "plans"
 ENVIRONMENT: Final = "environment"
 TASKS: Final = "tasks"
+STAGES: Final = "stages"
 CODE: Final = "code"
 
 TASKS_PER_FOLDER: Final = 1000
 
 
-def task_folder(experiment_folder: Path, task_id: int) -> Path:
-    """The folder of one task. Tasks lie in thousands because some file systems choke on a million folders."""
-    return experiment_folder / TASKS / str(task_id // TASKS_PER_FOLDER) / str(task_id)
+def task_folder(experiment_folder: Path, task_id: int, stage: str | None = None) -> Path:
+    """The folder of one task, or of one run of a stage."""
+    return experiment_folder / relative_folder(task_id, stage)
+
+
+def relative_folder(task_id: int, stage: str | None) -> str:
+    """The same within the experiment's folder, here and on nodes. Tasks lie in thousands because some file systems
+    choke on a million folders."""
+    if stage is not None:
+        return f"{STAGES}/{stage}/{task_id}"
+    return f"{TASKS}/{task_id // TASKS_PER_FOLDER}/{task_id}"
 
 
 def attempt_file(name: str, attempt: int) -> str:

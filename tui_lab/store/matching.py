@@ -46,7 +46,9 @@ def match(new: Plan, old: Plan, candidates: pl.Series) -> Match:
     old = Plan(old.number, table, old.values, old.about)
     mine = [name for name in new.names if name not in new.about.get("unhashed", ())]
     theirs = [name for name in old.names if name not in old.about.get("unhashed", ())]
-    differences = [text for part, text in _PARTS.items() if _part(new.about, part) != _part(old.about, part)]
+    stages = dict.fromkeys(name for plan in (new, old) for name in plan.about.get("components", {}) if " " in name)
+    parts = {**_PARTS, **{name: f"{name} changed" for name in stages}}
+    differences = [text for part, text in parts.items() if _part(new.about, part) != _part(old.about, part)]
     appeared = [name for name in mine if name not in theirs]
     vanished = [name for name in theirs if name not in mine]
     renamed = _renames(new, old, appeared, vanished)

@@ -8,10 +8,14 @@
     combination  Int64    index of the combination in this plan
     repeat       Int32    from 0
     seed         Int64    value of {seed}
-    stage        String   null (there are no stages yet)
+    stage        String   null; in a row that is no task but a run of an earlier stage, its name
     added        Boolean  not of the file: added by `name=value` on the command line
     parameters.X UInt32   index into the typed values of X in the metadata;
                           or a plain typed column (drawn, derived)
+    stages.NAME  Int64    id of the run of that stage that the task, or the run, depends on
+
+Runs of stages have ids as tasks have, and stand behind them. Their parameters, repeat and seed are those of the first
+task that shares the run; only those that the stage uses mean anything.
 
 The file's metadata holds, under "tui_lab", JSON with `values` (name -> list of values) and `about` (what the
 plan was made from). `N.yaml` beside it is the experiment's file as submitted, `N.csv` the same table for
@@ -46,7 +50,8 @@ from tui_lab.store.naming import parameter_columns
 
 PREFIX: Final = "parameters."
 CSV_LIMIT: Final = 100_000
-FORMAT: Final = 1
+LINK: Final = "stages."
+FORMAT: Final = 2  # 1 is written where there are no stages
 _METADATA: Final = "tui_lab"
 
 # The system lets a file not be read now; that says nothing of the file.
@@ -76,6 +81,21 @@ class Plan:
     tasks: pl.DataFrame
     values: dict[str, list[Value]]
     about: PlanAbout = field(default_factory=PlanAbout)
+    runs: pl.DataFrame = field(default_factory=pl.DataFrame)  # of stages before the last, with the columns of `tasks`
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        """Return the tasks, then the runs of stages."""
+        return pl.concat([self.tasks, self.runs], how="diagonal") if self.runs.height else self.tasks
+
+    @property
+    def stages(self) -> list[str]:
+        """The stages before the last, each behind those that it comes after."""
+        return [name.removeprefix(LINK) for name in self.tasks.columns if name.startswith(LINK)]
+
+    def of_stage(self, stage: str) -> Plan:
+        """Return a plan whose tasks are the runs of a stage before the last."""
+        return Plan(self.number, self.runs.filter(pl.col("stage") == stage), self.values, self.about)
 
     @property
     def names(self) -> list[str]:
@@ -110,17 +130,41 @@ class Plan:
         row = int(self._rows[task_id])
         return None if row < 0 else row
 
+    def tasks_behind(self, run: int, stage: str) -> list[int]:
+        """Return the tasks that depend on a run of a stage."""
+        if stage not in self.stages:
+            return []
+        return self.tasks.filter(pl.col(LINK + stage) == run)["task_id"].to_list()
+
+    def run_behind(self, task: int, stage: str) -> int | None:
+        """Return the run of a stage that a task depends on; None where it does not."""
+        row = self.row(task)
+        return None if row is None or stage not in self.stages else self.tasks[LINK + stage][row]
+
+    def has_run(self, one: int) -> bool:
+        """Return whether a run of a stage is in the plan."""
+        return one in self._run_ids
+
+    @cached_property
+    def _run_ids(self) -> frozenset[int]:
+        return frozenset(self.runs["task_id"].to_list()) if self.runs.height else frozenset()
+
     # --- On disk
 
     def write(self, folder: Path, text: str) -> None:
         """Write `N.parquet`, `N.yaml` and for small plans `N.csv`. Raises StorageError."""
-        metadata = {"format": FORMAT, "number": self.number, "values": self.values, "about": self.about}
+        metadata = {
+            "format": FORMAT if self.runs.height else 1,
+            "number": self.number,
+            "values": self.values,
+            "about": self.about,
+        }
         partial = folder / f"{self.number}.partial"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             partial.write_text(text, encoding="utf-8")
             partial.replace(folder / f"{self.number}.yaml")
-            self.tasks.write_parquet(partial, metadata={_METADATA: json.dumps(metadata)})
+            self.rows.write_parquet(partial, metadata={_METADATA: json.dumps(metadata)})
             partial.replace(folder / f"{self.number}.parquet")
             if self.tasks.height <= CSV_LIMIT:
                 partial.write_bytes(self.csv().encode())
@@ -150,6 +194,10 @@ class Plan:
             if metadata["format"] > FORMAT:
                 raise LabError(f"{path}: written by a newer tui-lab", "upgrade tui-lab")
             tasks = parquet.read(path, columns)
+            runs = pl.DataFrame()
+            if metadata["format"] > 1:
+                staged = parquet.read(path, ["stage"])["stage"].is_not_null()
+                tasks, runs = tasks.filter(~staged), tasks.filter(staged)
         except (OSError, KeyError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             failed = _of_the_system(error)
             if failed is not None and failed.errno in _REFUSED:
@@ -158,7 +206,7 @@ class Plan:
             why = said.splitlines()[0]
             hint = f"`tui-lab check --repair {folder.parent.parent}` makes it again from what lies beside it"
             raise StorageError(f"{path}: can't be read: {why}", hint) from error
-        return cls(number, tasks, metadata["values"], metadata["about"])
+        return cls(number, tasks, metadata["values"], metadata["about"], runs)
 
 
 def _of_the_system(error: BaseException) -> OSError | None:
@@ -179,7 +227,7 @@ def file_crc(path: Path) -> str:
 
 
 def keys_digest(tasks: pl.DataFrame) -> str:
-    """SHA-256 over the ids and the keys of a plan's tasks, in order: what a plan that is made again must equal."""
+    """SHA-256 over the ids and the keys of a plan's rows, in order: what a plan that is made again must equal."""
     digest = hashlib.sha256(tasks["task_id"].to_numpy().tobytes())
     for key in tasks["key"]:
         digest.update(key)

@@ -6,7 +6,6 @@ combination from two sweeps is one task. Nothing is written here.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -14,41 +13,20 @@ from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from tui_lab.experiment.combinations import Combinations, carried
 from tui_lab.experiment.domains.canonical import canonical
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.model import Experiment
+from tui_lab.experiment.uses import SEED_VARIABLE
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import declared_files, keys
 from tui_lab.store.fold import DONE, State
 from tui_lab.store.matching import match
-from tui_lab.store.plan import PREFIX, Plan, PlanAbout, merge
-
-
-# --- Seeds for the programs: the same on every machine, spread evenly, and found without keeping any state
-def repeat_seed(base: int, repeat: int) -> int:
-    """The seed of a repeat, from 0 to 2^31 - 1: all combinations of a repeat share it, so that they pair."""
-    return _hashed(["seed", base, repeat])
-
-
-def repeat_seeds(base: int, repeats: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    """`repeat_seed` for each element of `repeats`."""
-    distinct, places = np.unique(repeats, return_inverse=True)
-    of_distinct = np.array([repeat_seed(base, int(repeat)) for repeat in distinct], dtype=np.int64)
-    return of_distinct[places]
-
-
-def task_seed(base: int, key: bytes) -> int:
-    """A task's own seed, from 0 to 2^31 - 1; `key` is what identifies the task."""
-    return _hashed(["task seed", base, key.hex()])
-
-
-def _hashed(value: Value) -> int:
-    return int.from_bytes(hashlib.sha256(canonical(value)).digest()[:4], "big") & 0x7FFFFFFF
-
+from tui_lab.store.plan import LINK, PREFIX, Plan, PlanAbout, merge
+from tui_lab.store.seeds import repeat_seed, task_seed
+from tui_lab.store.stage_planning import StageTables, identified, stage_tables
 
 # Parts that tasks run under, though no key holds them.
 _ENVIRONMENT: Final = ("env", "setup", "shell", "workdir")
@@ -80,12 +58,25 @@ def components(experiment: Experiment) -> dict[str, Value]:
     }
 
 
+def _digests(experiment: Experiment) -> dict[str, str]:
+    """Return digests of the parts of keys, by which a change is reported; of stages, of each as a whole."""
+    if experiment.stage is not None:
+        return {f"stage {one.stage}": keys.digest([components(one), one.version]) for one in experiment.per_stage}
+    return {name: keys.digest(value) for name, value in components(experiment).items() if value}
+
+
+def all_templates(experiment: Experiment) -> dict[str, str]:
+    """Return the texts of the templates by target; those of stages by `stages.NAME.TARGET`."""
+    texts = experiment.origin.stage_templates
+    staged = {f"stages.{name}.{target}": text for name, some in texts.items() for target, text in some.items()}
+    return staged if experiment.stage is not None else dict(experiment.templates)
+
+
 def environment_digests(experiment: Experiment) -> dict[str, str]:
     """Return digests of what tasks run under and no key contains, so that a change can be reported."""
     return {name: keys.digest(getattr(experiment, name)) for name in _ENVIRONMENT}
 
 
-SEED_VARIABLE: Final = "TUI_LAB_SEED"
 SeedUse = Literal["named", "given", "none"]
 """Why the seed is part of a task's identity: a placeholder names it; the file gives one, or the command reads the
 variable; or it is no part, and then it is the same for ever."""
@@ -109,9 +100,7 @@ def task_table(
     Combinations that differ only in unhashed parameters are one task: the first.
     """
     height, repeats = combinations.height, experiment.repeats
-    if height * repeats > MAX_TASKS:
-        message = f"{height:,} combinations with {repeats:,} repeats are too many tasks (at most {MAX_TASKS:,})"
-        raise SpecError([experiment.problem(("repeat",) if repeats > 1 else ("parameters",), message)])
+    _check_size(experiment, combinations)
     names = combinations.frame.columns
     own_seeds = [repeat_seed(experiment.seeding.base, repeat) for repeat in range(repeats)]
     per_task = experiment.seeding.per == "task" or not experiment.repeats_differ
@@ -154,6 +143,13 @@ def task_table(
     if digests.n_unique() == table.height:
         return table
     return table.unique(subset="key", keep="first", maintain_order=True)
+
+
+def _check_size(experiment: Experiment, combinations: Combinations) -> None:
+    height, repeats = combinations.height, experiment.repeats
+    if height * repeats > MAX_TASKS:
+        message = f"{height:,} combinations with {repeats:,} repeats are too many tasks (at most {MAX_TASKS:,})"
+        raise SpecError([experiment.problem(("repeat",) if repeats > 1 else ("parameters",), message)])
 
 
 def _binary(digests: Iterable[bytes]) -> pl.Series:
@@ -235,25 +231,35 @@ def make_plan(
     a parameter's name, or a new parameter at its default.
     """
     shared = components(experiment)
+    if experiment.stage is not None:  # each stage says so itself, and all of them are newer than that question
+        seed = "named" if any(one.takes_seed for one in experiment.stages.values()) else "none"
     about: PlanAbout = {
         "file": str(experiment.file.absolute()),
-        "templates": dict(experiment.templates),
-        "components": {name: keys.digest(value) for name, value in shared.items() if value},
+        "templates": all_templates(experiment),
+        "components": _digests(experiment),
         "seed": [experiment.seeding.base, experiment.seeding.per] if seed != "none" else None,
         "version": experiment.version,
         "defaults": dict(experiment.defaults),
         "unhashed": sorted(experiment.unhashed),
     }
+
+    def tables(rows: Combinations) -> tuple[pl.DataFrame, StageTables | None]:
+        if experiment.stage is None:
+            return task_table(experiment, rows, seed, shared), None
+        _check_size(experiment, rows)
+        staged = stage_tables(experiment, rows, {one.stage or "": components(one) for one in experiment.per_stage})
+        return staged.tasks, staged
+
     from_file = combinations.height
     added, notices = _added_before(None if without_added else previous, experiment, combinations)
     for extra in (added, overridden):
         if extra is not None:
             combinations = merge(combinations, extra)
-    table = task_table(experiment, combinations, seed, shared)
+    table, staged = tables(combinations)
     values = combinations.values
     chosen = pl.repeat(True, table.height, dtype=pl.Boolean, eager=True)
     if overridden is not None:
-        asked = task_table(experiment, overridden, seed, shared)
+        asked, _ = tables(overridden)
         chosen = table["key"].is_in(asked["key"].implode())
         table, values = _as_asked(table, values, Plan(0, asked, overridden.values), experiment.unhashed)
     table = table.with_columns((pl.col("combination") >= from_file).alias("added"))
@@ -285,15 +291,41 @@ def make_plan(
     elif adopt:
         notices += ("--adopt: nothing to adopt, for every task is known",)
     known_flags = table["task_id"].is_not_null()
-    plan = Plan(number, numbered(table, state), values, about)
+    tasks = numbered(table, state)
+    plan = Plan(number, tasks, values, about)
+    if staged is not None:
+        known_runs = _known_runs(staged.runs, plans, state)
+        tasks, runs = identified(tasks, staged.runs, known_runs, max(state.size, next_id(tasks)), experiment)
+        plan = replace(plan, tasks=tasks, runs=runs)
     return Planned(plan, known_flags, chosen, reasons, adopted, notices)
+
+
+def next_id(tasks: pl.DataFrame) -> int:
+    """Return the first id behind those of some tasks."""
+    last = tasks["task_id"].max()
+    return 0 if last is None else int(str(last)) + 1
+
+
+def _known_runs(runs: pl.DataFrame, plans: Path, state: State) -> pl.DataFrame:
+    """Return key, version, task_id of the runs of stages that exist: the newest version of each key."""
+    found = pl.DataFrame(schema={"key": pl.Binary, "version": pl.Int32, "task_id": pl.Int64})
+    wanted = runs.select("key")
+    for number in named_plans(state):
+        if not wanted.height:
+            break
+        part = Plan.read(plans, number, [*found.columns, "stage"], state.plan_crc(number)).runs
+        if part.height:
+            part = part.join(wanted, on="key", how="semi")
+            wanted = wanted.join(part, on="key", how="anti")
+            found = pl.concat([found, part.select(found.columns)])
+    return found
 
 
 def numbered(table: pl.DataFrame, state: State) -> pl.DataFrame:
     """The table in the order of a plan's columns, with the next free task ids in the rows that have none."""
     order = pl.col("task_id").is_null().cast(pl.Int64).cum_sum() - 1 + state.size
     columns = ["task_id", "key", "version", "combination", "repeat", "seed", "stage", "added"]
-    parameters = [name for name in table.columns if name.startswith(PREFIX)]
+    parameters = [name for name in table.columns if name.startswith((PREFIX, LINK))]
     types = {"task_id": pl.Int64, "version": pl.Int32}
     return table.with_columns(pl.coalesce("task_id", order)).select(*columns, *parameters).cast(types)  # type: ignore[arg-type]
 

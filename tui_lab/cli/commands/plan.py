@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui_lab.cli.options import Parser, add_common, add_json, examples, lab_path, print_json
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE
-from tui_lab.client.plan_preview import EXAMPLES, commands, expected
+from tui_lab.client.plan_preview import EXAMPLES, commands, expected, stages_line
 from tui_lab.experiment.data_types import JsonObject
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def as_json(prepared: Prepared) -> JsonObject:
         "to_run": len(prepared.queued),
         "spare": len(prepared.spare),
         "counts": prepared.counts,
+        "stages": [asdict(one) for one in prepared.stages],
         "reasons": prepared.planned.reasons,
         "adopted": prepared.planned.adopted.len(),
         "expected_seconds": expected(prepared),
@@ -82,7 +84,7 @@ def as_json(prepared: Prepared) -> JsonObject:
 
 def show(prepared: Prepared, everything: bool) -> None:
     """Print the plan as text. everything: all tasks, not the first few."""
-    from tui_lab.client.formatting import plural, shortened, span
+    from tui_lab.client.formatting import plural, runs, shortened, span
 
     plan = prepared.plan
     combinations = plan.tasks["combination"].n_unique()
@@ -91,6 +93,11 @@ def show(prepared: Prepared, everything: bool) -> None:
         print(f"  {name}: {shortened(_domain(prepared, name), 100)}")
     counts = {name: count for name, count in prepared.counts.items() if count}
     print("  " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    if prepared.stages:
+        print(f"  stages: {stages_line(prepared)}")
+    for one in prepared.stages:
+        if one.gone:
+            print(f"  {runs(one.gone, one.stage)} would run again: the outputs are gone")
     for why, count in prepared.planned.reasons.items():
         if why != "new":
             print(f"  {plural(count, 'task')} would run again: {why}")
@@ -98,7 +105,11 @@ def show(prepared: Prepared, everything: bool) -> None:
         print(f"  note: {notice}")
     seconds = expected(prepared)
     time = f", in about {span(seconds)}" if seconds else ""
-    print(f"would run {plural(len(prepared.queued), 'task')}{time}{and_more(prepared)}")
+    needed = [runs(one.to_run, one.stage) for one in prepared.stages if one.to_run]
+    with_runs = (
+        f" with {' and '.join([', '.join(needed[:-1]), needed[-1]] if needed[1:] else needed)}" if needed else ""
+    )
+    print(f"would run {plural(len(prepared.queued), 'task')}{with_runs}{time}{and_more(prepared)}")
     shown = commands(prepared, None if everything else EXAMPLES)
     for line in shown:
         print(f"  {line}")

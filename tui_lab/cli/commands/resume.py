@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     lab = lab_to_run(args)
     left = {}
     for folder in choose_experiments(lab, args.experiments):
-        count = sum(folder.state().columns["queued"])
+        count = folder.state().queued_tasks()
         if count:
             left[folder] = count
         elif args.experiments:

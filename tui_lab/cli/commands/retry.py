@@ -29,6 +29,7 @@ def main(arguments: list[str]) -> int:
             ("tui-lab retry", "all failed, stopped and lost tasks"),
             ("tui-lab retry 17 20-29", "some tasks"),
             ("tui-lab retry 17:train", "one that is done, too, from its step train on"),
+            ("tui-lab retry 17:train", "with stages: that stage, whatever its state, and what depends on it"),
             ("tui-lab retry \"reason = 'timeout'\" timeout=2h", "tasks that took too long, with more time"),
             ("tui-lab retry \"reason = 'oom'\" needs.memory=16G", "tasks that ran out of memory, with more of it"),
         ),
@@ -49,7 +50,9 @@ def main(arguments: list[str]) -> int:
     from tui_lab.client.address import newest, resolve
     from tui_lab.client.follow import Followed, Interrupts
     from tui_lab.client.formatting import plural
+    from tui_lab.client.formatting import runs as of_stages
     from tui_lab.client.program import changed_since
+    from tui_lab.client.stage_runs import with_following
     from tui_lab.client.steps import step_to_begin
     from tui_lab.engine.client import EngineClient
     from tui_lab.store import fold, ranges
@@ -63,9 +66,12 @@ def main(arguments: list[str]) -> int:
     ended = {name: _ended(folder.state()) for name, folder in folders.items()}
     for address in addresses:
         state = ended[address.folder.name].get(address.task)
-        if state is not None and (state != fold.DONE or address.step is not None):
-            steps = wanted.setdefault(address.folder.name, {})
+        steps = wanted.setdefault(address.folder.name, {})
+        if address.stage is not None:
+            steps.setdefault(None, []).extend(with_following(address))
+        elif state is not None and (state != fold.DONE or address.step is not None):
             steps.setdefault(step_to_begin(address), []).append(address.task)
+    wanted = {name: steps for name, steps in wanted.items() if steps}
     if not wanted:
         raise NothingToDoError("nothing to retry: none of these tasks failed, was stopped or lost in the newest plan")
     for folder in (folders[name] for name in wanted):
@@ -82,9 +88,11 @@ def main(arguments: list[str]) -> int:
         for step, tasks in steps.items():
             request = Requeue(name, ranges.to_ranges(sorted(tasks)), dict(os.environ), changes, step=step)
             submission = client.request(request).submission
-        count = len({task for tasks in steps.values() for task in tasks})
+        all_ = {task for tasks in steps.values() for task in tasks}
+        count = sum(before.stage(task) is None for task in all_)
         if not args.json:
-            print(f"{name}: {plural(count, 'task')} to run again", file=sys.stderr)
+            also = f", and {of_stages(len(all_) - count)}" if len(all_) > count else ""
+            print(f"{name}: {plural(count, 'task')} to run again{also}", file=sys.stderr)
         runs.append(Followed(folder, submission, count, before))
     if args.detach:
         heard.restore()

@@ -61,12 +61,14 @@ def _builder(address: Address) -> tuple[TaskBuilder, int]:
 
     folder = address.folder
     plan = folder.plan_of(address.task)
-    row = plan.row(address.task)
-    assert row is not None
     state = folder.state()
     ran = state.columns["submission"][address.task]
     code = state.submissions[ran].code if ran >= 0 else None
-    return TaskBuilder(folder.spec(plan.number), plan, folder.path, "", code), row
+    builder, row = TaskBuilder(folder.spec(plan.number), plan, folder.path, "", code).of(
+        address.task, state.stage(address.task)
+    )
+    assert row is not None
+    return builder, row
 
 
 def _show(found: TaskDetails, address: Address) -> None:
@@ -87,6 +89,10 @@ def _show(found: TaskDetails, address: Address) -> None:
     state = found.facts["state"]
     reason = f" ({found.facts['reason']})" if found.facts["reason"] else ""
     print(f"{address}: {STATE_MARKS[state]} {state}{reason}")
+    if found.tasks_behind is not None:
+        print(f"  {plural(found.tasks_behind, 'task')} of the plan need{'s' * (found.tasks_behind == 1)} it")
+    for name, run in found.before.items():
+        print(f"  after {name}: {run}")
     for name, value in found.parameters.items():
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         print(f"  {name} = {shown_value(shown)}")
@@ -110,8 +116,8 @@ def _show(found: TaskDetails, address: Address) -> None:
         print(f"  attempt {event.attempt}: {', '.join(parts)}")
         if event.note is not None:
             print(f"    {printable(event.note)}")
-        key = (event.task, event.attempt)
-        if event.state != "done" and (line := last_line(address.folder.path, key, event.message, event.signal)):
+        place = address.folder.task_folder(event.task)
+        if event.state != "done" and (line := last_line(place, event.attempt, event.message, event.signal)):
             print(f"    {line}")
     for step in found.steps:
         parts = [] if step.exit_code is None else [f"exit {step.exit_code}"]

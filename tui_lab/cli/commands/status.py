@@ -130,7 +130,7 @@ def _of(folder: ExperimentFolder, engine: Status | None) -> ExperimentStatus:
         "tasks": state.planned,
         "counts": counts,
         "spare": spare,
-        "queued": sum(columns["queued"]),
+        "queued": state.queued_tasks(),
         "active": engine is not None and folder.name in engine.active,
         "paused": state.paused,
         "last_ended_at": max(ended, default=None),

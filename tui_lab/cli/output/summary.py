@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tui_lab.cli.options import print_json
 from tui_lab.client.failures import FailureGroup, failure_groups
-from tui_lab.client.formatting import STATE_MARKS, STATE_STYLES, plural, printable, shortened, shown_value
+from tui_lab.client.formatting import STATE_MARKS, STATE_STYLES, plural, printable, runs, shortened, shown_value
 from tui_lab.experiment.domains.model import Value
 from tui_lab.results.sql.text import quoted
 from tui_lab.results.statistics.report import Options, make
@@ -195,8 +195,8 @@ def _aligned(rows: list[tuple[str, str, str]]) -> list[str]:
 def next_commands(name: str, state: fold.State, counts: dict[str, int], lab: str, measured: bool = True) -> list[str]:
     """What the user may want to type next. measured: the experiment has metrics."""
     words, columns = [], state.columns
-    asked = zip(columns["queued"], columns["state"], strict=True)
-    left = sum(queued and code == fold.PENDING for queued, code in asked)
+    asked = zip(columns["queued"], columns["state"], columns["stage"], strict=True)
+    left = sum(queued and code == fold.PENDING and not stage for queued, code, stage in asked)
     if left and state.paused is None:
         words.append(f"the same command again: it continues with the {plural(left, 'task')} left")
     elif counts["pending"] and state.paused is None:  # this run chose by name=value, --only or a filter
@@ -237,13 +237,17 @@ def _print(
     if state.paused is not None:
         console.print(Text(paused_line(state.paused), style="bold yellow"))
     for group in failures[:GROUPS]:
-        text = f"  ✗ {plural(group['count'], 'task')}: {group['reason']}"
+        stage = state.stage(group["task"])
+        count = plural(group["count"], "task") if stage is None else runs(group["count"], stage)
+        text = f"  ✗ {count}: {group['reason']}"
         text += f": {shortened(group['line'], 160)}" if group["line"] else ""
         console.print(Text(text, style="red"))
+        if group["reason"] == "dependency":
+            continue
         if group["reason"] == "start":
-            console.print(Text(f"    tui-lab show{lab} {name}/{group['task']}"))
+            console.print(Text(f"    tui-lab show{lab} {group['address']}"))
         else:
-            console.print(Text(f"    tui-lab logs{lab} {name}/{group['task']} --stderr"))
+            console.print(Text(f"    tui-lab logs{lab} {group['address']} --stderr"))
     if len(failures) > GROUPS:
         console.print(f"  and {plural(len(failures) - GROUPS, 'further kind')} of failure")
     if best is not None and best["settings"]:

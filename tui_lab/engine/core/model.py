@@ -42,7 +42,9 @@ class RunSettings(msgspec.Struct, frozen=True):
 
     tasks, repeats: of the newest plan, in its order. order: `interleaved`, `listed` or `shuffled`. needs: what an
     attempt needs (a slot is not named) and its `tokens` of the limits; raises ValueError where that can't be computed.
-    extends: further repeats may be needed once all have ended.
+    extends: further repeats may be needed once all have ended. before: what each task, or run of a stage, depends on;
+    in `tasks`, runs stand before those that depend on them. stage_retries: retries, and what they are for, of the
+    stages before the last.
     """
 
     tasks: npt.NDArray[np.int64]
@@ -58,3 +60,6 @@ class RunSettings(msgspec.Struct, frozen=True):
     has_needs: bool = False  # tasks need more of a node than a slot
     needs: Callable[[AttemptKey, Changes | None], AttemptNeeds] = no_needs
     extends: bool = False
+    before: Mapping[int, Sequence[int]] = msgspec.field(default_factory=dict)
+    stage_retries: Mapping[str, tuple[int, Sequence[str | int]]] = msgspec.field(default_factory=dict)
+    gone: frozenset[int] = frozenset()

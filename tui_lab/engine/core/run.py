@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import structs
 
 from tui_lab.engine.agent.resources import Resources
+from tui_lab.engine.core.dependencies import Dependencies
 from tui_lab.engine.core.health import NodeHealth
 from tui_lab.engine.core.model import AttemptKey, AttemptNeeds, Moment, RunSettings
 from tui_lab.protocol.agent import Finished, Needs, OutputFile
@@ -71,6 +72,7 @@ class RunState:
         self.next_start = 0.0  # monotonic: nothing starts before
         self.last_assigned: AttemptKey | None = None  # the attempt that was assigned last, until it starts
         self._needs: dict[AttemptKey, AttemptNeeds] = {}
+        self._dependencies = Dependencies(state, {} if settings is None else settings.before)
         columns = state.columns
         for task in np.flatnonzero(np.frombuffer(columns["assigned"], dtype=np.int8)).tolist():
             self.in_flight[task, columns["attempts"][task]] = state.nodes[columns["node"][task]]
@@ -136,16 +138,33 @@ class RunState:
         elif self.settings.order == "shuffled":
             wanted = np.array(random.Random(self.state.plan).sample(wanted.tolist(), len(wanted)), dtype=np.int64)
         self.order = deque(wanted.tolist())
+        if self.settings.before:
+            self._dependencies = Dependencies(self.state, self.settings.before)
+            self.order = deque(filter(self._dependencies.is_ready, self.order))
         self.later = []
         self._needs.clear()
         self.hold_open_tokens()
         states = np.frombuffer(columns["state"], dtype=np.int8)
         mine = np.frombuffer(columns["submission"], dtype=np.int32) == self.submission
         over = mine & (np.frombuffer(columns["queued"], dtype=np.int8) == 0)
+        over &= np.frombuffer(columns["reason"], dtype=np.int8) != REASONS.index("dependency")
         self.finished_since = [
             int((over & (states == DONE)).sum()),
             int((over & ((states == FAILED) | (states == LOST))).sum()),
         ]
+
+    def on_recorded(self, events: Sequence[KnownEvent], now: Moment) -> list[KnownEvent]:
+        """Take up what can run after these events, which have been applied; return the events that follow from them."""
+        if not self._dependencies:
+            return []
+        self.order.extendleft(reversed(self._dependencies.ready_after(events)))
+        return self._dependencies.consequences(events, now)
+
+    def settle_dependencies(self, now: Moment) -> list[KnownEvent]:
+        """Return the events with which all is to be run that the requested tasks depend on."""
+        if not self._dependencies or self.settings is None:
+            return []
+        return self._dependencies.settled(self.settings.gone, now)
 
     def queue_due_retries(self, now: Moment) -> None:
         """Put retries that are due at the head of the queue."""
@@ -171,11 +190,12 @@ class RunState:
         attempts = self.state.columns["attempts"]
         passed: list[int] = []
         twice = set[int]()
+        is_ready = self._dependencies.is_ready if self._dependencies else None
         while self.order and len(taken) < most and len(passed) < LOOK_AHEAD:
             if now and resources is not None and not resources.free:
                 break
             task = self.order.popleft()
-            if not self._wanted(task) or task in twice:
+            if not self._wanted(task) or task in twice or (is_ready is not None and not is_ready(task)):
                 continue
             key = (task, attempts[task] + 1)
             if resources is None or self._fits(key, resources, now):
@@ -345,6 +365,10 @@ class RunState:
             for task in candidates
             if 0 <= task < self.state.size and columns["queued"][task] and not columns["assigned"][task]
         ]
+        if tasks is not None and self._dependencies:
+            # In one event: a part of it must not outlive the rest.
+            named = {task for task in tasks if task in waiting or self.replaced(task) is not None}
+            waiting = sorted({*waiting, *self._dependencies.stopped_with(named)})
         if not waiting:
             return None
         gone = set(waiting)
@@ -473,8 +497,9 @@ class RunState:
             return None
         tries = attempt - columns["base"][task] - columns["losses"][task]
         status = event.exit_code if event.reason in ("exit", "signal", "exception") else None
-        retry_on = self.settings.retry_on
-        if (event.reason in retry_on or status in retry_on) and tries <= self.settings.retries:
+        own = (self.settings.retries, self.settings.retry_on)
+        retries, retry_on = self.settings.stage_retries.get(self.state.stage(task) or "", own)
+        if (event.reason in retry_on or status in retry_on) and tries <= retries:
             delay: float = min(BACKOFF_LIMIT, BACKOFF * 2 ** (tries - 1))
             return delay
         return None

@@ -178,6 +178,7 @@ class Scheduler:
                     if isinstance(one, NodesChanged):
                         for name in one.released:
                             run.health.forget(name)
+                state.record(run, run.on_recorded(events, now))
                 state.plan()
             case RunBegun():
                 self._on_begun(run, event)
@@ -230,6 +231,7 @@ class Scheduler:
         self._arrivals += 1
         run.supplied, run.arrival = True, self._arrivals
         state.record(run, run.cancel_interrupts({node.name for node in self.nodes.values() if node.ready}, state.now))
+        state.record(run, run.settle_dependencies(state.now))
         drained = [] if run.state.placement is None else run.state.placement.drained
         for node in state.nodes_of(run):
             node.drained = node.name in drained
@@ -256,14 +258,16 @@ class Scheduler:
             waiting = run.stop_waiting(tasks, state.now)
             if waiting is not None:
                 state.record(run, [waiting])
-                count += ranges.count(waiting.tasks)
+                # Runs of stages count where they are named.
+                count += sum(tasks is not None or run.state.stage(one) is None for one in ranges.each(waiting.tasks))
         keys, events = run.stop_open(tasks, "interrupted" if interrupt else "stopped", state.now)
         state.record(run, events)
         for key in keys:
             node = self.nodes.get(run.in_flight[key])
             if node is not None:
                 state.stop(run, node, key)
-        state.emit(Stopped(count + len(keys)))
+        count += sum(tasks is not None or run.state.stage(key[0]) is None for key in keys)
+        state.emit(Stopped(count))
         state.plan()
 
     def _on_removed(self, run: RunState) -> None:
@@ -287,6 +291,7 @@ class Scheduler:
             if not run.supplied and run.in_flight:
                 submissions = {run.state.columns["submission"][task] for task, _ in run.in_flight}
                 contexts = [f"{run.wire_name}/{number}" for number in sorted(submissions)]
+                contexts += [f"{context}:{stage}" for context in contexts for stage in run.state.stages]
                 for node in self.nodes.values():
                     self._state.send(node, AbandonUnstarted(contexts))
 

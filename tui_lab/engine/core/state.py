@@ -79,6 +79,7 @@ class SchedulerState:
             last.events.extend(events)
         else:
             self.effects.append(Commit(run.name, events))
+        self.record(run, run.on_recorded(events, self.now))
 
     def acknowledge(self, run: RunState, node: NodeState, key: AttemptKey, stay: list[str]) -> None:
         """Let an agent forget an attempt, once its event is durable. stay: files that it must not remove."""

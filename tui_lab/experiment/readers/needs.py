@@ -142,25 +142,26 @@ def read_globs(
 # --- Together with other keys
 
 
-def placeholder_needs(r: Reader, given: Fields) -> Iterator[tuple[Keypath, str, str]]:
-    """The amounts with placeholders: path, name of the need, text."""
-    for path, name, found in _each(r, given):
+def placeholder_needs(r: Reader, given: Fields, at: Keypath = ()) -> Iterator[tuple[Keypath, str, str]]:
+    """The amounts with placeholders: path, name of the need, text. at: of the stage that has the needs, if one does."""
+    for path, name, found in _each(r, given, at):
         if isinstance(found, str):
             yield path, name, found
 
 
-def _each(r: Reader, given: Fields) -> Iterator[tuple[Keypath, str, Amount]]:
+def _each(r: Reader, given: Fields, at: Keypath) -> Iterator[tuple[Keypath, str, Amount]]:
     needs: Needs = given.get("needs") or Needs()
     for name, amounts in {**{name: getattr(needs, name) for name in OF_A_NODE}, **needs.tokens}.items():
-        paths = r.items(("needs", name)) if amounts else []
+        paths = r.items((*at, "needs", name)) if amounts else []
         for path, found in zip(paths, amounts, strict=True):
             yield path, name, found
 
 
-def check_needs(r: Reader, given: Fields, known: Collection[str]) -> tuple[str, ...]:
-    """Notes needs that could never be met, and placeholders whose values make no sense; returns the notices."""
+def check_needs(r: Reader, given: Fields, known: Collection[str], at: Keypath = ()) -> tuple[str, ...]:
+    """Notes needs that could never be met, and placeholders whose values make no sense; returns the notices. at: of the
+    stage that has the needs, if one does."""
     limits: Mapping[str, int] = given.get("limits") or {}
-    for path, name, found in _each(r, given):
+    for path, name, found in _each(r, given, at):
         for value in _values(r, path, name, found, given, known):
             if name in limits and value > limits[name]:
                 r.add(path, f"{too_many(name, value, limits[name])}, so it could never start")

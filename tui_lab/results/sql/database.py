@@ -116,6 +116,7 @@ def _columns(tree: Any) -> set[str]:
 __all__ = ["Database", "QueryError", "node_samples", "query"]
 
 SUFFIXES: Final = ("_tasks", "_steps", "_rows")
+_STAGES: Final = "_stages"  # of a table that only experiments with stages have
 
 
 def query(
@@ -165,6 +166,7 @@ class Database:
         """Every table that a query may name, and the experiment it belongs to (empty for `nodes`)."""
         names = self.lab.experiments()
         found = {f"{name}{suffix}": name for name in names for suffix in ("", *SUFFIXES)}
+        found |= {f"{name}{_STAGES}": name for name in names if (self.lab.path / name / layout.STAGES).is_dir()}
         if names:
             found["results"] = self._current(names)
         return {**found, "nodes": ""}
@@ -396,6 +398,9 @@ class Database:
                 continue
             if table == "nodes":
                 frames[table] = node_samples(self.lab.path / layout.NODES_FILE)
+                continue
+            if table.endswith(_STAGES):
+                frames[table] = self.lab.experiment(experiment).stage_runs()
                 continue
             unfinished = any(f"{experiment}{suffix}".lower() in names for suffix in SUFFIXES)
             ending = "" if table == "results" else table[len(experiment) :]

@@ -52,7 +52,7 @@ class WatchedExperiment:
             return ExperimentSnapshot(self.folder.name, problem=str(error))
         if not moved and not active and not self._last.active:
             return self._last
-        queued = int(np.frombuffer(state.columns["queued"], dtype=np.int8).sum()) if state.size else 0
+        queued = state.queued_tasks()
         rate = self._rate() if active else None
         counts, spare = counts_without_spare(state)
         self._last = ExperimentSnapshot(
@@ -104,7 +104,8 @@ class WatchedExperiment:
             if isinstance(event, Submitted):
                 self._failure, self._line = None, ""
         elif isinstance(event, Finished) and event.again is None and not event.duplicate:
-            self._ends.append(event.at)
+            if self._state is None or self._state.stage(event.task) is None:
+                self._ends.append(event.at)
             if event.state in ("failed", "lost"):
                 self._failure, self._line = event, ""
 

@@ -14,6 +14,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui_lab.client.formatting import STATE_MARKS, plural, printable, shortened, span
+from tui_lab.client.plan_preview import stages_line
 from tui_lab.store import fold
 from tui_lab.tui.base.formatting import STATE_STYLES
 from tui_lab.tui.panes.experiment.check import Forecast, Planned, in_text
@@ -128,6 +129,8 @@ def forecast_lines(forecast: Forecast) -> Iterator[Content]:
         product += f" × {plural(int(repeats), 'repeat')}"
     yield Content.from_markup("[$foreground 60%]$it[/]", it=f"{product} = {plural(plan.tasks.height, 'task')}")
     yield counts_content(prepared.counts)
+    if prepared.stages:
+        yield Content.from_markup("[$foreground 60%]stages[/] $it", it=stages_line(prepared))
     if forecast.replaces:
         words = f"{forecast.replaces}: this one takes its place"
         yield Content.from_markup("[$text-warning]▲[/] $it", it=words)

@@ -78,6 +78,7 @@ Query the lab with SQL (DuckDB's), also during a run. A query changes nothing.
 | `NAME_tasks` | every task ever, with `state` and `reason` |
 | `NAME_steps` | values by step |
 | `NAME_rows` | the rows that `rows` finds |
+| `NAME_stages` | the runs of stages before the last |
 | `results` | NAME of the current experiment |
 | `nodes` | samples of the nodes |
 | `'FILE'` | a CSV, JSON or Parquet file of the lab |

@@ -67,7 +67,6 @@ class FailureReader:
             facts = {name: column[ids].tolist() for name, column in columns.items()}
             del columns
             raised = dict(state.raised)
-            path = folder.path
         groups: dict[tuple[str, str], list[int]] = {}
         examples: dict[tuple[str, str], str] = {}
         for place, task in enumerate(ids[:READ_AT_MOST].tolist()):
@@ -82,7 +81,7 @@ class FailureReader:
                 continue
             line = self._lines.get((task, attempt))
             if line is None:
-                line = last_line(path, (task, attempt))
+                line = last_line(folder.task_folder(task), attempt)
                 self._lines[task, attempt] = line
             reason = "lost" if facts["state"][place] == fold.LOST else fold.REASONS[facts["reason"][place]]
             if reason in ("exit", "signal"):

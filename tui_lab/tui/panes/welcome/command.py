@@ -133,7 +133,11 @@ def experiment_text(command: str) -> str:
     """Return the experiment file for a command line."""
     template = find_parameters(command)
     name = re.sub(r"\W+", "_", template.program).strip("_") or "sweep"
-    if not name[0].isalpha() or name.lower().endswith(("_tasks", "_steps", "_rows")) or name in ("nodes", "results"):
+    if (
+        not name[0].isalpha()
+        or name.lower().endswith(("_tasks", "_steps", "_rows", "_stages"))
+        or name in ("nodes", "results")
+    ):
         name = f"sweep_{name}"
     lines = [
         f"# Made from: {' '.join(command.split())}",

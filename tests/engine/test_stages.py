@@ -1,0 +1,116 @@
+"""Stages in real runs: what tasks share runs once, what fails stops what follows, and kill -9 between any two."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections import Counter
+
+import pytest
+
+from tests.workbench import Workbench, until
+
+THREE = """\
+stages:
+  prepare: {command: 'echo "prepare {data}" >> $TRUTH; echo {data} > {output}/data', uses: [data]}
+  train:
+    command: 'echo "train {data} {lr} {repeat}" >> $TRUTH; cat {prepare.output}/data > {output}/model; echo {seed}'
+  test: {command: 'echo "acc: {lr}"; cat {train.output}/model; env | grep TUI_LAB | sort', uses: [lr]}
+parameters: {data: [a, b], lr: [0.1, 0.2, 0.3]}
+repeat: 2
+metrics: {acc: 'acc: (@float@)'}
+"""
+
+
+@pytest.mark.slow
+def test_what_tasks_share_runs_once(workbench: Workbench) -> None:
+    planned = workbench("plan", workbench.write("experiment.yaml", "name: e\n" + THREE))
+    assert "stages: prepare 2, train 12, test 12" in planned.out
+    assert "would run 12 tasks with 2 runs of prepare and 12 runs of train" in planned.out
+    workbench.run_text(THREE)
+    counts = Counter(line.split()[0] for line in workbench.lines())
+    assert counts == {"prepare": 2, "train": 12}
+    assert len(set(workbench.lines())) == 14
+    rows = workbench.table("SELECT data, lr, repeat, acc FROM e ORDER BY task_id")
+    assert len(rows) == 12 and all(row["acc"] == row["lr"] for row in rows)
+    assert [row["task_id"] for row in workbench.tasks()] == list(range(12)), "runs of stages are no tasks"
+    shown = workbench.output(0)
+    assert shown.splitlines()[1] == "a", "what the stages before have made"
+    for line in ("TUI_LAB_STAGE=test", 'TUI_LAB_PARAMS={"lr":0.1}', "TUI_LAB_TASK_ID=0", "TUI_LAB_OUTPUT_TRAIN="):
+        assert line in shown
+    assert "TUI_LAB_SEED" not in shown, "it takes none"
+    folder = workbench.experiment()
+    assert {path.name for path in (folder.path / "stages").iterdir()} == {"prepare", "train"}
+    assert workbench("logs", "e/0:train").out == "426899337\n"
+    assert "6 tasks of the plan need it" in workbench("show", "e/0:prepare").out
+    assert workbench("status", "--json").json()["experiments"][0]["tasks"] == 12
+    assert "0 tasks to run (12 done)" in workbench.run_text(THREE).err
+    # A grown grid runs only what is new; an edited stage, that and what follows.
+    grown = THREE.replace("0.3]", "0.3, 0.4]")
+    workbench.run_text(grown)
+    assert Counter(line.split()[0] for line in workbench.lines()) == {"prepare": 2, "train": 16}
+    workbench.run_text(grown.replace('"acc: {lr}"', '"acc: 1{lr}"'))
+    assert len(workbench.lines()) == 18
+    # What is gone is made again where it is needed, and `plan` says so first.
+    shutil.rmtree(folder.path / "stages" / "prepare")
+    text = grown.replace("> {output}/model", "> {output}/model2").replace(
+        "{train.output}/model", "{train.output}/model2"
+    )
+    file = workbench.write("experiment.yaml", "name: e\n" + text)
+    assert "2 runs of prepare would run again: the outputs are gone" in workbench("plan", file).out
+    workbench.run_text(text)
+    assert Counter(line.split()[0] for line in workbench.lines()) == {"prepare": 4, "train": 32}
+    assert {row["state"] for row in workbench.table("SELECT state FROM e")} == {"done"}
+
+
+FAILS = """\
+stages:
+  prepare: {command: 'echo "prepare {data}" >> $TRUTH; echo oh no >&2; test {data} != b -o -e mended', uses: [data]}
+  train: {command: 'echo "train {data} {lr}" >> $TRUTH', retries: 1, after: prepare}
+  test: {command: 'echo "test {data} {lr}" >> $TRUTH; test {lr} != 3 -o -e mended', after: train}
+parameters: {data: [a, b], lr: [1, 2, 3]}
+max_failures: 3
+"""
+
+
+@pytest.mark.slow
+def test_what_depends_on_a_failed_stage_fails_with_it_and_runs_with_it_again(workbench: Workbench) -> None:
+    said = workbench.run_text(FAILS, "--keep-going", code=1).err
+    states = Counter((row["state"], row["reason"]) for row in workbench.tasks())
+    assert states == {("done", None): 2, ("failed", "exit"): 1, ("failed", "dependency"): 3}
+    assert "1 run of prepare: exit 1: oh no" in said and "3 tasks: dependency" in said
+    assert "tui-lab logs e/3:prepare --stderr" in said
+    assert not workbench.events("paused"), "three that depend on one failure are no three failures"
+    assert len(workbench.lines()) == 2 + 3 + 3
+    (workbench.folder / "mended").touch()
+    assert "stages: prepare 2 (1 done), train 6 (3 done), test 6 (2 done)" in workbench("plan", "experiment.yaml").out
+    workbench("retry")
+    assert {row["state"] for row in workbench.tasks()} == {"done"}
+    assert Counter(line.split()[0] for line in workbench.lines()) == {"prepare": 3, "train": 6, "test": 7}
+    # One stage, and what follows.
+    assert "3 tasks to run again, and 4 runs of stages" in workbench("retry", "e/0:prepare").err
+    assert Counter(workbench.lines()[-7:]) == Counter(
+        ["prepare a", *(f"{stage} a {lr}" for stage in ("train", "test") for lr in (1, 2, 3))]
+    )
+    assert "e has no stage" in workbench("retry", "e/0:prepar", code=2).err
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+def test_kill_9_between_stages(workbench: Workbench, request: pytest.FixtureRequest) -> None:
+    """The engine is killed again and again; each run and each task still ends once."""
+    text = THREE.replace("> {output}/model;", "> {output}/model; sleep 0.1;")
+    file = workbench.write("experiment.yaml", "name: e\n" + text)
+    workbench("--run", file, "--node", "localhost", 3, "--detach")
+    for count in range(2, 14, 2 if request.config.getoption("--long") else 5):
+        until(lambda count=count: len(workbench.lines()) >= count, 60)  # type: ignore[misc]
+        pid = workbench.engine_pid()
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+        workbench("--run", file, "--node", "localhost", 3, "--detach")
+    workbench("--run", file, "--node", "localhost", 3)
+    assert sorted(Counter(workbench.lines()).values()) == [1] * 14
+    assert {row["state"] for row in workbench.tasks()} == {"done"}
+    ends = Counter(event["task"] for event in workbench.events("finished"))
+    assert sorted(ends) == list(range(26)) and set(ends.values()) == {1}

@@ -1,0 +1,102 @@
+"""Runs of stages: which of them some tasks need, and how many tasks need one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from tui_lab.client.errors import UsageError
+from tui_lab.store import fold, ranges
+from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.fold import State
+from tui_lab.store.plan import LINK, Plan
+
+if TYPE_CHECKING:
+    from tui_lab.client.address import Address
+    from tui_lab.experiment.model import Experiment
+
+
+@dataclass(frozen=True)
+class StageCount:
+    """How many runs of a stage are behind some tasks: in all, done, to be run, and of those the ones that run again
+    because their outputs are gone."""
+
+    stage: str
+    runs: int
+    done: int
+    to_run: int
+    gone: int
+
+
+def counted(
+    experiment: Experiment, plan: Plan, state: State, folder: ExperimentFolder, tasks: pl.Series
+) -> list[StageCount]:
+    """Return the runs of each stage before the last that the plan has; `to_run` are those that the tasks need."""
+    if not plan.runs.height:
+        return []
+    gone = set(folder.gone_runs(plan)) if folder.exists() else set[int]()
+    codes = dict(zip(plan.runs["task_id"], _states(plan.runs["task_id"], state), strict=True))
+    rows = {name: plan.runs.filter(pl.col("stage") == name) for name in plan.stages}
+    wanted = {name: set[int]() for name in plan.stages}
+    _reach(
+        wanted,
+        plan.tasks.filter(pl.col("task_id").is_in(tasks.implode())),
+        experiment.stages[experiment.stage or ""].after,
+    )
+    for name in reversed(plan.stages):
+        wanted[name] = {one for one in wanted[name] if codes[one] != fold.DONE or one in gone}
+        mine = rows[name].filter(pl.col("task_id").is_in(list(wanted[name])))
+        _reach(wanted, mine, experiment.stages[name].after)
+    return [
+        StageCount(
+            name,
+            rows[name].height,
+            sum(codes[one] == fold.DONE and one not in wanted[name] for one in rows[name]["task_id"]),
+            len(wanted[name]),
+            len(wanted[name] & gone),
+        )
+        for name in plan.stages
+    ]
+
+
+def _reach(wanted: dict[str, set[int]], rows: pl.DataFrame, after: tuple[str, ...]) -> None:
+    """Add the runs that some rows of a plan come directly after."""
+    for name in after:
+        wanted[name].update(rows[LINK + name].drop_nulls().to_list())
+
+
+def _states(ids: pl.Series, state: State) -> list[int]:
+    known = np.append(np.frombuffer(state.columns["state"], dtype=np.int8), np.int8(fold.PENDING))
+    return list(map(int, known[np.minimum(ids.to_numpy(), state.size)]))
+
+
+def with_following(address: Address) -> list[int]:
+    """Return the task, or the run of a stage, at an address, and all that depends on it in the newest plan. Raises
+    UsageError where that does not have it, or it has not ended."""
+    folder = address.folder
+    plan, state = folder.plan(), folder.state()
+    if not state.columns["planned"][address.task]:
+        raise UsageError(f"{address} is not in the newest plan")
+    if state.columns["assigned"][address.task] or state.columns["queued"][address.task]:
+        raise UsageError(f"{address} has not ended yet")
+    return following(plan, folder.spec(plan.number), address.task)
+
+
+def following(plan: Plan, experiment: Experiment, one: int) -> list[int]:
+    """Return the tasks, and the runs of stages, that depend on a run, near or far; with the run itself."""
+    found = {one}
+    for name in (*plan.stages, experiment.stage or ""):
+        rows = plan.runs.filter(pl.col("stage") == name) if name in plan.stages else plan.tasks
+        for other in experiment.stages[name].after:
+            found.update(rows.filter(pl.col(LINK + other).is_in(list(found)))["task_id"].to_list())
+    return sorted(found)
+
+
+def stage_ranges(plan: Plan) -> dict[str, ranges.Ranges]:
+    """Return the ids of the runs of each stage, as an event has them."""
+    return {
+        name: ranges.to_ranges(plan.runs.filter(pl.col("stage") == name)["task_id"].to_numpy()) for name in plan.stages
+    }

@@ -1,0 +1,63 @@
+"""Reads the stages of an experiment, each by itself. What they are together is found in `stage_checks`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tui_lab.experiment.names import name_error
+from tui_lab.experiment.record import Fields, keys_of
+from tui_lab.experiment.stages import StageKeys
+from tui_lab.experiment.yaml.reader import Keypath, Reader
+
+ALL = "all"  # of `uses`
+
+
+def read_stages(
+    r: Reader, path: Keypath, keys: Mapping[str, Callable[[Reader, Keypath], Any]]
+) -> dict[str, Fields] | None:
+    """Return the keys of each stage as they stand in the file. keys: readers of those that the experiment has, too."""
+    if not r.is_mapping(path, "a mapping of stages, such as {prepare: {command: ./prepare.sh}}"):
+        return None
+    if not r.keys(path):
+        r.add(path, '"stages" is empty', "each stage needs a command, as in: {prepare: {command: ./prepare.sh}}")
+        return None
+    found: dict[str, Fields] = {}
+    folded: dict[str, str] = {}
+    for name in r.keys(path):
+        at = (*path, name)
+        if error := name_error(name):
+            r.add(at, *error, at_key=True)
+        elif name.lower() in folded:
+            r.add(at, f'the stages "{folded[name.lower()]}" and "{name}" differ only in case', at_key=True)
+        folded.setdefault(name.lower(), name)
+        found[name] = _stage(r, at, keys)
+    return found
+
+
+def _stage(r: Reader, path: Keypath, keys: Mapping[str, Callable[[Reader, Keypath], Any]]) -> Fields:
+    if r.node(path).kind != "mapping":
+        r.wrong(path, "a mapping, such as {command: ./prepare.sh}")
+        return {}
+    readers = {**keys, "uses": _uses, "after": Reader.texts, "per_repeat": _truth}
+    assert readers.keys() >= keys_of(StageKeys).keys()
+    found = {key: readers[key](r, (*path, key)) for key in r.fields(path, readers, "a stage")}
+    if "command" not in r.keys(path):
+        r.add(path, f'the stage "{path[-1]}" has no "command"', "add one, as in: command: ./prepare.sh", at_key=True)
+    return found
+
+
+def _uses(r: Reader, path: Keypath) -> tuple[str, ...] | str | None:
+    """Names of parameters; the word "all" for all; None for those that the stage names."""
+    if r.empty(path):
+        return None
+    if r.node(path).kind == "scalar" and r.node(path).text == ALL:
+        return ALL
+    return r.texts(path)
+
+
+def _truth(r: Reader, path: Keypath) -> bool | None:
+    if not isinstance(r.node(path).value, bool):
+        r.wrong(path, "true or false")
+        return None
+    return bool(r.node(path).value)

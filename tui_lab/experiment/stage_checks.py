@@ -1,0 +1,200 @@
+"""What the stages of a file are together: what each uses, what it comes after, and where repeats begin."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from tui_lab.experiment import checks
+from tui_lab.experiment.keys import STAGE_KEYS
+from tui_lab.experiment.model import Experiment, Repeat
+from tui_lab.experiment.readers.needs import check_needs
+from tui_lab.experiment.readers.stages import ALL
+from tui_lab.experiment.record import Fields
+from tui_lab.experiment.stages import MERGED, OUTPUT, Stage, cycle, in_order
+from tui_lab.experiment.uses import PARAMS_VARIABLE, SEED_VARIABLE, Uses
+from tui_lab.experiment.yaml.problem import suggest
+from tui_lab.experiment.yaml.reader import Keypath, Reader
+
+_ONLY_AT_A_STAGE: Final = ("command", "files", "per_repeat")
+_WITHOUT_STAGES: Final = ("function", "python", "args")
+_OF_ONE_TASK: Final = ("task_id",)  # placeholders of tasks, which stages that they share can't have
+
+
+def check_exclusive(r: Reader) -> None:
+    """Note keys of the experiment that only its stages may have."""
+    for key in _ONLY_AT_A_STAGE:
+        if r.has((key,)):
+            r.add((key,), f'with "stages", "{key}" stands at a stage', "move it there", at_key=True)
+    for key in _WITHOUT_STAGES:
+        if r.has((key,)):
+            hint = "a command may call the function, as in: python train.py"
+            r.add((key,), f'"{key}" and "stages" can\'t stand together', hint, at_key=True)
+
+
+class Stages:
+    """Finds out what the stages use, and notes what is wrong. names: the parameters that any of them uses."""
+
+    def __init__(self, r: Reader, given: Fields, texts: Mapping[str, Mapping[str, str]]) -> None:
+        self.r = r
+        self.given = given
+        self.texts = texts
+        self.raw: dict[str, Fields] = given["stages"]
+        self.parameters = checks.mentioned_names(r)
+        self.outputs = {name + OUTPUT: name for name in self.raw}
+        self.names: set[str] = set()
+        self.takes_all = False
+        self.notices: list[str] = []
+        self._used: dict[str, set[str]] = {}  # all names that the placeholders of a stage use
+        self._shared = {key.name: self._names_in({key.name: given.get(key.name)}, ()) for key in STAGE_KEYS}
+
+    def resolved(self) -> dict[str, Stage]:
+        """Return the stages, each behind those that it comes after; empty where something is wrong."""
+        before = len(self.r.problems)
+        for output, stage in self.outputs.items():
+            if output in self.parameters:
+                what = f'the parameter "{output}" is called like the folder of the stage "{stage}"'
+                self.r.add(self.parameters[output], what, at_key=True)
+        found = {name: self._stage(name, own) for name, own in self.raw.items()}
+        after = {name: stage.after for name, stage in found.items()}
+        order = in_order(after)
+        if order is None:
+            way = cycle(after)
+            what = f"these stages wait for each other: {' -> '.join(reversed(way))}"
+            self.r.add(("stages", way[0]), what, at_key=True)
+        if order is None or len(self.r.problems) > before:
+            return {}
+        found = {name: found[name] for name in order}
+        self._join(found)
+        for name, stage in found.items():
+            repeated = stage.begins_repeats or any(found[other].repeated for other in stage.after)
+            found[name] = dataclasses.replace(stage, repeated=repeated)
+        self._check_shared(found)
+        self._check_repeats(found)
+        return found
+
+    def _stage(self, name: str, own: Fields) -> Stage:
+        at: Keypath = ("stages", name)
+        used = self._names_in(own, at, name)
+        for key, names in self._shared.items():
+            if own.get(key) is None or key in MERGED:
+                used |= names
+        self._used[name] = used
+        asked = own.get("uses")
+        named = [parameter for parameter in self.parameters if parameter in used]
+        if asked == ALL:
+            uses = tuple(self.parameters)
+            self.takes_all = True
+        elif asked is None:
+            uses = tuple(named)
+            self._check_params(at, own, used)
+        else:
+            uses = tuple(parameter for parameter in self.parameters if parameter in asked)
+            self._check_uses(at, asked, named)
+        self.names.update(uses)
+        commands = _texts(own.get("command"))
+        per_repeat = bool(own.get("per_repeat"))
+        takes_seed = "seed" in used or any(SEED_VARIABLE in text for text in commands)
+        return Stage(
+            uses=uses,
+            after=self._after(at, own, used),
+            takes_seed=(takes_seed or per_repeat) and "seed" not in self.parameters,
+            begins_repeats=per_repeat or "repeat" in used or takes_seed,
+            own=self._filled(own),
+        )
+
+    def _names_in(self, own: Fields, at: Keypath, stage: str = "") -> set[str]:
+        """Return the names that placeholders among some keys use."""
+        uses = Uses(self.r, self.parameters, at, self.outputs)
+        fields = {key: value for key, value in own.items() if value is not None}
+        if not at and not fields:
+            return set()
+        uses.read(fields, self.texts.get(stage, {}))
+        self.notices += uses.notices
+        if at:
+            check_needs(self.r, {**self.given, "needs": None, **fields}, uses.known, at)
+        return uses.names
+
+    def _after(self, at: Keypath, own: Fields, used: Iterable[str]) -> tuple[str, ...]:
+        name = str(at[-1])
+        found = dict.fromkeys(self.outputs[one] for one in self.outputs if one in used)
+        if name in found:
+            self.r.add((*at, "command"), f"{{{name}{OUTPUT}}} is the stage's own folder", "write {output}")
+            del found[name]
+        single = self.r.has((*at, "after")) and self.r.node((*at, "after")).kind == "scalar"
+        for i, other in enumerate(own.get("after") or ()):
+            place = (*at, "after") if single else (*at, "after", i)
+            if other not in self.raw:
+                hint = suggest(other, self.raw) or f"it is one of {', '.join(self.raw)}"
+                self.r.add(place, f'there is no stage "{other}"', hint)
+            elif other == name:
+                self.r.add(place, f'the stage "{name}" can\'t come after itself')
+            else:
+                found[other] = None
+        return tuple(one for one in self.raw if one in found)
+
+    def _check_uses(self, at: Keypath, asked: tuple[str, ...], named: Iterable[str]) -> None:
+        single = self.r.node((*at, "uses")).kind == "scalar"
+        for i, name in enumerate(asked):
+            if name not in self.parameters:
+                place = (*at, "uses") if single else (*at, "uses", i)
+                self.r.add(place, f'there is no parameter "{name}"', suggest(name, (*self.parameters, ALL)))
+        for name in named:
+            if name not in asked:
+                what = f'the stage "{at[-1]}" takes {{{name}}}, which its "uses" does not name'
+                self.r.add((*at, "uses"), what, f"add {name} to it, or leave it out: what a stage names, it uses")
+
+    def _check_params(self, at: Keypath, own: Fields, used: Iterable[str]) -> None:
+        """A stage that reads all its parameters must say which these are."""
+        texts = _texts(own.get("command"))
+        if "params" in used or any(PARAMS_VARIABLE in text for text in texts):
+            what = f'the stage "{at[-1]}" reads its parameters from a file or {PARAMS_VARIABLE}'
+            self.r.add((*at, "command"), what, "say which: add uses: all, or uses: [NAME, ...]")
+
+    def _filled(self, own: Fields) -> Fields:
+        """Return the keys of a stage: its own, else those of the experiment, else the defaults."""
+        defaults = {field.name: field for field in dataclasses.fields(Experiment)}
+        found: Fields = {}
+        for key in STAGE_KEYS:
+            name = key.name
+            value = own.get(name) if own.get(name) is not None else self.given.get(name)
+            if name in MERGED:
+                value = {**(self.given.get(name) or {}), **(own.get(name) or {})}
+            if value is None:
+                value = _default(defaults[name])
+            found[name] = value
+        return found
+
+    def _join(self, found: dict[str, Stage]) -> None:
+        """Let the last stage come after all others that none comes after: with it, a task is done."""
+        last = list(found)[-1]
+        waited_for = {other for stage in found.values() for other in stage.after}
+        others = [name for name in found if name != last and name not in waited_for]
+        found[last] = dataclasses.replace(found[last], after=(*found[last].after, *others))
+
+    def _check_shared(self, found: Mapping[str, Stage]) -> None:
+        for name in list(found)[:-1]:
+            for one in sorted(self._used[name] & set(_OF_ONE_TASK) - set(self.parameters)):
+                what = f'{{{one}}} can\'t stand at the stage "{name}": several tasks share a run of it'
+                self.r.add(("stages", name, "command"), what, "{output} is a folder of the run's own")
+
+    def _check_repeats(self, found: Mapping[str, Stage]) -> None:
+        repeat = self.given.get("repeat")
+        several = isinstance(repeat, Repeat) or (isinstance(repeat, int) and repeat > 1)
+        if several and not any(stage.begins_repeats for stage in found.values()):
+            what = "no stage uses {seed} or {repeat}, so all repeats of a task would be the same"
+            self.r.add(("repeat",), what, "add per_repeat: true to the stage at which they begin")
+        if self.given.get("seed") is not None and not any(stage.takes_seed for stage in found.values()):
+            what = "no stage uses the seed"
+            self.r.add(("seed",), what, "a stage that uses it has {seed} in its command, or says per_repeat: true")
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _texts(command: object) -> tuple[str, ...]:
+    if isinstance(command, dict):
+        return tuple(command.values())
+    return (command,) if isinstance(command, str) else tuple(command or ())  # type: ignore[arg-type]

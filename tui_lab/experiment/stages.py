@@ -1,0 +1,84 @@
+"""Stages: commands that depend on each other. Tasks that agree in all that a stage uses share one run of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from tui_lab.experiment.record import Fields, Model, documented
+
+MERGED: Final = ("env",)  # keys to which a stage adds; others take the place of the experiment's
+OUTPUT: Final = ".output"  # `{prepare.output}` is the folder of the run of `prepare` behind a task
+
+
+class Stage(Model):
+    """A stage as loaded: what the file leaves out is filled in.
+
+    uses: the parameters that it sees, in order; they join its identity. after: the stages before it that it depends on,
+    as listed or by `{NAME.output}`. takes_seed: the seed joins its identity. begins_repeats: each repeat has a run of
+    its own, also where the stages before it do not. repeated: that, or a stage before it is repeated. own: its other
+    keys, by the fields of `Experiment`.
+    """
+
+    uses: tuple[str, ...]
+    after: tuple[str, ...] = ()
+    takes_seed: bool = False
+    begins_repeats: bool = False
+    repeated: bool = False
+    own: Fields = documented(default_factory=dict)
+
+
+def in_order(after: Mapping[str, tuple[str, ...]]) -> list[str] | None:
+    """Return the stages, each behind those that it comes after, else as listed; None where they wait for each other."""
+    rest = dict(after)
+    found: list[str] = []
+    while rest:
+        ready = next((name for name, before in rest.items() if not set(before) & set(rest)), None)
+        if ready is None:
+            return None
+        found.append(ready)
+        del rest[ready]
+    return found
+
+
+def cycle(after: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Return stages that wait for each other, the first again at the end; only where there are such."""
+    rest = dict(after)
+    while free := [name for name, before in rest.items() if not set(before) & set(rest)]:
+        for name in free:
+            del rest[name]
+    way = [next(iter(rest))]
+    while way[-1] not in way[:-1]:
+        way.append(next(name for name in rest[way[-1]] if name in rest))
+    return way[way.index(way[-1]) :]
+
+
+def before(stages: Mapping[str, Stage], name: str) -> Iterator[str]:
+    """Yield all stages that must have ended before one can begin, in order."""
+    wanted = {name}
+    for other in reversed(in_order({one: stage.after for one, stage in stages.items()}) or []):
+        if other in wanted:
+            wanted.update(stages[other].after)
+    yield from (one for one in stages if one in wanted and one != name)
+
+
+class StageKeys(Model):
+    """The keys of a stage that the experiment itself does not have."""
+
+    uses: tuple[str, ...] | None = documented(
+        default=None,
+        description="Parameters that the stage sees, and that join its identity; `all` for all of them. By default "
+        "those that its command, files, variables, folder, timeout and needs name.",
+        examples=["all", "data", ["data", "size"]],
+    )
+    after: tuple[str, ...] = documented(
+        default=(),
+        description="Stages that must be done before. `{NAME.output}` implies it.",
+        examples=["prepare", ["prepare", "build"]],
+    )
+    per_repeat: bool = documented(
+        default=False,
+        description="Each repeat has its own run of the stage, and so of those after it. A stage that uses `{seed}` or "
+        "`{repeat}` has that anyway.",
+        examples=[True],
+    )
