@@ -204,6 +204,8 @@ def test_nothing_else_lists_the_panes() -> None:
 
 def test_nothing_else_lists_the_keys_of_the_file() -> None:
     assert listed(KEYS) == {
+        "experiment/load.py",  # those that say what runs
+        "experiment/stage_checks.py",  # those that can't stand beside stages
         "experiment/schema.py",  # those that are mappings, in the order of the reference
         "experiment/cluster/reader.py",  # keys of a node
         "experiment/cluster/schema.py",

@@ -25,6 +25,10 @@ class Keys(TypedDict, total=False):
     """Whether the repeats of a function that takes no `seed` differ. Each is seeded by its own seed then; otherwise a
     task is seeded by its key, and `repeat` above 1 is an error."""
 
+    stages: Mapping[str, Mapping[str, Any]]
+    """Commands that depend on each other, in the place of `command`. Tasks that agree in what a stage uses share one
+    run of it."""
+
     parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
     """The sweep: each parameter and the values it may take, crossed. A list of mappings is their union; what one
     leaves out comes from `defaults`."""

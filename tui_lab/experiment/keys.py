@@ -193,19 +193,6 @@ _ALL: Final = (
         of_stage=True,
     ),
     Key(
-        "stages",
-        lambda r, path: read_stages(r, path, {key.name: key.read for key in STAGE_KEYS}),
-        named({"$ref": "#/$defs/stage"}),
-        "Commands that depend on each other, in the place of `command`. Tasks that agree in what a stage uses share "
-        "one run of it.",
-        examples=[
-            {
-                "prepare": {"command": "./prepare.sh {data} {output}/data.bin"},
-                "train": {"command": "./train.py {prepare.output}/data.bin [lr]"},
-            }
-        ],
-    ),
-    Key(
         "function",
         read_function,
         TEXT,
@@ -242,6 +229,19 @@ _ALL: Final = (
         "Whether the repeats of a function that takes no `seed` differ. Each is seeded by its own seed then; otherwise "
         "a task is seeded by its key, and `repeat` above 1 is an error.",
         examples=[True],
+    ),
+    Key(
+        "stages",
+        lambda r, path: read_stages(r, path, {key.name: key.read for key in STAGE_KEYS}),
+        named({"$ref": "#/$defs/stage"}),
+        "Commands that depend on each other, in the place of `command`. Tasks that agree in what a stage uses share "
+        "one run of it.",
+        examples=[
+            {
+                "prepare": {"command": "./prepare.sh {data} {output}/data.bin"},
+                "train": {"command": "./train.py {prepare.output}/data.bin [lr]"},
+            }
+        ],
     ),
     Key(
         "parameters",

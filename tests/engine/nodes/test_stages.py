@@ -16,8 +16,11 @@ TEXT = """\
 name: e
 stages:
   prepare:
-    command: 'echo prepare >> TRUTH_FOLDER/ran; mkdir {output}/deep; seq 100000 > {output}/deep/data; cp own
-    {output}/own' inputs: own uses: []
+    command:
+      - echo prepare >> TRUTH_FOLDER/ran; mkdir {output}/deep
+      - seq 100000 > {output}/deep/data; cp own {output}/own
+    inputs: own
+    uses: []
   train:
     command: |
       echo train >> TRUTH_FOLDER/ran

@@ -39,7 +39,7 @@ def _stage(r: Reader, path: Keypath, keys: Mapping[str, Callable[[Reader, Keypat
     if r.node(path).kind != "mapping":
         r.wrong(path, "a mapping, such as {command: ./prepare.sh}")
         return {}
-    readers = {**keys, "uses": _uses, "after": Reader.texts, "per_repeat": _truth}
+    readers = {**keys, "uses": _uses, "after": Reader.texts, "per_repeat": Reader.boolean}
     assert readers.keys() >= keys_of(StageKeys).keys()
     found = {key: readers[key](r, (*path, key)) for key in r.fields(path, readers, "a stage")}
     if "command" not in r.keys(path):
@@ -54,10 +54,3 @@ def _uses(r: Reader, path: Keypath) -> tuple[str, ...] | str | None:
     if r.node(path).kind == "scalar" and r.node(path).text == ALL:
         return ALL
     return r.texts(path)
-
-
-def _truth(r: Reader, path: Keypath) -> bool | None:
-    if not isinstance(r.node(path).value, bool):
-        r.wrong(path, "true or false")
-        return None
-    return bool(r.node(path).value)
