@@ -46,7 +46,7 @@ def failure_groups(folder: ExperimentFolder, state: State) -> list[FailureGroup]
             reason = f"signal {columns['signal'][task]}"
         raised = state.raised.get(task)
         if raised is not None:
-            kind = (f"exception at {raised.at}" if raised.at else reason, raised.type)
+            kind = (f"exception at {raised.at}" if raised.at else reason, raised.type, state.stage(task) or "")
             examples.setdefault(kind, f"{raised.type}: {raised.message.splitlines()[0] if raised.message else ''}")
             groups[kind].append(task)
             continue
