@@ -86,3 +86,37 @@ def test_the_interpreter_is_found_first(workbench: Workbench, tmp_path: Path) ->
     file = workbench.write("e.yaml", "function: train.py::fit\nparameters: {lr: 0.1}\npython: .venv/bin/python\n")
     err = workbench("plan", file, code=2).err
     assert f'{file}:3:9: the interpreter "{tmp_path}/.venv/bin/python" is not found' in err
+
+
+def test_new_arguments_with_a_default_change_nothing_and_changed_defaults_do(workbench: Workbench) -> None:
+    file = workbench.folder / "experiment.yaml"
+
+    def plan(code: str, parameters: str) -> str:
+        workbench.write("f.py", code)
+        workbench.write(file.name, f"name: e\nfunction: f.py::f\nparameters: {parameters}\n")
+        return workbench("plan", file).out
+
+    values = "SELECT a, result FROM e ORDER BY task_id"
+    assert "would run 2 tasks" in plan("def f(a): return a", "{a: [1, 2]}")
+    workbench.run(file)
+    assert "would run 0 tasks" in plan("def f(a, b=1): return a", "{a: [1, 2]}")
+    workbench.run(file)  # which records the default
+    changed = plan("def f(a, b=2): return a", "{a: [1, 2]}")
+    assert "2 tasks would run again: a default of the function changed" in changed
+    # The new argument may be given as its default, or as another value.
+    assert "would run 2 tasks" in plan("def f(a, b: float = 1): return a + b", "{a: [1, 2], b: [1, 3]}")
+    workbench.run(file)
+    assert [row["result"] for row in workbench.table(values)] == [1, 2, 4, 5]
+    # A changed default joins: tasks that don't give it are others, those that give the old one are known.
+    assert "would run 0 tasks" in plan("def f(a, b=5): return a + b", "{a: [1, 2], b: [1, 3]}")
+    assert "would run 2 tasks" in plan("def f(a, b=5): return a + b", "{a: [1, 2]}")
+    assert "would run 2 tasks" in plan("def f(a, b=5): return a + b", "{a: [1, 2], b: [1, 5]}")
+    # An argument whose values keys have held stays in them, whatever default it gets.
+    assert "would run 0 tasks" in plan("def f(a=1, b=1): return a + b", "{a: [1, 2]}")
+
+
+def test_values_of_the_command_line_are_checked_alike(workbench: Workbench) -> None:
+    workbench.write("train.py", TRAIN)
+    file = workbench.write("e.yaml", "function: train.py::fit\nparameters: {lr: [0.1]}\nargs: {output: folder}\n")
+    err = workbench.run(file, "lr=0.2,many", code=2).err
+    assert err == 'lr="many": "many" is not a number; train.py::fit has lr: float\n'

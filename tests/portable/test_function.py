@@ -59,7 +59,7 @@ def test_values_become_what_the_annotations_say() -> None:
     wanted = {"n": 3, "rate": 2.0, "color": Color.BLUE, "hidden": [64, 64], "mode": 3, "place": Path("a/b"), "seed": 7}
     assert found == wanted | {"opt": Adam(1.0, (0.0, 1.0)), "more": [1]}
     assert called(everything, n=1, opt__momentum=0.5, color="RED", seed=9)["opt"] == Sgd(0.5)
-    assert called(everything, n=1, opt=None, seed=9) == {"n": 1, "opt": None, "seed": 9}
+    assert called(everything, n=1, opt=None, seed=9) == {"n": 1, "seed": 9}
     assert called(lambda cfg: None, a__b=1, c=2) == {"": [{"a": {"b": 1}, "c": 2}]}
     assert called(max, a=1) == {"a": 1}  # C code that does not tell
 

@@ -32,6 +32,7 @@ from tui_lab.experiment.facts import FACTS, of_steps
 from tui_lab.experiment.load import load
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.overrides import read_values
+from tui_lab.experiment.readers.argument_values import check_overrides
 from tui_lab.store import checkpoint, code_snapshot, declared_files, facts, fold, layout, ranges, spec_file
 from tui_lab.store.environment import capture, public_words
 from tui_lab.store.errors import LabError
@@ -181,6 +182,7 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
     experiment = load(file, text)
     text = file.read_text(encoding="utf-8-sig") if text is None else text
     combinations = expand(experiment)
+    check_overrides(experiment, choice.overrides)
     overridden = expand(experiment, choice.overrides) if choice.overrides else None
     folder = ExperimentFolder(Path("lab") / experiment.name) if lab is None else lab.new_experiment(experiment.name)
     state = folder.state() if lab is not None and folder.exists() else fold.State()

@@ -245,10 +245,15 @@ class Experiment(Model):
         return self.origin.signature
 
     @property
+    def seed_argument(self) -> str:
+        """The argument of the function that takes the task's seed, if there is one."""
+        return self.args.get("seed", "seed")
+
+    @property
     def takes_seed(self) -> bool:
         """Whether the function has an argument for the seed, as far as its source tells."""
         signature = self.signature
-        return signature is not None and self.args.get("seed", "seed") in signature.names
+        return signature is not None and self.seed_argument in signature.names
 
     @property
     def repeats_differ(self) -> bool:

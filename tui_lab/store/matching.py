@@ -23,6 +23,7 @@ _PARTS: Final = {
     "command": "command changed",
     "function": "function changed",
     "args": "args changed",
+    "argument_defaults": "a default of the function changed",
     "files": "template changed",
     "inputs": "inputs changed",
     "seed": "seed changed",

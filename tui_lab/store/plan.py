@@ -63,6 +63,7 @@ class PlanAbout(spec_file.FilePlace, total=False):
 
     `templates`: their texts. `components`: digests of the parts of a key that all tasks share. `seed`: its base, and
     what has one of its own; None where it is no part of a task. `defaults`, `unhashed`, `version`: as in the file.
+    `first_defaults`: those of a function's arguments, see `argument_defaults`.
     """
 
     templates: dict[str, str]
@@ -71,6 +72,7 @@ class PlanAbout(spec_file.FilePlace, total=False):
     version: int
     defaults: dict[str, Value]
     unhashed: list[str]
+    first_defaults: dict[str, list[Value]]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Final, Literal
 
@@ -21,7 +21,8 @@ from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.uses import SEED_VARIABLE
 from tui_lab.experiment.yaml.problem import SpecError
-from tui_lab.store import declared_files, keys
+from tui_lab.store import argument_defaults, declared_files, keys
+from tui_lab.store.argument_defaults import ArgumentDefaults
 from tui_lab.store.fold import DONE, State
 from tui_lab.store.matching import match
 from tui_lab.store.plan import LINK, PREFIX, Plan, PlanAbout, merge
@@ -92,7 +93,11 @@ def seed_use(experiment: Experiment, named: bool) -> SeedUse:
 
 
 def task_table(
-    experiment: Experiment, combinations: Combinations, seed: SeedUse, shared: Mapping[str, Value]
+    experiment: Experiment,
+    combinations: Combinations,
+    seed: SeedUse,
+    shared: Mapping[str, Value],
+    defaults: ArgumentDefaults,
 ) -> pl.DataFrame:
     """All tasks of the combinations, repeats innermost: key, combination, repeat, seed and the parameters; where the
     seed is given, also "plain", the key without it.
@@ -110,13 +115,16 @@ def task_table(
 
     def digested(seeds: list[int] | None) -> pl.Series:
         columns: list[Iterable[bytes]] = []
-        for name in sorted(set(names) - set(experiment.unhashed)):
+        for name in sorted({*names, *defaults.changed} - set(experiment.unhashed)):
+            if name not in names:
+                columns.append(repeat(keys.member(name, defaults.changed[name]), height))
+                continue
             column = combinations.frame[name]
             if name in combinations.values:
-                members = [keys.member(name, value) for value in combinations.values[name]]
+                members = [keys.member(name, defaults.in_key(name, value)) for value in combinations.values[name]]
                 columns.append(map(members.__getitem__, column))
             else:
-                columns.append(keys.member(name, value) for value in column)
+                columns.append(keys.member(name, defaults.in_key(name, value)) for value in column)
         return _binary(keys.keys(shared, columns, height, repeats, seeds=seeds, version=experiment.version))
 
     digests = digested(hashed_seeds)
@@ -233,6 +241,7 @@ def make_plan(
     shared = components(experiment)
     if experiment.stage is not None:  # each stage says so itself, and all of them are newer than that question
         seed = "named" if any(one.takes_seed for one in experiment.stages.values()) else "none"
+    first_defaults, defaults = argument_defaults.record(experiment, previous)
     about: PlanAbout = {
         "file": str(experiment.file.absolute()),
         "templates": all_templates(experiment),
@@ -242,10 +251,14 @@ def make_plan(
         "defaults": dict(experiment.defaults),
         "unhashed": sorted(experiment.unhashed),
     }
+    if first_defaults:
+        about["first_defaults"] = first_defaults
+    if defaults.changed:
+        about["components"]["argument_defaults"] = keys.digest(dict(defaults.changed))
 
     def tables(rows: Combinations) -> tuple[pl.DataFrame, StageTables | None]:
         if experiment.stage is None:
-            return task_table(experiment, rows, seed, shared), None
+            return task_table(experiment, rows, seed, shared, defaults), None
         _check_size(experiment, rows)
         staged = stage_tables(experiment, rows, {one.stage or "": components(one) for one in experiment.per_stage})
         return staged.tasks, staged

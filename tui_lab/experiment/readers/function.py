@@ -7,6 +7,7 @@ from typing import Final
 
 from tui_lab.experiment.function import FORMS, Function, parse_function
 from tui_lab.experiment.model import BUILT_IN, Repeat
+from tui_lab.experiment.readers.argument_values import ArgumentValues, check_values
 from tui_lab.experiment.record import Fields
 from tui_lab.experiment.signature import Signature, SignatureError, read_signature
 from tui_lab.experiment.yaml.problem import suggest
@@ -77,6 +78,7 @@ def check_function(r: Reader, given: Fields, parameters: Mapping[str, Keypath], 
     _check_repeats(r, given, found)
     if found is not None and not copied:
         _check_arguments(r, given, found, parameters)
+        check_values(r, given, ArgumentValues(function, found, given.get("args") or {}), parameters)
     return found
 
 

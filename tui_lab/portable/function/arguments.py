@@ -35,6 +35,8 @@ def arguments(function: "Any", parameters: "dict[str, Any]", seed: "tuple[str, i
             names = ", ".join(taken) or "none"
             raise Misfit("there is no argument %s; it takes %s" % (one, names))
     for one, parameter in taken.items():
+        if given.get(one, parameter) is None and parameter.default is not parameter.empty:
+            continue  # as where a combination leaves it out
         if one not in given:
             if parameter.default is parameter.empty and parameter.kind not in (
                 inspect.Parameter.VAR_KEYWORD,

@@ -140,6 +140,7 @@ class Record(Kind):
         for name in value:
             if name not in self.fields:
                 raise Misfit("%s is no field of %s" % (name, self.name))
+        value = {name: item for name, item in value.items() if item is not None or self.fields[name][1]}
         for name, (_, required) in self.fields.items():
             if required and name not in value:
                 raise Misfit("%s is missing in %s" % (name, self.name))

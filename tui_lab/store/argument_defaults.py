@@ -1,0 +1,84 @@
+"""Defaults of a function's arguments, as parts of a task's identity.
+
+The default that an argument had when it was first seen is recorded in the plans, and stays out of keys: so an argument
+that is added later, with a default, makes no task run again. Where the default is another by now, it joins the keys of
+tasks that don't give the argument: they run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from tui_lab.experiment.domains.canonical import canonical
+from tui_lab.experiment.domains.model import Value
+from tui_lab.experiment.model import BUILT_IN, Experiment
+from tui_lab.portable.function.kinds import Kind, Misfit
+from tui_lab.store.plan import Plan
+
+Recorded: TypeAlias = dict[str, list[Value]]
+"""By argument, its first default in a list; an empty one where it had none, or none that the source tells."""
+
+
+@dataclass(frozen=True)
+class ArgumentDefaults:
+    """The first and the present defaults of a function's arguments, by the parameters that give them."""
+
+    first: Mapping[str, Value] = field(default_factory=dict)
+    changed: Mapping[str, Value] = field(default_factory=dict)
+    """The present default where it is another than the first."""
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+
+    def in_key(self, name: str, value: Value) -> Value:
+        """Return what a parameter's value is in a key: null where it is left out."""
+        if value is None:
+            return self.changed.get(name)
+        return None if name in self.first and self._same(name, value) else value
+
+    def _same(self, name: str, value: Value) -> bool:
+        first = self.first[name]
+        return canonical(value) == canonical(first) or canonical(self._as_taken(name, value)) == canonical(
+            self._as_taken(name, first)
+        )
+
+    def _as_taken(self, name: str, value: Value) -> Value:
+        """Return a number as the function gets it: 1 is 1.0 for a float."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return value
+        try:
+            found: Value = self.kinds.get(name, Kind()).convert(value)
+        except Misfit:
+            return value
+        return found
+
+
+def record(experiment: Experiment, previous: Plan | None) -> tuple[Recorded, ArgumentDefaults]:
+    """Return what the next plan records, and how keys are made. previous: the newest plan."""
+    if experiment.function is None:
+        return {}, ArgumentDefaults()
+    recorded: Recorded = {} if previous is None else dict(previous.about.get("first_defaults") or {})
+    signature = experiment.signature
+    parameters = {argument: name for name, argument in experiment.args.items()}
+    always = {
+        experiment.args.get(name, name) for name in ("seed", *BUILT_IN) if name == "seed" or name in experiment.args
+    }
+    before = set() if previous is None else {*previous.names}
+    first: dict[str, Value] = {}
+    changed: dict[str, Value] = {}
+    kinds: dict[str, Kind] = {}
+    for argument in () if signature is None or signature.config else signature.arguments:
+        if argument.name in always:
+            continue  # every task gives it
+        name = parameters.get(argument.name, argument.name)
+        if argument.name not in recorded:
+            # A parameter that keys have held so far stays in them.
+            recorded[argument.name] = [] if name in before else list(argument.literal)
+        if recorded[argument.name] and argument.literal:
+            kinds[name] = argument.kind
+            if canonical(argument.literal[0]) != canonical(recorded[argument.name][0]):
+                changed[name] = argument.literal[0]
+    for argument_name, default in recorded.items():
+        if default:
+            first[parameters.get(argument_name, argument_name)] = default[0]
+    return recorded, ArgumentDefaults(first, changed, kinds)
