@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tui_lab.experiment.load import load_text
 from tui_lab.results.extraction.extract import extract
+from tui_lab.results.extraction.files import OutputFolders
 from tui_lab.store.layout import task_folder
 
 EXPERIMENT = r"""
@@ -83,7 +84,7 @@ def main() -> None:
             paths = write_outputs(folder, args.files, size)
             tasks = [(task, 1) for task in range(args.files)]
             ways: dict[str, Callable[[], object]] = {
-                "tui-lab": partial(extract, experiment, folder, tasks),
+                "tui-lab": partial(extract, experiment, OutputFolders(folder), tasks),
                 "re on text": partial(plain_re, paths),
                 "re by line": partial(by_line, paths),
             }

@@ -19,7 +19,7 @@ stages:
   test: {command: 'echo "acc: {lr}"; cat {train.output}/model; env | grep TUI_LAB | sort', uses: [lr]}
 parameters: {data: [a, b], lr: [0.1, 0.2, 0.3]}
 repeat: 2
-metrics: {acc: 'acc: (@float@)'}
+metrics: {acc: 'acc: (@float@)', made: {pattern: '(@slug@)', from: data, stage: prepare}}
 """
 
 
@@ -32,8 +32,8 @@ def test_what_tasks_share_runs_once(workbench: Workbench) -> None:
     counts = Counter(line.split()[0] for line in workbench.lines())
     assert counts == {"prepare": 2, "train": 12}
     assert len(set(workbench.lines())) == 14
-    rows = workbench.table("SELECT data, lr, repeat, acc FROM e ORDER BY task_id")
-    assert len(rows) == 12 and all(row["acc"] == row["lr"] for row in rows)
+    rows = workbench.table("SELECT data, lr, repeat, acc, made FROM e ORDER BY task_id")
+    assert len(rows) == 12 and all(row["acc"] == row["lr"] and row["made"] == row["data"] for row in rows)
     assert [row["task_id"] for row in workbench.tasks()] == list(range(12)), "runs of stages are no tasks"
     shown = workbench.output(0)
     assert shown.splitlines()[1] == "a", "what the stages before have made"

@@ -172,3 +172,20 @@ def test_an_order_or_a_circle(after: dict[str, frozenset[str]]) -> None:
     else:
         assert sorted(order) == sorted(graph)
         assert all(order.index(other) < order.index(name) for name, before in graph.items() for other in before)
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("{stage: bb, pattern: '(@int@)'}", '2:36: there is no stage "bb"; it is one of a, b'),
+        ("{stage: a, sql: c + 1}", '2:29: "sql" does not read the outputs of a stage'),
+        ("{stage: a, pattern: '(@int@)', take: all}", "2:36: values by step are read from the last stage alone"),
+    ],
+)
+def test_metrics_of_stages(metric: str, said: str) -> None:
+    text = "stages: {a: {command: x}, b: {command: y, after: a}}\nmetrics: {c: '(@int@)', m: METRIC}\n"
+    with pytest.raises(SpecError) as caught:
+        load_text(text.replace("METRIC", metric), "f.yaml")
+    assert any(str(one).removeprefix("f.yaml:").startswith(said) for one in caught.value.problems), caught.value
+    with pytest.raises(SpecError, match="there are no stages"):
+        load_text("command: x\nmetrics: {m: {pattern: '(x)', stage: a}}\n", "f.yaml")

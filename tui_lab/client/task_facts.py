@@ -147,6 +147,7 @@ def _refused(folder: ExperimentFolder, task: int, attempt: int | None) -> dict[s
         return {}
     from tui_lab.results.extraction.extract import extract
     from tui_lab.results.extraction.extractor import Running
+    from tui_lab.results.extraction.files import OutputFolders
     from tui_lab.results.extraction.hints import explain
     from tui_lab.results.extraction.sources.kinds import by_extractor
     from tui_lab.results.tables import not_trusted
@@ -154,11 +155,12 @@ def _refused(folder: ExperimentFolder, task: int, attempt: int | None) -> dict[s
 
     experiment = folder.spec()
     of_task = [(task, attempt)]
-    metrics = experiment.metrics
-    tallies = extract(experiment, folder.path, of_task, metrics).tallies if metrics else {}
+    metrics = experiment.metrics_by_stage(experiment.metrics)[None]
+    tallies = extract(experiment, OutputFolders(folder.path), of_task, metrics).tallies if metrics else {}
     unread = [name for name, tally in tallies.items() if tally.unread]
     executed = {name for some in by_extractor(metrics, Running).values() for name in some}
     untrusted = executed if executed and not trust.is_trusted(folder.path.parent) else ()
+    outputs = OutputFolders(folder.path)
     return dict.fromkeys(untrusted, not_trusted(folder)) | {
-        name: explain(name, metrics[name], experiment, folder.path, of_task, 1).hint for name in unread
+        name: explain(name, metrics[name], experiment, outputs, of_task, 1).hint for name in unread
     }

@@ -92,6 +92,7 @@ _METRIC_KEYS: Final[dict[str, Schema]] = {
     "unit": ANY_TEXT,
     **_MARKS,
     "goal": words(Goal),
+    "stage": ANY_TEXT,
 }
 
 _AMOUNT: Final = one_or_many(QUANTITY, minItems=1)

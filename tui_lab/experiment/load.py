@@ -15,7 +15,7 @@ from tui_lab.experiment.readers.function import check_function
 from tui_lab.experiment.readers.needs import check_needs
 from tui_lab.experiment.record import Fields
 from tui_lab.experiment.signature import Signature
-from tui_lab.experiment.stage_checks import Stages, check_exclusive
+from tui_lab.experiment.stage_checks import Stages, check_exclusive, check_stages_of_metrics
 from tui_lab.experiment.uses import Uses
 from tui_lab.experiment.yaml.parser import parse, read_text
 from tui_lab.experiment.yaml.problem import SpecError, closest
@@ -172,6 +172,7 @@ def _check_together(
         *uses.literal_values(),
         *_hopeless(r, given.get("repeat")),
     )
+    check_stages_of_metrics(r, given)
     checks.check_defaults(r, uses.names)
     expressions = _check_expressions(r, given)
     if uses.takes_all or given.get("function") is not None:

@@ -35,13 +35,18 @@ class Metric(Model):
     decimal: Decimal | None = documented(default=None, texts=_DECIMAL)
     thousands: Thousands | None = documented(default=None, texts=_THOUSANDS)
     goal: Goal | None = documented(default=None, description="Which values are better: small or large ones.")
+    stage: str | None = documented(
+        default=None,
+        description="With stages, the one in whose outputs the value is; by default the last.",
+        examples=["prepare"],
+    )
 
     def definition(self) -> Fields:
         """Return all that decides its values, in JSON's types."""
         return {
             "kind": self.source.kind,
             **plain(self.source),
-            **plain(self, leave_out={"source", "goal"}),
+            **plain(self, leave_out={"source", "goal", *(() if self.stage else ("stage",))}),
         }
 
     def described(self) -> Fields:

@@ -229,6 +229,14 @@ class Experiment(Model):
         """The experiment as each stage has it, the last behind all others; without stages, itself."""
         return tuple(map(self.of_stage, self.stages)) or (self,)
 
+    def metrics_by_stage(self, metrics: Mapping[str, Metric]) -> dict[str | None, dict[str, Metric]]:
+        """Return metrics by the stage in whose outputs they are; None stands for the tasks themselves."""
+        found: dict[str | None, dict[str, Metric]] = {None: {}}
+        for name, metric in metrics.items():
+            stage = metric.stage if metric.stage in self.earlier_stages else None
+            found.setdefault(stage, {})[name] = metric
+        return found
+
     @property
     def visible_names(self) -> tuple[str, ...]:
         """The parameters that a task sees: all, or those that its stage uses."""

@@ -33,6 +33,24 @@ def check_exclusive(r: Reader) -> None:
             r.add((key,), f'"{key}" and "stages" can\'t stand together', hint, at_key=True)
 
 
+def check_stages_of_metrics(r: Reader, given: Fields) -> None:
+    """Note metrics of stages that do not exist, or whose values are not read from outputs."""
+    stages: Mapping[str, Fields] = given.get("stages") or {}
+    for name, metric in (given.get("metrics") or {}).items():
+        if metric.stage is None:
+            continue
+        at = ("metrics", name, "stage")
+        if not stages:
+            r.add(at, "there are no stages", 'the key "stages" has them')
+        elif metric.stage not in stages:
+            hint = suggest(metric.stage, stages) or f"it is one of {', '.join(stages)}"
+            r.add(at, f'there is no stage "{metric.stage}"', hint)
+        elif metric.source.file is None:
+            r.add(at, f'"{metric.source.kind}" does not read the outputs of a stage', at_key=True)
+        elif metric.take == "all":
+            r.add(at, "values by step are read from the last stage alone", 'a stage before it has one value: "take"')
+
+
 class Stages:
     """Finds out what the stages use, and notes what is wrong. names: the parameters that any of them uses."""
 

@@ -30,6 +30,7 @@ from tui_lab.results.extraction import hints, long
 from tui_lab.results.extraction.columns import Column, build, merge
 from tui_lab.results.extraction.extract import extract
 from tui_lab.results.extraction.extractor import Computing, Extraction, Running, Task
+from tui_lab.results.extraction.files import OutputFolders
 from tui_lab.results.extraction.hints import Hint
 from tui_lab.results.extraction.readers import Tally
 from tui_lab.results.extraction.returned import collect_names
@@ -145,7 +146,7 @@ class Results:
                 else:
                     samples = without.head(hints.SAMPLES).rows()
                     tasks = done.height, without.height
-                    warnings.append(hints.explain(name, metric, self.spec, self.folder.path, samples, *tasks))
+                    warnings.append(self._explained(name, metric, samples, *tasks))
             if several := hints.several_units(
                 name, self.units.get(name, {}), metric.unit, self.spec.metrics[name].unit is not None
             ):
@@ -153,6 +154,17 @@ class Results:
             elif metric.type is None and (text := hints.written_otherwise(name, metric, done[column])):
                 warnings.append(text)
         return tuple(warnings)
+
+    def _explained(self, name: str, metric: Metric, samples: Sequence[Task], tasks: int, without: int) -> Hint:
+        """Return why some tasks have no value of a metric."""
+        spec, outputs = self.spec, OutputFolders(self.folder.path)
+        if metric.stage in spec.earlier_stages:
+            behind = self.folder.attempts_behind(metric.stage)
+            samples = list(dict.fromkeys(behind[task] for task, _ in samples if task in behind))
+            spec, outputs = spec.of_stage(metric.stage), OutputFolders(self.folder.path, metric.stage)
+            if not samples:
+                return Hint(name, hints.without(tasks - without, tasks))
+        return hints.explain(name, metric, spec, outputs, samples, tasks, without)
 
     @property
     def all_warnings(self) -> tuple[Hint, ...]:
@@ -166,7 +178,7 @@ class Results:
     def _not_all_read(self, kind: str) -> list[Hint]:
         done = self.tasks.filter((pl.col("state") == "done") & pl.col("attempt").is_not_null())
         tasks = done.select("task_id", "attempt").rows()
-        return hints.not_all_read(self._table(kind), kind, self.spec, self.folder.path, tasks)
+        return hints.not_all_read(self._table(kind), kind, self.spec, OutputFolders(self.folder.path), tasks)
 
     @property
     def steps(self) -> pl.DataFrame:
@@ -364,6 +376,7 @@ class _Reading:
         executed = by_extractor(self.metrics, Running)
         self.trusted = not executed or trust.is_trusted(folder.path.parent)
         self.not_executed: set[str] = set()
+        self._behind: dict[str, dict[int, tuple[int, int]]] = {}  # by stage: the attempt that each task depends on
 
     def from_cache_and_files(self, ended: pl.DataFrame, found: tuple[pl.DataFrame, About] | None) -> dict[str, Column]:
         """The values of the attempts in `ended` (`task_id`, `attempt`)."""
@@ -459,7 +472,9 @@ class _Reading:
         run = {name for some in running.values() for name in some}
         for start in range(0, max(len(tasks), 1), BATCH):
             batch = tasks[start : start + BATCH]
-            parts = [extract(self.spec, self.folder.path, batch, metrics, live)]
+            of_stages = self.spec.metrics_by_stage(metrics)
+            parts = [extract(self.spec, OutputFolders(self.folder.path), batch, of_stages.pop(None), live)]
+            parts += [self._of_stage(stage, batch, some) for stage, some in of_stages.items() if stage]
             for extractor, some in running.items():
                 if not self.trusted:
                     parts.append(_not_executed(extractor, some, batch))
@@ -482,6 +497,23 @@ class _Reading:
         if metrics:
             self.read += len(tasks)
         return whole
+
+    def _of_stage(self, stage: str, tasks: Sequence[Task], metrics: Mapping[str, Metric]) -> Extraction:
+        """Read metrics from the outputs of a stage: each run once, for all tasks that depend on it."""
+        if stage not in self._behind:
+            self._behind[stage] = self.folder.attempts_behind(stage)
+        behind = [self._behind[stage].get(task) for task, _ in tasks]
+        runs = list(dict.fromkeys(run for run in behind if run is not None))
+        places = {run: place for place, run in enumerate(runs)}
+        found = extract(self.spec.of_stage(stage), OutputFolders(self.folder.path, stage), runs, metrics)
+        for name, values in found.values.items():
+            found.values[name] = [None if run is None else values[places[run]] for run in behind]
+        waiting = {number for number, _ in runs if number in found.again}
+        found.again = {task for (task, _), run in zip(tasks, behind, strict=True) if run and run[0] in waiting}
+        for tally in found.tallies.values():
+            slow = set(tally.slow)
+            tally.slow = [task for (task, _), run in zip(tasks, behind, strict=True) if run and run[0] in slow]
+        return found
 
     def _placeholders(self, tasks: Sequence[Task]) -> pl.DataFrame:
         """The values of parameters under their own names, for the tasks in their order."""

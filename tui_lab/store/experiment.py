@@ -20,7 +20,7 @@ from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import checkpoint, facts, journal, layout, spec_file
 from tui_lab.store.errors import LabError, StorageError, storage_error
-from tui_lab.store.fold import DONE, State
+from tui_lab.store.fold import DONE, NONE, State
 from tui_lab.store.locking import locked
 from tui_lab.store.naming import parameter_columns
 from tui_lab.store.plan import LINK, PREFIX, Plan, merge, only
@@ -289,6 +289,19 @@ class ExperimentFolder:
         runs = self.plan_of(task_id).runs
         asked = runs.filter(runs["task_id"] == task_id).select(_PLANNED).row(0, named=True)
         return {"stage": stage, **asked, **found}
+
+    def attempts_behind(self, stage: str) -> dict[int, tuple[int, int]]:
+        """Return the run of a stage that each task depends on, and its attempt that counts, by task; without runs that
+        have not ended."""
+        state = self.state()
+        attempts = state.columns["attempt"]
+        found: dict[int, tuple[int, int]] = {}
+        for number in sorted({event.plan for event in state.submissions if stage in event.stages}, reverse=True):
+            rows = self.plan(number).tasks.select("task_id", LINK + stage).drop_nulls().rows()
+            for task, run in rows:
+                if task not in found and attempts[run] != NONE:
+                    found[task] = (run, attempts[run])
+        return found
 
     def stage_runs(self) -> pl.DataFrame:
         """Every run of a stage before the last, ascending: `stage`, `run_id`, `tasks` (how many of the newest

@@ -1,4 +1,4 @@
-"""Outputs as programs leave them: streams, steps, files, JSON, CSV, any bytes, missing things."""
+"""OutputFolders as programs leave them: streams, steps, files, JSON, CSV, any bytes, missing things."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.results.extraction import text
 from tui_lab.results.extraction.extract import extract
 from tui_lab.results.extraction.extractor import Extraction
+from tui_lab.results.extraction.files import OutputFolders
 from tui_lab.results.extraction.structured import Broken, documents, parse_path, select, table
 from tui_lab.store.task_files import TaskFile
 
@@ -42,7 +43,7 @@ def read(
     for name, content in files.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    return extract(experiment(metrics, command), tmp_path, [(7, attempt)], live=live)
+    return extract(experiment(metrics, command), OutputFolders(tmp_path), [(7, attempt)], live=live)
 
 
 def one(tmp_path: Path, metrics: str, files: dict[str, str | bytes], **more: Any) -> Any:

@@ -24,6 +24,7 @@ import pytest
 from tests.workbench import REPOSITORY
 from tui_lab.experiment.load import load_text
 from tui_lab.results.extraction.extract import extract
+from tui_lab.results.extraction.files import OutputFolders
 from tui_lab.results.tables import refresh
 
 GOLDEN = REPOSITORY / "tests/golden"
@@ -81,7 +82,7 @@ def test_golden(tmp_path: Path, file: str, metric: str, expected: object) -> Non
     shutil.copy(GOLDEN / file, place / "out")
     shutil.copy(GOLDEN / file, place / "stdout")
     experiment = load_text(f"name: x\ncommand: ./run\nmetrics:\n  m: {metric}", "x.yaml")
-    found = extract(experiment, tmp_path, [(0, 1)]).values["m"]
+    found = extract(experiment, OutputFolders(tmp_path), [(0, 1)]).values["m"]
     assert found == [pytest.approx(expected) if isinstance(expected, float) else expected]
 
 

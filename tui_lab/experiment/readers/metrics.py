@@ -22,7 +22,7 @@ ENUMS: Final[dict[str, tuple[str, ...]]] = {
 }
 MARKS: Final = ("decimal", "thousands")
 """How numbers are written."""
-COMMON_KEYS: Final = ("take", "type", "unit", "decimal", "thousands", "goal")
+COMMON_KEYS: Final = ("take", "type", "unit", "decimal", "thousands", "goal", "stage")
 """Those of a metric whatever its source."""
 
 

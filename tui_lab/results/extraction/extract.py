@@ -8,12 +8,11 @@ counted for the hint.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.model import Experiment
 from tui_lab.results.extraction.extractor import Extraction, Reading, Task
-from tui_lab.results.extraction.files import Names, stream_names, task_files, task_path
+from tui_lab.results.extraction.files import Names, OutputFolders, stream_names, task_files
 from tui_lab.results.extraction.readers import (
     NO_MATCH,
     TOO_SLOW,
@@ -39,13 +38,13 @@ from tui_lab.store.task_files import TaskFile
 
 def extract(
     experiment: Experiment,
-    folder: Path,
+    outputs: OutputFolders,
     tasks: Sequence[Task],
     metrics: Mapping[str, Metric] | None = None,
     live: bool = False,
 ) -> Extraction:
-    """Read metrics (by default all that are read from outputs) of tasks in an experiment's folder. live: programs are
-    still writing, so a last line without an end is not read yet."""
+    """Read metrics (by default all that are read from outputs) of tasks, or of runs of a stage; the experiment is then
+    as the stage has it. live: programs are still writing, so a last line without an end is not read yet."""
     wanted = experiment.metrics if metrics is None else metrics
     steps = tuple(step.name for step in experiment.steps)
     texts: dict[tuple[str, bool], list[TextReader]] = {}
@@ -70,16 +69,16 @@ def extract(
         extraction.types[name] = reader.type
         extraction.tallies[name] = Tally(tasks=len(tasks))
     for (source, _), readers in texts.items():
-        _read_texts(extraction, folder, tasks, source, stream_names(source, steps), readers, live)
+        _read_texts(extraction, outputs, tasks, source, stream_names(source, steps), readers, live)
     for reader in files:
         names = stream_names(reader.metric.source.file or "", steps)
-        _read_files(extraction, folder, tasks, names, reader, live)
+        _read_files(extraction, outputs, tasks, names, reader, live)
     return extraction
 
 
 def _read_texts(
     extraction: Extraction,
-    folder: Path,
+    outputs: OutputFolders,
     tasks: Sequence[Task],
     source: str,
     names: Names | None,
@@ -90,13 +89,13 @@ def _read_texts(
     # Bound once: this loop runs for every task and pattern.
     sinks = [(r.value, extraction.values[r.name].append, extraction.tallies[r.name], r) for r in readers]
     for task in tasks:
-        path = task_path(folder, task[0])
+        path = outputs.path(task[0])
         try:
             paths = task_files(path, source, names, task[1])
             text = read_all(paths, live) if readers[0].pattern.spans else read_text(paths, live)
             found = [value_of(text) for value_of, *_ in sinks] if text else read_in_blocks(paths, readers, live)
         except (OSError, SourceError) as error:
-            _miss(extraction, readers, task, error)
+            _miss(extraction, outputs, readers, task, error)
             continue
         for value, (_, append, tally, reader) in zip(found, sinks, strict=True):
             if value is NO_MATCH:
@@ -116,7 +115,7 @@ def _read_texts(
 
 def _read_files(
     extraction: Extraction,
-    folder: Path,
+    outputs: OutputFolders,
     tasks: Sequence[Task],
     names: Names | None,
     reader: FileReader,
@@ -125,13 +124,13 @@ def _read_files(
     """One metric in JSON or CSV."""
     append, tally = extraction.values[reader.name].append, extraction.tallies[reader.name]
     for task in tasks:
-        path = task_path(folder, task[0])
+        path = outputs.path(task[0])
         streams = None if names is None else task_files(path, "", names, task[1])
         reader.trouble = ""
         try:
             value = reader.read(path, streams, live)
         except (OSError, SourceError) as error:
-            _miss(extraction, [reader], task, error)
+            _miss(extraction, outputs, [reader], task, error)
             continue
         if value is NO_MATCH:
             append(0 if reader.metric.take == "count" else None)
@@ -142,11 +141,17 @@ def _read_files(
             if value is None:
                 tally.refuse(reader.refused, task[0])
         if value is None and reader.trouble and not tally.trouble:
-            tally.trouble = f"task {task[0]}: {reader.trouble}"
+            tally.trouble = f"{outputs.called(task[0])}: {reader.trouble}"
     tally.units = reader.units
 
 
-def _miss(extraction: Extraction, readers: Sequence[TextReader | FileReader], task: Task, error: Exception) -> None:
+def _miss(
+    extraction: Extraction,
+    outputs: OutputFolders,
+    readers: Sequence[TextReader | FileReader],
+    task: Task,
+    error: Exception,
+) -> None:
     """Note a file that is missing, or has another form."""
     absent = isinstance(error, FileNotFoundError)
     if absent:
@@ -158,7 +163,7 @@ def _miss(extraction: Extraction, readers: Sequence[TextReader | FileReader], ta
         tally.miss(task)
         if not absent and not tally.trouble:
             text = error.strerror if isinstance(error, OSError) else str(error)
-            tally.trouble = f"task {task[0]}: {text}"
+            tally.trouble = f"{outputs.called(task[0])}: {text}"
 
 
 def read_text(paths: Sequence[TaskFile], live: bool = False) -> Text | None:

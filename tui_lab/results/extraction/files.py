@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, cast
 
@@ -52,6 +53,24 @@ def locate(folder: str, name: str) -> TaskFile:
 def task_files(folder: str, source: str, names: Names | None, attempt: int) -> list[TaskFile]:
     """The files of a stream, as `stream_names` has them, or of another source. Raises what `locate` does."""
     return [locate(folder, source)] if names is None else [TaskFile(folder, name) for name in names(attempt)]
+
+
+@dataclass(frozen=True)
+class OutputFolders:
+    """Where the outputs of the tasks of an experiment are, or those of the runs of a stage."""
+
+    experiment: Path
+    stage: str | None = None  # None: of tasks
+
+    def path(self, number: int) -> str:
+        """Return the folder of a task, or of a run, as text."""
+        if self.stage is None:
+            return task_path(self.experiment, number)
+        return f"{self.experiment}/{layout.relative_folder(number, self.stage)}"
+
+    def called(self, number: int) -> str:
+        """Return what messages call a task, or a run."""
+        return f"task {number}" if self.stage is None else f"run {number} of {self.stage}"
 
 
 def task_path(experiment: Path, task_id: int) -> str:

@@ -20,7 +20,7 @@ from tui_lab.experiment.patterns.pattern import Pattern, PatternError, compile_p
 from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.results.extraction.extract import extract, read_all, read_text
 from tui_lab.results.extraction.extractor import Reading, Task
-from tui_lab.results.extraction.files import stream_names, task_files, task_path
+from tui_lab.results.extraction.files import OutputFolders, stream_names, task_files
 from tui_lab.results.extraction.long import LongTable, Refused
 from tui_lab.results.extraction.readers import TextReader
 from tui_lab.results.extraction.refused import cut, how_to_read, refused
@@ -87,7 +87,7 @@ def explain(
     name: str,
     metric: Metric,
     experiment: Experiment,
-    folder: Path,
+    outputs: OutputFolders,
     samples: Sequence[Task],
     tasks: int,
     lacking: int | None = None,
@@ -97,19 +97,19 @@ def explain(
     found = 0 if lacking is None else tasks - lacking
     no_value = without(found, tasks)
     where = no_value.removeprefix("no value ")
-    tally = extract(experiment, folder, samples, {name: metric}).tallies.get(name)
+    tally = extract(experiment, outputs, samples, {name: metric}).tallies.get(name)
     if tally is None:
         return Hint(name, no_value)
     source = metric.source.file or ""
     steps = tuple(step.name for step in experiment.steps)
-    task = "" if not found else f"task {samples[0][0]}: "
+    task = "" if not found else f"{outputs.called(samples[0][0])}: "
     if tally.missing == len(samples):
-        files = _files(source, folder, samples[0], experiment)
+        files = _files(source, outputs, samples[0], experiment)
         missing = f"{source} is missing"
         return Hint(name, no_value, f"{missing}; {files}") if found else Hint(name, f"{missing} {where}", files)
     if tally.missing:
-        samples = [one for one in samples if _text(source, folder, one, steps) is not None] or samples
-        task = task and f"task {samples[0][0]}: "
+        samples = [one for one in samples if _text(source, outputs, one, steps) is not None] or samples
+        task = task and f"{outputs.called(samples[0][0])}: "
     if tally.slow:
         return too_slow(name, tally.slow)
     if tally.trouble:
@@ -117,7 +117,7 @@ def explain(
         return Hint(name, no_value, f"{source} of {tally.trouble}{'; ' if advice else ''}{advice}")
     if tally.unread:
         matched = "it matched" if metric.source.search is not None else "it is"
-        task = f"task {tally.example_task}: " if found else ""
+        task = f"{outputs.called(tally.example_task)}: " if found else ""
         return Hint(name, no_value, f"{task}{matched} {refused(tally.example, metric, _type(name, metric))}")
     if tally.found and metric.take == "sd":
         return Hint(name, no_value, f"{task}it matched once, and a standard deviation needs two values")
@@ -126,17 +126,19 @@ def explain(
         why = extractor.not_found(metric) if isinstance(extractor, Reading) else ""
         return Hint(name, no_value, f"{task}{why}")
     reader = TextReader(name, metric)
-    elsewhere = _elsewhere(reader.pattern, source, folder, samples, steps)
+    elsewhere = _elsewhere(reader.pattern, source, outputs, samples, steps)
     if found:
         return Hint(name, no_value, f"{task}its pattern matched nothing; {elsewhere}")
     return Hint(name, f"its pattern matched nothing {where}", elsewhere)
 
 
-def not_all_read(table: LongTable, kind: str, spec: Experiment, folder: Path, done: Sequence[Task]) -> list[Hint]:
+def not_all_read(
+    table: LongTable, kind: str, spec: Experiment, outputs: OutputFolders, done: Sequence[Task]
+) -> list[Hint]:
     """Return what could not be read for the table `steps` or `rows`; `done` are tasks that should have some."""
     steps = tuple(step.name for step in spec.steps)
     found = []
-    label = f"{folder.name}_{kind}"
+    label = f"{outputs.experiment.name}_{kind}"
     for one in table.refused:
         metric = (
             spec.metrics.get(one.column) if kind == "steps" or (spec.rows and spec.rows.source.of_metrics) else None
@@ -145,7 +147,7 @@ def not_all_read(table: LongTable, kind: str, spec: Experiment, folder: Path, do
         unit = metric.unit if metric else None
         kinds = {"float": "numbers", "int": "integers", "bool": "true or false"}.get(dtype, "numbers")
         where = f"task {one.task[0]}"
-        if one.column in table.patterns and (line := _line(*table.patterns[one.column], one, folder, steps)):
+        if one.column in table.patterns and (line := _line(*table.patterns[one.column], one, outputs, steps)):
             where = f"line {line} of {where}"
         count = f"{one.count:,} of {one.of:,} values {'was' if one.count == 1 else 'were'} not read as {kinds}"
         message = f'{count}{f" in {unit}" if unit else ""} (first: "{cut(one.text)}" in {where})'
@@ -160,34 +162,36 @@ def not_all_read(table: LongTable, kind: str, spec: Experiment, folder: Path, do
     if (more := len(table.troubles) - SAMPLES) > 0:
         found.append(Hint(kind, f"not all was read of others, for {more:,} further reasons", label=label))
     if kind == "rows" and spec.rows and done and not found and not table.slow and table.frame.is_empty():
-        found.append(Hint(kind, *_no_rows(rows_reader(spec), folder, done, spec), label=label))
+        found.append(Hint(kind, *_no_rows(rows_reader(spec), outputs, done, spec), label=label))
     if table.slow:
         slow = too_slow(kind, table.slow)
         found.append(Hint(kind, slow.message.replace("no value for", "not all was read of"), slow.hint, label))
     return found
 
 
-def _no_rows(reader: RowsReader, folder: Path, done: Sequence[Task], spec: Experiment) -> tuple[str, str]:
+def _no_rows(reader: RowsReader, outputs: OutputFolders, done: Sequence[Task], spec: Experiment) -> tuple[str, str]:
     """Return why `rows` found nothing."""
     where = f"no row in {'the one finished task' if len(done) == 1 else f'any of {len(done):,} finished tasks'}"
     samples, steps = done[:SAMPLES], tuple(step.name for step in spec.steps)
     source = reader.file
     try:
-        paths = task_files(task_path(folder, samples[0][0]), source, stream_names(source, steps), samples[0][1])
+        paths = task_files(outputs.path(samples[0][0]), source, stream_names(source, steps), samples[0][1])
         missing = all(path.size is None for path in paths)
     except FileNotFoundError:
         missing = True
     if missing:
-        return where, f"{source} is missing; {_files(source, folder, samples[0], spec)}"
+        return where, f"{source} is missing; {_files(source, outputs, samples[0], spec)}"
     if isinstance(reader, TextRowsReader):
-        return where, _elsewhere(reader.pattern, source, folder, samples, steps)
+        return where, _elsewhere(reader.pattern, source, outputs, samples, steps)
     return where, reader.not_found
 
 
-def _line(pattern: Pattern, source: str, one: Refused, folder: Path, steps: tuple[str | None, ...]) -> int | None:
+def _line(
+    pattern: Pattern, source: str, one: Refused, outputs: OutputFolders, steps: tuple[str | None, ...]
+) -> int | None:
     """Return the line, from 1, of a text that a pattern found; None where that is unknown."""
     try:
-        paths = task_files(task_path(folder, one.task[0]), source, stream_names(source, steps), one.task[1])
+        paths = task_files(outputs.path(one.task[0]), source, stream_names(source, steps), one.task[1])
         text = read_all(paths)
         numbers = lines_with_match(pattern, text)
     except (OSError, SourceError, TooSlowError):
@@ -239,18 +243,18 @@ _NUMBER_LIKE: Final = re.compile(r"[-+]?[0-9]{1,3}(?:[.,' ][0-9]+)+")
 
 
 def _elsewhere(
-    pattern: Pattern, source: str, folder: Path, samples: Sequence[Task], steps: tuple[str | None, ...]
+    pattern: Pattern, source: str, outputs: OutputFolders, samples: Sequence[Task], steps: tuple[str | None, ...]
 ) -> str:
     """Return where the pattern would have matched, or the line that is most similar."""
     other = {"stdout": "stderr", "stderr": "stdout"}.get(source)
     text = None
     for task in samples:
-        beside = _text(other, folder, task, steps) if other else None
+        beside = _text(other, outputs, task, steps) if other else None
         if beside is not None and _matches(pattern, beside):
             return f"{other} matches: write `from: {other}`"
-        text = text or _text(source, folder, task, steps)
+        text = text or _text(source, outputs, task, steps)
     if text is None or not text.lines:
-        return f"{source} of task {samples[0][0]} is empty"
+        return f"{source} of {outputs.called(samples[0][0])} is empty"
     lines = text.lines[-LINES:]
     with suppress(PatternError, TooSlowError):
         loose = compile_pattern(f"(?i){pattern.text}")
@@ -316,9 +320,9 @@ def nearest(words: Sequence[str], lines: Sequence[str]) -> str | None:
     return best
 
 
-def _text(source: str | None, folder: Path, task: Task, steps: tuple[str | None, ...]) -> Text | None:
+def _text(source: str | None, outputs: OutputFolders, task: Task, steps: tuple[str | None, ...]) -> Text | None:
     names = stream_names(source or "", steps)
-    path = task_path(folder, task[0])
+    path = outputs.path(task[0])
     try:
         paths = task_files(path, source or "", names, task[1])
         return read_text(paths) or _end(paths[-1])
@@ -334,13 +338,13 @@ def _end(path: TaskFile) -> Text:
     return Text(data.partition(b"\n")[2] or data)
 
 
-def _files(source: str, folder: Path, task: Task, experiment: Experiment) -> str:
+def _files(source: str, outputs: OutputFolders, task: Task, experiment: Experiment) -> str:
     """Return the files that exist instead of a missing one."""
-    place = Path(task_path(folder, task[0]))
+    place = Path(outputs.path(task[0]))
     if not place.is_dir():
         return "the task's folder is not here"
     found = [name for name, _ in listed(place)]
     if near := suggest(source, found):
         return near
     names = ", ".join(found[:6]) + (", ..." if len(found) > 6 else "")
-    return f"task {task[0]} has {names}" if found else f"task {task[0]} wrote no file"
+    return f"{outputs.called(task[0])} has {names}" if found else f"{outputs.called(task[0])} wrote no file"

@@ -22,7 +22,7 @@ from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.experiment.yaml.reader import Reader
 from tui_lab.results.extraction.extract import extract, read_text
 from tui_lab.results.extraction.extractor import Task
-from tui_lab.results.extraction.files import stream_names, task_files, task_path
+from tui_lab.results.extraction.files import OutputFolders, stream_names, task_files, task_path
 from tui_lab.results.extraction.hints import explain
 from tui_lab.results.extraction.readers import NoValue, TextReader
 from tui_lab.results.extraction.records import Record
@@ -213,7 +213,7 @@ def _try_file(trial: Trial, folder: Path) -> Trial:
     asked, task = trial.asked, trial.task
     assert task is not None
     stub = _stub(asked)
-    found = extract(stub, folder, [task], {asked.name: asked.metric})
+    found = extract(stub, OutputFolders(folder), [task], {asked.name: asked.metric})
     tally = found.tallies[asked.name]
     source = asked.metric.source.file or ""
     trial = replace(trial, source=source, type=found.types[asked.name], value=found.values[asked.name][0])
@@ -387,5 +387,5 @@ def _stub(asked: Asked) -> Experiment:
 
 def _hint(trial: Trial, stub: Experiment, folder: Path) -> str:
     assert trial.task is not None
-    hint = explain(trial.asked.name, trial.asked.metric, stub, folder, [trial.task], 1)
+    hint = explain(trial.asked.name, trial.asked.metric, stub, OutputFolders(folder), [trial.task], 1)
     return hint.hint or hint.message
