@@ -101,6 +101,7 @@ def test_a_script_without_a_guard(workbench: Workbench) -> None:
     plot.save(workbench.folder / "plot.svg")
     assert plot._repr_mimebundle_().keys() == {"text/plain", "image/png"}
     assert run.plot("opt", "acc").table.height == 2
+    assert "python script.py" in workbench("history", "grid").out.replace(f"{workbench.folder}/", "")
     lab = tl.Lab(workbench.lab_path)
     assert list(lab) == ["grid"] and "grid" in lab and repr(lab).endswith("grid>")
     assert lab.query("SELECT count(*) AS n FROM grid WHERE n < $m", m=2)["n"].item() == 4
@@ -162,7 +163,7 @@ def test_interrupts_and_cancelling_let_running_tasks_finish(workbench: Workbench
     run = tl.Lab(workbench.lab_path)["e"]
     assert run.running
     go.touch()
-    until(lambda: not run.running)
+    run.wait(progress=False)
     assert (run.counts["done"], run.counts["pending"]) == (1, 1)
     with pytest.raises(tl.TasksFailed, match="1 task did not end"):
         run.check()

@@ -241,7 +241,7 @@ class Experiment:
             prepared = self._prepare(lab, choice)
             heard = listen()
             try:
-                client, accepted = submit(lab, [prepared], nodes, options.keep_going, environment, standby)
+                client, accepted = submit(lab, [prepared], nodes, options.keep_going, environment, standby, _words())
             except BaseException:
                 heard.restore()
                 raise
@@ -298,6 +298,14 @@ class Experiment:
         from tui_lab.experiment.yaml.parser import parse
 
         return parse(self._text, str(self._file))
+
+
+def _words() -> list[str]:
+    """The command line of this program, for the history."""
+    from tui_lab.api.progress import notebook_display
+    from tui_lab.client.submissions import NOTEBOOK, PYTHON
+
+    return NOTEBOOK if notebook_display() is not None else [*PYTHON, *sys.argv]
 
 
 @dataclass(frozen=True)

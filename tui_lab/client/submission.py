@@ -67,10 +67,12 @@ def submit(
     keep_going: bool,
     environment: Mapping[str, str],
     standby: StandbyEngine | None = None,
+    words: Sequence[str] | None = None,
 ) -> tuple[EngineClient | None, list[Accepted]]:
     """Submit the experiments that have something to run or to record; start an engine where none is alive.
-    `environment` is the submitter's. Only for the holder of the submit lock. Raises SpecError where an experiment can't
-    use any of the nodes (then none is submitted), LabError."""
+    `environment` is the submitter's, `words` are its command line, by default that of this process. Only for the holder
+    of the submit lock. Raises SpecError where an experiment can't use any of the nodes (then none is submitted),
+    LabError."""
     from tui_lab.engine.client import EngineClient
     from tui_lab.protocol.control import Submit
 
@@ -83,7 +85,7 @@ def submit(
     for one, its_nodes in zip(wanted, usable_nodes, strict=True):
         assert client is not None
         state = one.folder.state()
-        event = submit_event(one, its_nodes, keep_going)
+        event = submit_event(one, its_nodes, keep_going, words)
         taken = client.request(Submit(event, one.seen, dict(environment)))
         if not one.unchanged:  # a refused write changes no file
             one.folder.write_spec(one.text)
@@ -349,7 +351,9 @@ def queue(
 # --- Submitting
 
 
-def submit_event(prepared: Prepared, nodes: list[NodeEntry], keep_going: bool) -> Submitted:
+def submit_event(
+    prepared: Prepared, nodes: list[NodeEntry], keep_going: bool, words: Sequence[str] | None = None
+) -> Submitted:
     """Write the plan if it is new; return the event that submits it. Raises StorageError, SpecError."""
     plan = prepared.plan
     if not prepared.unchanged:
@@ -368,7 +372,7 @@ def submit_event(prepared: Prepared, nodes: list[NodeEntry], keep_going: bool) -
         spare=ranges.to_ranges(prepared.spare.to_numpy()),
         reasons=prepared.planned.reasons,
         adopted=ranges.to_ranges(prepared.planned.adopted.to_numpy()),
-        argv=public_words(sys.argv),
+        argv=public_words(sys.argv if words is None else words),
         cwd=_printable(str(Path.cwd())),
         user=_user(),
         host=socket.gethostname(),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, final
+from typing import TYPE_CHECKING, Final, TypedDict, final
 
 from tui_lab.client.errors import UsageError
 from tui_lab.store.events import Cleaned, Drained, Ended, Paused, Requeued, Resumed, Stopped, Submitted
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from tui_lab.store.experiment import ExperimentFolder
     from tui_lab.store.lab import Lab
     from tui_lab.store.ranges import Ranges
+
+
+PYTHON: Final = ["python"]
+"""What the command line of a script begins with, which submits by the Python interface."""
+NOTEBOOK: Final = ["notebook"]
+"""What stands for that of a notebook."""
 
 
 class LaterEvent(TypedDict):
@@ -56,6 +63,14 @@ class SubmissionDifference(TypedDict):
     tasks_gone: int
     tasks_kept: int
     program_changed: list[str]
+
+
+def command_line(words: Sequence[str]) -> str:
+    """Return the command line of a submission as it was typed: of this program, or of a program in Python."""
+    from tui_lab.client.formatting import printable
+
+    typed = words if words[:1] in (PYTHON, NOTEBOOK) else ["tui-lab", *words[1:]]
+    return printable(shlex.join(typed))
 
 
 def compare_submissions(lab: Lab, first: tuple[str, int], second: tuple[str, int]) -> SubmissionDifference:

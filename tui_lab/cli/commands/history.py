@@ -42,13 +42,13 @@ def main(arguments: list[str]) -> int:
 
 def _show(name: str, found: list[Submission]) -> None:
     import datetime
-    import shlex
 
     from rich.table import Table
     from rich.text import Text
 
-    from tui_lab.client.formatting import STATE_MARKS, printable
+    from tui_lab.client.formatting import STATE_MARKS
     from tui_lab.client.git_state import commit_line
+    from tui_lab.client.submissions import command_line
 
     console = new_console(highlight=False)
     narrow = console.width < _TABLE_WIDTH
@@ -59,7 +59,7 @@ def _show(name: str, found: list[Submission]) -> None:
         when = datetime.datetime.fromtimestamp(one["at"]).strftime("%Y-%m-%d %H:%M:%S")
         counts = one["counts"] or {}
         then = "  ".join(f"{STATE_MARKS[state]} {count:,} {state}" for state, count in counts.items() if count)
-        words = printable(shlex.join(["tui-lab", *one["argv"][1:]]))
+        words = command_line(one["argv"])
         if line := commit_line(one["git"]):
             words += f"\n{line}"
         if narrow:

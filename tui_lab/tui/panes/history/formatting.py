@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -12,7 +11,7 @@ from textual.content import Content
 
 from tui_lab.client.formatting import plural, printable
 from tui_lab.client.submissions import Submission as OneSubmission
-from tui_lab.client.submissions import SubmissionDifference
+from tui_lab.client.submissions import SubmissionDifference, command_line
 from tui_lab.tui.base.formatting import MUTED, STATE_STYLES, count_words, mark
 from tui_lab.tui.widgets.table.layout import GAP, GUTTER
 from tui_lab.tui.widgets.table.table import Column
@@ -42,8 +41,7 @@ def when(moment: float | None, day: bool = True) -> str:
 
 def command(one: Submission) -> str:
     """Return the command line as it was typed."""
-    words = one.get("argv") or ["tui-lab"]
-    return printable(shlex.join(["tui-lab", *map(str, words[1:])]))
+    return command_line([str(word) for word in one.get("argv") or []])
 
 
 def submissions_frame(found: Sequence[Submission], ascii: bool) -> pl.DataFrame:
