@@ -13,6 +13,7 @@ import pytest
 
 import tui_lab as tl
 from tests.workbench import Workbench, until
+from tui_lab.api.errors import in_python
 
 SWEEP = """\
 import tui_lab as tl
@@ -112,6 +113,7 @@ def test_a_script_without_a_guard(workbench: Workbench) -> None:
         (lambda: lab["gird"], 'did you mean "grid"'),
         (lambda: tl.Lab(workbench.folder / "nothing"), "there is no lab here"),
         (lambda: run.best("task_id"), 'task_id has no goal; write goal="min" or goal="max"'),
+        (lambda: run.query("SELECT $m"), "has no value; give m=..."),
     ]
     for call, text in mistakes:
         with pytest.raises(tl.TuiLabError, match=text):
@@ -169,6 +171,11 @@ def test_interrupts_and_cancelling_let_running_tasks_finish(workbench: Workbench
         run.check()
 
 
+def test_messages_name_arguments() -> None:
+    assert in_python("lines needs --y-column; or --lab DIR") == "lines needs y; or lab=DIR"
+    assert in_python("`tui-lab --run FILE` makes one; --goal acc=max") == '`tui-lab --run FILE` makes one; goal="max"'
+
+
 def test_an_unusable_node_or_lab_is_named_by_its_argument(tmp_path: Path) -> None:
     ex = tl.Experiment("e", command="true", folder=tmp_path)
     with pytest.raises(tl.TuiLabError, match=r"^nodes localhost 0: a node needs at least one slot"):
@@ -176,6 +183,10 @@ def test_an_unusable_node_or_lab_is_named_by_its_argument(tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     with pytest.raises(tl.LabError, match="is not empty and is no lab; lab=DIR names another folder"):
         ex.run(tmp_path)
+    with pytest.raises(tl.TuiLabError, match=r'^only: unknown name "m"'):
+        ex.run(tmp_path / "lab", only="m = 3")
+    with pytest.raises(tl.SpecError, match=r"^values\['m'\]: uniform can't be listed"):
+        ex.run(tmp_path / "lab", values={"m": tl.uniform(0, 1)})
     with pytest.raises(tl.SpecError, match='has no parameter "m"'):
         ex.run(tmp_path / "lab", values={"m": 3})
     assert not (tmp_path / "lab").exists()

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from tui_lab.api.errors import naming_arguments, warn
 from tui_lab.api.keys import Keys
 from tui_lab.api.plain import plain
+from tui_lab.client.errors import UsageError
+from tui_lab.experiment.domains.domain import Domain
 from tui_lab.experiment.yaml.problem import Problem, SpecError
 
 if TYPE_CHECKING:
@@ -209,6 +211,8 @@ class Experiment:
                 return self._submit(path, choice, nodes, options, listen, standby)
             except SpecError as error:
                 raise self._error(error) from None
+            except UsageError as error:
+                raise UsageError(str(error).removeprefix(f"{self._file}, ")) from None
             finally:
                 if standby is not None:
                     standby.dismiss()
@@ -308,6 +312,17 @@ def _words() -> list[str]:
     return NOTEBOOK if notebook_display() is not None else [*PYTHON, *sys.argv]
 
 
+def _listing(value: object, where: str) -> list[Any]:
+    """Return the values that are given for a parameter: one, several, or those of a domain. Raises SpecError."""
+    if isinstance(value, Domain):
+        try:
+            return value.listing()
+        except ValueError as error:
+            raise SpecError([Problem(where, 0, 0, str(error), "list the values")]) from None
+    found = plain(value, where)
+    return found if isinstance(found, list) else [found]
+
+
 @dataclass(frozen=True)
 class _Options:
     """What a call of `run` chooses."""
@@ -329,8 +344,7 @@ class _Options:
         """Return what it chooses of the experiment. Raises SpecError."""
         from tui_lab.client.submission import Choice
 
-        values = {name: plain(value, f"values[{name!r}]") for name, value in (self.values or {}).items()}
-        overrides = {name: value if isinstance(value, list) else [value] for name, value in values.items()}
+        overrides = {name: _listing(value, f"values[{name!r}]") for name, value in (self.values or {}).items()}
         return Choice(overrides, self.only, self.new, self.rerun, self.adopt, self.replace)
 
     def node_entries(self) -> list[NodeEntry]:

@@ -160,6 +160,13 @@ class Run:
         """
         return self._read(live=True).rows
 
+    def stages(self) -> pl.DataFrame:
+        """Return the runs of stages: the table `NAME_stages`, of shape (runs, columns); empty without `stages`.
+
+        Columns: `stage`, `run_id`, `state`, `duration` in seconds, `tasks` (how many share the run), and others.
+        """
+        return self._folder.stage_runs()
+
     def query(self, sql: str, /, **parameters: Any) -> pl.DataFrame:
         """Return the answer to a SQL query, in which the table `results` is this experiment.
 
