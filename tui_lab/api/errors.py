@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _PACKAGE: Final = str(Path(__file__).parent)
 _GOAL: Final = re.compile(r"--goal ([^\s=]+)=(min|max)")
 _VALUE: Final = re.compile(r"--param (\w+)=VALUE")
-_OPTION: Final = re.compile(r"(?<![\w`-])--([a-z]+(?:-[a-z]+)*)(?: ([A-Z]{2,})\b)?(?=[\s:;,]|$)")
+_OPTION: Final = re.compile(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)(?: ([A-Z]{2,})\b)?(?=[\s:;,]|$)")
 _ARGUMENTS: Final = {"node": "nodes", "allow-incomplete": "allow_incomplete=True", "replace": "replace=True"}
 """Arguments that are called otherwise than the option, or have a value here."""
 
@@ -52,7 +52,9 @@ def warn(texts: Iterable[str]) -> None:
 def in_python(text: str) -> str:
     """Return a message with arguments in place of the options of the command line."""
     text = _VALUE.sub(r"give \1=...", _GOAL.sub(r'goal="\2"', text))
-    return _OPTION.sub(_argument, text)
+    parts = text.split("`")  # what stands between two of them is a command line
+    parts[::2] = [_OPTION.sub(_argument, part) for part in parts[::2]]
+    return "`".join(parts)
 
 
 def _argument(option: re.Match[str]) -> str:
