@@ -173,7 +173,8 @@ def _check_together(
         *_hopeless(r, given.get("repeat")),
     )
     check_stages_of_metrics(r, given)
-    checks.check_defaults(r, uses.names)
+    if given.get("function") is None:
+        checks.check_defaults(r, uses.names)
     expressions = _check_expressions(r, given)
     if uses.takes_all or given.get("function") is not None:
         return notices

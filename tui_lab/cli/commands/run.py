@@ -33,6 +33,7 @@ examples:
   tui-lab --run experiment.yaml                run a sweep on this machine
   tui-lab --run experiment.yaml lr=0.1,0.2     only these values; they may be new ones
   tui-lab --run experiment.yaml --first        try one task, its output on screen
+  tui-lab --run experiment.yaml --help         the parameters of an experiment
   tui-lab query 'SELECT * FROM grid LIMIT 5'   query the results
 """
 
@@ -80,6 +81,8 @@ def main(arguments: list[str], open_screen: OpenScreen | None = None, nodes: lis
     """Run `tui-lab --run`, or open the screen; return the exit status. nodes: those to run on, if the arguments name
     none. open_screen: see `OpenScreen`."""
     asked = not {"-h", "--help"}.isdisjoint(arguments)
+    if asked and "--run" in arguments and (files := [word for word in arguments if Path(word).is_file()]):
+        return _print_parameters(files)
     args = parser(COMMANDS.members() if asked else COMMANDS.own).parse_intermixed_args(arguments)
     if args.version:
         from tui_lab import __version__
@@ -91,6 +94,16 @@ def main(arguments: list[str], open_screen: OpenScreen | None = None, nodes: lis
     if not args.words:
         raise UsageError("--run needs a file, as in: tui-lab --run experiment.yaml")
     return run(args, nodes)
+
+
+def _print_parameters(files: list[str]) -> int:
+    """Print the parameters of experiments; return the exit status."""
+    from tui_lab.client.parameter_help import parameter_help
+    from tui_lab.experiment.load import load
+
+    texts = ["\n".join(parameter_help(load(Path(file)))) for file in files]
+    print("\n\n".join([*texts, "tui-lab --help describes the options."]))
+    return DONE
 
 
 def _not_run(args: argparse.Namespace, open_screen: OpenScreen | None) -> int:

@@ -131,16 +131,17 @@ class Record(Kind):
     def __init__(self, name: str, fields: "Mapping[str, tuple[Kind, bool]]", make: "Callable[..., Any]") -> None:
         self.fields = fields
         self.make = make
-        self.name = "a %s (%s)" % (name, ", ".join(fields))
+        self.name = "%s (%s)" % (name, ", ".join(fields))
 
     def convert(self, value: "Any") -> "Any":
         """Return an instance."""
         if not isinstance(value, dict):
             raise self.refuse(value)
+        # What a combination leaves out is null.
+        value = {name: item for name, item in value.items() if item is not None or self.fields.get(name, (0, False))[1]}
         for name in value:
             if name not in self.fields:
                 raise Misfit("%s is no field of %s" % (name, self.name))
-        value = {name: item for name, item in value.items() if item is not None or self.fields[name][1]}
         for name, (_, required) in self.fields.items():
             if required and name not in value:
                 raise Misfit("%s is missing in %s" % (name, self.name))
@@ -152,7 +153,7 @@ class Either(Kind):
 
     def __init__(self, kinds: "Sequence[Kind]") -> None:
         self.kinds = kinds
-        self.name = " or ".join(kind.name for kind in kinds)
+        self.name = " or ".join(dict.fromkeys(kind.name for kind in kinds))
 
     def convert(self, value: "Any") -> "Any":
         """Return what the kind makes of it."""

@@ -11,6 +11,7 @@ import time
 
 from . import failure, returned
 from .arguments import arguments, nested
+from .kinds import Misfit
 from .seeding import seed_all
 from .target import function_of, import_module, provide_log
 
@@ -46,7 +47,7 @@ def run(call: "dict[str, Any]", environment: "Mapping[str, str]") -> int:
         if function is None:
             value = chain(module, parameters, task)
         else:
-            value = call_function(function, parameters, task, call["args"])
+            value = call_function(function, parameters, task, call["args"], call["text"])
         returned.write(value, output, lambda what: print(what, file=sys.stderr))
     except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
         failure.report(error, call["folder"], output, task["attempt"])
@@ -55,14 +56,18 @@ def run(call: "dict[str, Any]", environment: "Mapping[str, str]") -> int:
 
 
 def call_function(
-    function: "Any", parameters: "dict[str, Any]", task: "dict[str, Any]", args: "dict[str, str]"
+    function: "Any", parameters: "dict[str, Any]", task: "dict[str, Any]", args: "dict[str, str]", text: str
 ) -> "Any":
-    """Call a function with the parameters of a task."""
+    """Call a function with the parameters of a task. text: the function for messages. Raises TypeError where they don't
+    fit."""
     given = {args.get(name, name): value for name, value in parameters.items()}
     for name, argument in args.items():
         if name in task and name not in parameters and name != SEED:
             given[argument] = task[name]
-    positional, named = arguments(function, given, (args.get(SEED, SEED), task[SEED]))
+    try:
+        positional, named = arguments(function, given, (args.get(SEED, SEED), task[SEED]))
+    except Misfit as error:
+        raise TypeError("%s: %s" % (text, error)) from None
     return function(*positional, **named)
 
 
