@@ -773,7 +773,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ),
     (
         "command: x\nmetrics: {a: {take: last}}\n",
-        ['2:11: metric "a" has no source; give one of pattern, json, csv, sql, run, returned'],
+        ['2:11: metric "a" has no source; give one of pattern, json, csv, sql, run, function, returned'],
     ),
     (
         "command: x\nmetrics: {a: {sql: duration, column: c}}\n",

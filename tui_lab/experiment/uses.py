@@ -53,7 +53,8 @@ class Uses:
         """Look into all that was read of the file; `texts` are the templates of `files`."""
         at = self.at
         for path, command in _commands(given):
-            self._command((*at, *path), command)
+            source = given["metrics"][path[1]].source if path[0] == "metrics" else None
+            self._command((*at, *path), command, frozenset() if source is None else source.names)
         for name, text in (given.get("env") or {}).items():
             self._text((*at, "env", name), text)
         for target, template in (given.get("files") or {}).items():
@@ -73,12 +74,13 @@ class Uses:
             what = f"{{{word}}} only looks like {{{name}}}: it holds {stranger(word)}"
             self.notices.append(str(self.r.problem(path, what, offset=offset)))
 
-    def _command(self, path: Keypath, command: str) -> None:
+    def _command(self, path: Keypath, command: str, own: frozenset[str]) -> None:
+        """own: placeholders that only this command knows."""
         self._tell_alike(path, command)
         self.takes_all = self.takes_all or PARAMS_VARIABLE in command
         try:
-            compiled = compile_command(command, self.known)
-            self._use(compiled.names)
+            compiled = compile_command(command, self.known | own)
+            self._use(set(compiled.names) - (own - self.known))
             self.raw.update(part.name for part, _ in walk(compiled.parts) if isinstance(part, Raw))
             for name in dict.fromkeys(compiled.strangers):
                 what = f"{{{name}}} is not a parameter, so the program gets this text"

@@ -249,6 +249,9 @@ def refresh(
     ended = table.filter(pl.col("attempt").is_not_null()).select("task_id", "attempt")
     with cache.writing(folder.path) as may_write:
         found = None if force else cache.read(path)
+        for extractor, some in by_extractor(spec.metrics, Running).items() if force and may_write else ():
+            for metric in some.values():
+                extractor.forget(spec, folder.path, metric)
         own = {name: renamed.get(column, column) for name, column in folder.parameter_columns().items()}
         reading = _Reading(folder, spec, table, own, metrics, progress)
         columns = reading.from_cache_and_files(ended, found)
@@ -365,7 +368,11 @@ class _Reading:
             name: metric for name, metric in spec.metrics.items() if not isinstance(extractor_of(metric), Computing)
         }
         steps = [step.name for step in spec.steps]
-        self.prints = {name: cache.fingerprint([steps, metric.definition()]) for name, metric in self.metrics.items()}
+        definitions: dict[str, list[Any]] = {name: [steps, one.definition()] for name, one in self.metrics.items()}
+        for extractor, some in by_extractor(self.metrics, Running).items():
+            for name, metric in some.items():
+                definitions[name] += [more] if (more := extractor.fingerprint(spec, metric)) else []
+        self.prints = {name: cache.fingerprint(definition) for name, definition in definitions.items()}
         self.ids = pl.Series("task_id", [], dtype=pl.Int64)
         self.again: set[int] = set()
         self.troubles: dict[str, str] = {}

@@ -14,8 +14,9 @@ def main(arguments: list[str]) -> int:
     parser = Parser(
         "trust",
         description="Let the metrics of a lab that came from elsewhere execute commands and functions.\n\n"
-        "Metrics with `run` execute what the lab's files say. In a lab that you have received, copied or pulled, they "
-        "are not executed before you trust it. Labs that you have created, or run something in, are trusted.",
+        "Metrics with `run` and `function` execute what the lab's files say. In a lab that you have received, copied "
+        "or pulled, they are not executed before you trust it. Labs that you have created, or run something in, are "
+        "trusted.",
         epilog=examples(("tui-lab trust received-lab", "a lab whose files you have looked at")),
     )
     parser.add_argument("labs", nargs="*", metavar="LAB", help="default: the lab of --lab")

@@ -18,8 +18,11 @@ class RunSource(MetricSource):
     kind: ClassVar[str] = "run"
     schemas: ClassVar[Mapping[str, Schema]] = {"run": ANY_TEXT, PatternSource.kind: TEXT}
 
+    names: ClassVar[frozenset[str]] = frozenset(("folder",))
+
     run: str = documented(
-        description="Command whose output the pattern is searched in.",
+        description="Command whose output the pattern is searched in. It runs once for all metrics that share it; "
+        "`{folder}` is the task's folder.",
         examples=["h5dump -d loss out.h5"],
     )
     pattern: str

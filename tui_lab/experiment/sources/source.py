@@ -16,6 +16,9 @@ class MetricSource(Source):
     column_type: ClassVar[Literal["json", "cells"]] = "cells"
     """How values without a `type` and a pattern get one: as values of JSON, or as cells of CSV."""
 
+    names: ClassVar[frozenset[str]] = frozenset()
+    """Placeholders that only its command knows."""
+
     @classmethod
     def read_key(cls, r: Reader, path: Keypath, take: str) -> Any:
         """Return what stands behind one of its keys, or None after noting what is wrong. take: that of the metric."""

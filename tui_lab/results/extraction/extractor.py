@@ -57,6 +57,13 @@ class Running(Extractor):
         """Return the type of a metric's column where nothing has run."""
         return column_type(metric, None)
 
+    def fingerprint(self, experiment: Experiment, metric: Metric) -> str:
+        """Return what else than the metric's definition decides its values: it is read again where that changes."""
+        return ""
+
+    def forget(self, experiment: Experiment, folder: Path, metric: Metric) -> None:
+        """Forget what was kept in an experiment's folder besides the tables: all is to be read again."""
+
     def values(
         self,
         experiment: Experiment,

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.registry import PluginError, Registry
 from tui_lab.experiment.sources.csv import CsvSource
+from tui_lab.experiment.sources.function import FunctionSource
 from tui_lab.experiment.sources.json import JsonSource
 from tui_lab.experiment.sources.pattern import PatternSource
 from tui_lab.experiment.sources.returned import ReturnedSource
@@ -16,6 +17,7 @@ from tui_lab.experiment.sources.run import RunSource
 from tui_lab.experiment.sources.sql import SqlSource
 from tui_lab.results.extraction.extractor import Extractor
 from tui_lab.results.extraction.sources.csv import CsvExtractor
+from tui_lab.results.extraction.sources.function import FunctionExtractor
 from tui_lab.results.extraction.sources.json import JsonExtractor
 from tui_lab.results.extraction.sources.pattern import PatternExtractor
 from tui_lab.results.extraction.sources.returned import ReturnedExtractor
@@ -32,6 +34,7 @@ EXTRACTORS: Final[Registry[Extractor]] = Registry(
         CsvSource.kind: CsvExtractor(),
         SqlSource.kind: SqlExtractor(),
         RunSource.kind: RunExtractor(),
+        FunctionSource.kind: FunctionExtractor(),
         ReturnedSource.kind: ReturnedExtractor(),
     },
 )

@@ -1,8 +1,8 @@
 """Metrics that a command finds: `{run: "h5dump -d loss out.h5", pattern: ...}`.
 
 The command runs in the task's folder when its attempt has ended, with the placeholders of a task's command,
-as `sh -c`; the pattern is tried on what it prints. It has a minute and 64 MiB; one that fails or takes more
-gives null. What it has started does not count longer than a second after it.
+as `sh -c`, once for all metrics that share it; their patterns are tried on what it prints. It has a minute and
+64 MiB; one that fails or takes more gives null. What it has started does not count longer than a second after it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.model import BUILT_IN, Experiment
 from tui_lab.experiment.shell.command import Command, CommandError, compile_command
+from tui_lab.experiment.sources.run import RunSource
 from tui_lab.portable.login import without_login
 from tui_lab.results.extraction.extractor import Extraction, Running, Task
 from tui_lab.results.extraction.files import task_path
+from tui_lab.results.extraction.interruptible import ending
 from tui_lab.results.extraction.readers import TOO_SLOW, NoValue, Tally, TextReader
 from tui_lab.results.extraction.refused import refused
 from tui_lab.results.extraction.text import Text
@@ -67,69 +69,84 @@ class RunExtractor(Running):
         parameters: pl.DataFrame,
     ) -> Extraction:
         extraction = Extraction()
-        known = [*experiment.parameter_names, *(n for n in BUILT_IN if n not in experiment.parameter_names)]
+        known = [
+            *experiment.parameter_names,
+            *(n for n in BUILT_IN if n not in experiment.parameter_names),
+            *RunSource.names,
+        ]
+        shared: dict[str, dict[str, Metric]] = {}
         for name, metric in metrics.items():
-            tally = extraction.tallies[name] = Tally(tasks=len(tasks))
+            extraction.tallies[name] = Tally(tasks=len(tasks))
             extraction.types[name] = TextReader(name, metric).type
-            values = extraction.values[name] = []
+            extraction.values[name] = []
+            shared.setdefault(metric.source.command or "", {})[name] = metric
+        for text, some in shared.items():
             try:
-                command = compile_command(metric.source.command or "", known)
+                command = compile_command(text, known)
             except CommandError as error:
-                tally.trouble = f"run: {error}"
-                values += [None] * len(tasks)
+                for name in some:
+                    extraction.tallies[name].trouble = f"run: {error}"
+                    extraction.values[name] += [None] * len(tasks)
                 continue
             stop = threading.Event()
-            with ThreadPoolExecutor(os.cpu_count() or 1) as pool, _ending(pool, stop):
+            with ThreadPoolExecutor(os.cpu_count() or 1) as pool, ending(pool, stop):
                 rows = parameters.iter_rows(named=True)
                 jobs = [
-                    pool.submit(_one, command, TextReader(name, metric), folder, experiment.name, task, row, stop)
+                    pool.submit(_one, command, some, folder, experiment.name, task, row, stop)
                     for task, row in zip(tasks, rows, strict=True)
                 ]
                 for task, job in zip(tasks, jobs, strict=True):
-                    found, trouble, reader = job.result()
-                    tally.units += reader.units
-                    if trouble and not tally.trouble:
-                        tally.trouble = f"task {task[0]}: {trouble}"
-                    if found is TOO_SLOW:
-                        tally.slow.append(task[0])
-                        values.append(None)
-                    elif isinstance(found, NoValue):
-                        tally.miss(task)
-                        values.append(0 if metric.take == "count" and not trouble else None)
-                    else:
-                        tally.found += 1
-                        values.append(found)
-                        if found is None and reader.refused and not tally.trouble:
-                            what = refused(reader.refused, metric, reader.type)
-                            tally.trouble = f"task {task[0]}: it matched {what}"
+                    trouble, found = job.result()
+                    for name, metric in some.items():
+                        _take(extraction, task, name, metric, trouble, *found[name])
         return extraction
 
 
-@contextlib.contextmanager
-def _ending(pool: ThreadPoolExecutor, stop: threading.Event) -> Iterator[None]:
-    """End the commands of the pool if the caller is interrupted: Ctrl-C must not wait for a command."""
-    try:
-        yield
-    except BaseException:
-        stop.set()
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
+def _take(
+    extraction: Extraction,
+    task: Task,
+    name: str,
+    metric: Metric,
+    trouble: str,
+    found: Scalar | NoValue | None,
+    reader: TextReader,
+) -> None:
+    """Take the value of a metric in what the command printed for a task. trouble: what went wrong."""
+    tally, values = extraction.tallies[name], extraction.values[name]
+    tally.units += reader.units
+    if trouble and not tally.trouble:
+        tally.trouble = f"task {task[0]}: {trouble}"
+    if found is TOO_SLOW:
+        tally.slow.append(task[0])
+        values.append(None)
+    elif isinstance(found, NoValue):
+        tally.miss(task)
+        values.append(0 if metric.take == "count" and not trouble else None)
+    else:
+        tally.found += 1
+        values.append(found)
+        if found is None and reader.refused and not tally.trouble:
+            what = refused(reader.refused, metric, reader.type)
+            tally.trouble = f"task {task[0]}: it matched {what}"
 
 
 def _one(
     command: Command,
-    reader: TextReader,
+    metrics: Mapping[str, Metric],
     folder: Path,
     name: str,
     task: Task,
     row: Row,
     stop: threading.Event,
-) -> tuple[Scalar | NoValue | None, str, TextReader]:
-    """Return the value in what a command printed for one task, and what went wrong; with the reader, which counts."""
+) -> tuple[str, dict[str, tuple[Scalar | NoValue | None, TextReader]]]:
+    """Return what went wrong with a command for one task, and the values of metrics in what it printed, each with the
+    reader, which counts."""
+    readers = {metric: TextReader(metric, metrics[metric]) for metric in metrics}
     try:
-        return reader.value(Text(_printed(command, folder, name, task, row, stop))), "", reader
+        text = Text(_printed(command, folder, name, task, row, stop))
     except _FailedError as error:
-        return NoValue(), str(error), reader
+        return str(error), {metric: (NoValue(), reader) for metric, reader in readers.items()}
+    return "", {metric: (reader.value(text), reader) for metric, reader in readers.items()}
 
 
 class _FailedError(Exception):
@@ -146,6 +163,7 @@ def _printed(command: Command, folder: Path, name: str, task: Task, row: Row, st
     except OSError as error:
         raise _FailedError(str(error)) from None
     values: dict[str, Value] = {
+        **dict.fromkeys(RunSource.names, output),
         "output": output,
         "params": f"{output}/{layout.PARAMS_FILE}",
         "task_id": task[0],

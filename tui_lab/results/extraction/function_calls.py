@@ -1,0 +1,228 @@
+"""What the functions of metrics have found, kept beside the tables: each is called once for a task's attempt, and again
+when its file has changed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import queue
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from tui_lab.experiment.function import Function
+from tui_lab.results.extraction.extractor import Task
+from tui_lab.results.extraction.files import task_path
+from tui_lab.results.extraction.function_worker import TIMEOUT
+from tui_lab.results.extraction.interruptible import ending
+from tui_lab.store.task_files import NoFolderError, task_folder
+
+LARGEST: Final = 16 << 20
+"""Bytes of an answer."""
+STRIKES: Final = 3
+"""After so many calls in a row that took too long, the function is not called for other tasks."""
+_LOOK: Final = 0.1
+"""Seconds between two looks whether it has to end."""
+
+Answer: TypeAlias = dict[str, Any]
+"""`values` by name, or `rows`; `single` for a value without a name; `error` says why there is none."""
+
+
+class FunctionCalls:
+    """The calls of one function, as its file is now, for the tasks of an experiment.
+
+    project: the folder of the experiment's file. folder: the experiment's in the lab."""
+
+    def __init__(self, function: Function, project: Path, folder: Path) -> None:
+        self.function = function
+        self.project = project
+        self.folder = folder
+        name = hashlib.sha256(function.text.encode()).hexdigest()[:8]
+        self.path = folder / f"results.function.{name}.{fingerprint(function, project)}.jsonl"
+        self._others = f"results.function.{name}.*.jsonl"
+
+    def forget(self) -> None:
+        """Forget all calls."""
+        for path in self.folder.glob(self._others):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def known(self) -> dict[Task, Answer]:
+        """Return the answers so far."""
+        found: dict[Task, Answer] = {}
+        with contextlib.suppress(OSError), open(self.path, "rb") as file:
+            for line in file:
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    answer = json.loads(line)
+                    found[int(answer.pop("task")), int(answer.pop("attempt"))] = answer
+        return found
+
+    def answers(self, tasks: Sequence[Task], parameters: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        """Return an answer for each task; those that are not known are asked for. parameters: of each task."""
+        known = self.known()
+        missing = [place for place, task in enumerate(tasks) if task not in known]
+        if missing:
+            wanted = [(tasks[place], parameters[place]) for place in missing]
+            with self._kept() as keep:
+                for (task, _), answer in zip(wanted, self._ask(wanted), strict=True):
+                    known[task] = answer
+                    if not answer.get("given_up"):
+                        keep({"task": task[0], "attempt": task[1], **answer})
+        return [known[task] for task in tasks]
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[Callable[[Answer], None]]:
+        """Open the file of answers; what is given is kept there, in place of the answers of other versions of the
+        function. Where that is not possible, they are asked for again."""
+        file = -1
+        with contextlib.suppress(OSError):
+            if not self.path.exists():
+                self.forget()
+            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+
+        def keep(answer: Answer) -> None:
+            with contextlib.suppress(OSError):
+                os.write(file, json.dumps(answer).encode() + b"\n")
+
+        try:
+            yield keep
+        finally:
+            if file >= 0:
+                os.close(file)
+
+    def _ask(self, wanted: Sequence[tuple[Task, Mapping[str, Any]]]) -> Iterator[Answer]:
+        stop = threading.Event()
+        strikes = [0]  # calls in a row that took too long
+        workers: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        count = min(os.cpu_count() or 1, len(wanted))
+        started = [_Worker(self.function, self.project, stop) for _ in range(count)]
+        for worker in started:
+            workers.put(worker)
+
+        def one(task: Task, parameters: Mapping[str, Any]) -> Answer:
+            output = task_path(self.folder, task[0])
+            try:
+                task_folder(Path(output)).close()
+            except NoFolderError as error:
+                return {"error": f"its folder {error.strerror}"}
+            except OSError as error:
+                return {"error": str(error)}
+            variables = {"TUI_LAB_PARAMS": json.dumps(parameters), "TUI_LAB_OUTPUT": output}
+            variables |= {"TUI_LAB_TASK_ID": str(task[0]), "TUI_LAB_ATTEMPT": str(task[1])}
+            if strikes[0] >= STRIKES:
+                why = f"it took too long for {STRIKES} tasks, and is not called for others"
+                return {"error": why, "given_up": True}
+            worker = workers.get()
+            try:
+                answer = worker.ask({"folder": output, "variables": variables})
+            finally:
+                workers.put(worker)
+            strikes[0] = strikes[0] + 1 if answer.get("too_slow") else 0
+            return answer
+
+        try:
+            with ThreadPoolExecutor(count) as pool, ending(pool, stop):
+                yield from pool.map(lambda pair: one(*pair), wanted)
+        finally:
+            for worker in started:
+                worker.end()
+
+
+def fingerprint(function: Function, project: Path) -> str:
+    """Return what changes with the file that a function is in. Files that it imports don't count."""
+    source = function.source(project)
+    try:
+        return hashlib.sha256(source.read_bytes() if source is not None else b"").hexdigest()[:16]
+    except OSError:
+        return "0"
+
+
+class _Worker:
+    """A process that calls a function; another takes its place where it has ended."""
+
+    def __init__(self, function: Function, project: Path, stop: threading.Event) -> None:
+        self._words = [str(project), function.file or "", function.module or "", function.name or ""]
+        self._stop = stop
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def ask(self, request: Mapping[str, Any]) -> Answer:
+        """Return the answer to a request."""
+        try:
+            process = self._process = self._process or self._start()
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.flush()
+            line = b"".join(self._read(process))
+        except TimeoutError as error:
+            self.end()
+            return {"error": str(error), "too_slow": True}
+        except OverflowError as error:
+            self.end()
+            return {"error": str(error)}
+        except BrokenPipeError:
+            line = b""
+        except OSError as error:
+            self.end()
+            return {"error": f"no process could be started for it: {error.strerror}"}
+        if not line.endswith(b"\n"):
+            self.end()
+            code = process.returncode
+            how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+            return {"error": f"its process {how}"}
+        answer: Answer = json.loads(line)
+        return answer
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "tui_lab.results.extraction.function_worker", *self._words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,  # Ctrl-C is for this process, which ends it
+        )
+
+    def _read(self, process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+        """Yield a line in pieces; the last has no end where the process has ended. Raises TimeoutError,
+        OverflowError."""
+        assert process.stdout is not None
+        look = select.poll()
+        look.register(process.stdout, select.POLLIN)
+        deadline, size = time.monotonic() + TIMEOUT, 0
+        while True:
+            ready = look.poll(_LOOK * 1000)
+            if self._stop.is_set() or time.monotonic() > deadline:
+                raise TimeoutError(f"the function took longer than {TIMEOUT:.0f} s")
+            if not ready:
+                continue
+            data = os.read(process.stdout.fileno(), 1 << 16)
+            size += len(data)
+            if size > LARGEST:
+                raise OverflowError(f"the function returned more than {LARGEST >> 20} MiB")
+            yield data
+            if not data or data.endswith(b"\n"):
+                return
+
+    def end(self) -> None:
+        """End the process, with all that it has started."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        for file in (process.stdin, process.stdout):
+            if file is not None:
+                with contextlib.suppress(OSError):
+                    file.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_LOOK)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

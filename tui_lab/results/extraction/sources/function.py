@@ -1,0 +1,91 @@
+"""A value that a Python function finds in a task's folder, once the task has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from tui_lab.experiment.column_type import column_type
+from tui_lab.experiment.domains.model import Value
+from tui_lab.experiment.metric import Metric
+from tui_lab.experiment.model import Experiment
+from tui_lab.experiment.sources.function import FunctionSource
+from tui_lab.results.extraction.extractor import Extraction, Running, Task
+from tui_lab.results.extraction.function_calls import Answer, FunctionCalls, fingerprint
+from tui_lab.results.extraction.readers import Tally, notation
+from tui_lab.results.extraction.values import from_json, json_text, reduce
+
+
+class FunctionExtractor(Running):
+    """Calls functions, each once for all metrics that name it."""
+
+    not_tried = "Its function is called when tables are read."
+
+    def fingerprint(self, experiment: Experiment, metric: Metric) -> str:
+        return fingerprint(_source(metric).called, experiment.folder)
+
+    def forget(self, experiment: Experiment, folder: Path, metric: Metric) -> None:
+        FunctionCalls(_source(metric).called, experiment.folder, folder).forget()
+
+    def values(
+        self,
+        experiment: Experiment,
+        folder: Path,
+        tasks: Sequence[Task],
+        metrics: Mapping[str, Metric],
+        parameters: pl.DataFrame,
+    ) -> Extraction:
+        extraction = Extraction()
+        known = [name for name in parameters.columns if name in experiment.parameter_names]
+        rows = parameters.select(known).to_dicts() if known else [{}] * len(tasks)
+        answers: dict[str, list[Answer]] = {}
+        for name, metric in metrics.items():
+            function = _source(metric).called
+            if function.text not in answers:
+                calls = FunctionCalls(function, experiment.folder, folder)
+                answers[function.text] = calls.answers(tasks, rows) if tasks else []
+            tally = extraction.tallies[name] = Tally(tasks=len(tasks))
+            extraction.types[name] = column_type(metric, None)
+            values = extraction.values[name] = []
+            for task, answer in zip(tasks, answers[function.text], strict=True):
+                refused: list[str] = []
+                found = [_converted(value, metric, refused) for value in _found(name, metric, answer)]
+                trouble = str(answer.get("error", ""))
+                if found:
+                    tally.found += 1
+                    values.append(reduce(metric.take, found))
+                    trouble = f"it returned {refused[0]}" if refused and values[-1] is None else ""
+                else:
+                    tally.miss(task)
+                    values.append(0 if metric.take == "count" and not trouble else None)
+                    what = (answer.get("not_kept") or {}).get(_source(metric).value or name)
+                    trouble = trouble or (f"what it returned can't be kept: {what}" if what else "")
+                if trouble and not tally.trouble:
+                    tally.trouble = f"task {task[0]}: {function.text}: {trouble}"
+        return extraction
+
+
+def _source(metric: Metric) -> FunctionSource:
+    assert isinstance(metric.source, FunctionSource)
+    return metric.source
+
+
+def _found(name: str, metric: Metric, answer: Answer) -> Iterator[Value]:
+    """Yield the values of a metric in what a function has returned; None is none."""
+    key = _source(metric).value or name
+    values = answer.get("values") or {}
+    if answer.get("single"):
+        yield from values.values()
+    elif values.get(key) is not None:
+        yield values[key]
+    else:
+        yield from (row[key] for row in answer.get("rows") or () if row.get(key) is not None)
+
+
+def _converted(value: Value, metric: Metric, refused: list[str]) -> str | int | float | bool | None:
+    found = from_json(value, column_type(metric, None), metric.unit, notation(metric))
+    if found is None:
+        refused.append(value if isinstance(value, str) else json_text(value))
+    return found
