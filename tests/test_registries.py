@@ -150,6 +150,11 @@ OTHER_MEANINGS = {
     ("tui/panes/query/", "sql"): "the language of an editor, and a member of its history",
     ("tui/panes/tasks/commands.py", "run"): "a word of a sentence",
     ("store/events.py", "returned"): "an event of the journal",
+    ("experiment/", "function"): "what a task calls",
+    ("store/", "function"): "what a task calls",
+    ("api/", "function"): "what a task calls",
+    ("tui/panes/query/", "function"): "a function of SQL",
+    ("experiment/sources/function.py", "json"): TYPE,
     ("engine/agent/", "returned"): "a message of the agent",
 }
 """What texts mean that are no kind of metric source or source of rows, by folder or file and text."""
