@@ -65,6 +65,9 @@ for name, function, more in experiments:
     run = ex.run(nodes="localhost 2", progress=False).check()
     values = run.results()
     print(ex.to_yaml().splitlines()[1], values[values.columns[2] if name != "x" else "x"].dtype, run.counts["done"])
+if "file" in sys.argv:
+    bad = tl.Experiment("bad", lambda x: helper(x) / 0, parameters={"x": [1]}).run(nodes="localhost 2", progress=False)
+    print(bad.failures()[0]["reason"])
 print(tl.Lab()["mine"].results()["a"].sort().to_list(), tl.Lab()["inner"].results()["result"].to_list())
 assert set(tl.Lab()["mine"].results()["python"]) == {sys.version_info[1]}
 """
@@ -94,6 +97,9 @@ def test_functions_of_modules_and_of_the_script_itself(workbench: Workbench) -> 
         "function: .tui_lab/mine_DIGEST.py::mine",
         "function: .tui_lab/function_DIGEST.py::function",
     ]
+    assert re.fullmatch(r"exception at script\.py:\d+ in <lambda>", lines.pop(5))
+    trace = workbench.output(0, "stderr", "bad")
+    assert 'parameters={"x": [1]}).run(nodes=' in trace and "_tui_lab" not in trace, trace  # the line in the script
     assert lines[5] == "[105, 105, 108, 108] [8, 9]"
     assert (workbench.folder / "top").read_text() == "top\n"
     # The same again runs nothing; another source of a class that is used makes new tasks; data does not.

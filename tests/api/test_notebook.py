@@ -69,6 +69,10 @@ def test_a_notebook(workbench: Workbench, kernel: tuple[KernelManager, BlockingK
     execute(client, "def double(x):\n    return 2 * x\n")
     execute(client, "x = tl.Experiment('f', fit, parameters={'x': [4]})")
     assert module.read_text() == before
+    execute(client, "def broken(x: int):\n    return double(x) / 0\n")
+    execute(client, "bad = tl.Experiment('bad', broken, parameters={'x': [4]}).run(progress=False)")
+    (failure,) = execute(client, "print(bad.failures()[0]['reason'], bad.output(0, 'stderr').splitlines()[2].strip())")
+    assert failure["text"] == "exception at <notebook: broken>:2 in broken return double(x) / 0\n"
     # Ctrl-C in a cell that blocks: running tasks finish, then the cell ends; the next one runs the rest.
     go = workbench.folder / "go"
     command = f"echo {{n}} >>$TRUTH; while ! test -e {go}; do sleep 0.02; done"

@@ -275,10 +275,10 @@ class Experiment:
         if problem.file != str(self._file):
             return problem
         where = self._argument(problem.line, problem.column) if problem.line else ""
-        message = problem.message
+        said = [problem.message, problem.hint]
         if self._carried is not None:
-            message = message.replace(self._carried.key, self._carried.name)
-        return Problem(where or f'Experiment("{self._file.stem}")', 0, 0, message, problem.hint)
+            said = [text.replace(self._carried.key, self._carried.name) for text in said]
+        return Problem(where or f'Experiment("{self._file.stem}")', 0, 0, *said)
 
     def _text_of_notice(self, notice: str) -> str:
         """A notice with the name of the argument in place of its line and column."""

@@ -40,6 +40,7 @@ tui_lab.Experiment wrote this module: tasks can't import the function from where
 from __future__ import annotations
 
 import base64
+import linecache
 import os
 import pickle
 import sys
@@ -50,8 +51,30 @@ sys.path += [os.path.dirname(os.path.dirname(os.path.abspath(__file__))), *{path
 {stub}
 
 
-{name} = pickle.loads(base64.b85decode({data!r}))
+{name} = pickle.loads(base64.b64decode({data!r}))
+
+# For tracebacks: the files in which the function and those that it uses were defined, with their lines.
+LINES = {lines!r}
+FILES = {files!r}
+
+
+def _placed(code, file):
+    inner = tuple(_placed(one, file) if isinstance(one, type(code)) else one for one in code.co_consts)
+    return code.replace(co_filename=file, co_consts=inner)
+
+
+_known = getattr({name}, "__globals__", {{}})
+for _one in ({name}, *_known.values()):
+    for _function in (_one, *(vars(_one).values() if isinstance(_one, type) else ())):
+        _code = getattr(_function, "__code__", None)
+        if _code is not None and (_code.co_name, _code.co_firstlineno) in FILES:
+            _function.__code__ = _placed(_code, FILES[_code.co_name, _code.co_firstlineno])
+for _file, _texts in LINES.items():
+    _lines = [_texts.get(_number, "") + "\\n" for _number in range(1, max(_texts) + 1)]
+    linecache.cache[_file] = (sum(map(len, _lines)), None, _lines, _file)
 '''
+_MOST: Final = 50_000_000
+"""Bytes of a pickled function."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +143,9 @@ def _carried(function: Callable[..., Any], folder: Path) -> Carried:
     except Exception as error:
         said = str(error).split("\n", 1)[0]
         raise _error(f"can't be pickled: {type(error).__name__}: {said}", "put the function into a module") from error
+    if len(data) > _MOST:
+        what = f"its data, {len(data) / 1e6:,.0f} MB, would be read by each task; {_MOST / 1e6:,.0f} MB are allowed"
+        raise _error(what, "load the data in the function")
     given = getattr(function, "__name__", type(function).__name__)
     name = given if given.isidentifier() else "function"
     start = getattr(sys.modules.get("__main__"), "__file__", None)
@@ -132,7 +158,9 @@ def _carried(function: Callable[..., Any], folder: Path) -> Carried:
         path=folders,
         stub=_stub(function, name),
         name=name,
-        data=base64.b85encode(data).decode(),
+        data=base64.b64encode(data).decode(),
+        lines=parts.lines,
+        files=parts.files,
     )
     return Carried(f"{PLACE}/{name}_{_digest(parts.source)[:_DIGITS]}.py", name, mark, text)
 
@@ -155,6 +183,10 @@ class Parts:
         self._dumps = dumps
         self._sources: dict[str, str] = {}
         self._data: dict[str, str] = {}
+        self.lines: dict[str, dict[int, str]] = {}
+        """The lines of sources by number, by file. A notebook has none, so each function is a file there."""
+        self.files: dict[tuple[str, int], str] = {}
+        """The file of each function, by its name and first line."""
         called: Any = function
         while not isinstance(called, FunctionType | type):  # what it is called with is part of what it is
             part = isinstance(called, partial)
@@ -186,10 +218,22 @@ class Parts:
             self._data[name] = hashlib.sha256(self._dumps(value)).hexdigest()
         else:
             self._sources[name] = _source(value)
+            self._add_lines(value)
             for number, base in enumerate(value.__bases__ if isinstance(value, type) else ()):
                 self._add(base, f"{name} base {number}", module)
             for number, function in enumerate(_functions(value)):
                 self._add_used(function, f"{name}.{number}")
+
+    def _add_lines(self, value: FunctionType | type) -> None:
+        with suppress(TypeError, OSError):
+            file = inspect.getsourcefile(value) or ""
+            if not Path(file).is_file():
+                file = f"<notebook: {value.__qualname__}>"
+            lines, first = inspect.getsourcelines(value)
+            found = self.lines.setdefault(file, {})
+            found.update((number, line.rstrip("\r\n")) for number, line in enumerate(lines, first))
+            for function in _functions(value):
+                self.files[function.__code__.co_name, function.__code__.co_firstlineno] = file
 
     def _add_used(self, function: FunctionType, name: str) -> None:
         known = function.__globals__

@@ -15,6 +15,7 @@ from tui_lab.api.plot import Plot
 if TYPE_CHECKING:
     import polars as pl
 
+    from tui_lab.client.failures import FailureGroup
     from tui_lab.client.follow import Followed, Heard
     from tui_lab.engine.client import EngineClient
     from tui_lab.experiment.domains.model import Value
@@ -127,6 +128,28 @@ class Run:
         if parts:
             raise TasksFailed(f"{self.name}: {'; '.join(parts)}", counts, failures)
         return self
+
+    def failures(self) -> list[FailureGroup]:
+        """Return the failed and lost tasks in groups of those that failed alike, the largest first.
+
+        Each has `reason`, the last `line` of their standard error or their exception, `count`, and the id of the first
+        `task`.
+        """
+        from tui_lab.client.failures import failure_groups
+
+        return failure_groups(self._folder, self._folder.state())
+
+    def output(self, task: int, file: str = "stdout") -> str:
+        """Return the text of a file in a task's folder: what its last attempt has printed, or a file that it wrote.
+
+        task: its id, as in the column `task_id`.
+        file: `stdout`, `stderr`, or another file by its name.
+
+        Raises LabError where there is no such task or file. Bytes that are not UTF-8 are replaced.
+        """
+        from tui_lab.client.attempts import output_text
+
+        return output_text(self._folder, task, file)
 
     # --- Tables
 

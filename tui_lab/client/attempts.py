@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
 
 from tui_lab.experiment.data_types import JsonObject
 from tui_lab.protocol.agent import Facts
-from tui_lab.store import journal
+from tui_lab.store import journal, layout
 from tui_lab.store.environment import load
+from tui_lab.store.errors import LabError
 from tui_lab.store.events import Assigned, EnvironmentCaptured, Finished, Submitted, UnlistedFiles
 from tui_lab.store.experiment import ExperimentFolder
-from tui_lab.store.task_files import listed
+from tui_lab.store.task_files import TaskFile, listed
 
 _KINDS: Final = (Submitted, EnvironmentCaptured, Assigned, Finished)
 
@@ -63,6 +65,25 @@ def attempts(folder: ExperimentFolder, task: int) -> list[Attempt]:
                 more = event.left_more or UnlistedFiles()
                 attempt.unlisted, attempt.unlisted_size = more.files, more.size
     return [found[number] for number in sorted(found)]
+
+
+def output_text(folder: ExperimentFolder, task: int, file: str) -> str:
+    """Return the text of a file that the last attempt at a task wrote, or that is in the task's folder. Raises LabError
+    where there is none."""
+    state = folder.state()
+    if not 0 <= task < state.size:
+        raise LabError(f"{folder.name} has no task {task:,}", f"its tasks are 0 to {state.size - 1:,}")
+    place = folder.task_folder(task)
+    for name in dict.fromkeys((layout.attempt_file(file, state.columns["attempt"][task]), file)):
+        try:
+            with os.fdopen(TaskFile(str(place), name).open(), "rb") as stream:
+                return stream.read().decode("utf-8", "replace")
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise LabError(f"{place / name}: {error.strerror}") from None
+    names = [name for name, _ in listed(place)] if place.is_dir() else []
+    raise LabError(f'task {task:,} of {folder.name} has no file "{file}"', f"it has {', '.join(names) or 'none'}")
 
 
 def start_messages(folder: ExperimentFolder) -> dict[int, str]:
