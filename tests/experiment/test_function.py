@@ -49,6 +49,10 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
     assert said(tmp_path, "function: train.py\ncommand: x\n")[:1] == [
         '1:1: there are both "command" and "function"; a task does one of them',
     ]
+    until = "function: train.py::seeded\ndefaults: {x: 1}\nrepeat: {max: 5, until: ci95(y) < 1}\n"
+    assert said(tmp_path, until) == [
+        '3:30: there is no metric "y"; name here what the function returns, as in metrics: {acc: {goal: max}}',
+    ]
     assert said(tmp_path, "command: x\nmetrics: {a: {returned: b}}\npython: python3\n") == [
         '2:15: "returned" goes with "function"',
         '3:1: "python" goes with "function"',

@@ -42,6 +42,7 @@ from tui_lab.store.fold import State
 from tui_lab.store.lab import Lab
 from tui_lab.store.plan import Plan, file_crc, keys_digest
 from tui_lab.store.planning import Planned, make_plan, rerun, seed_use
+from tui_lab.store.returned_names import ReturnedNames
 
 if TYPE_CHECKING:
     from tui_lab.engine.client import EngineClient
@@ -209,7 +210,8 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
         raise UsageError(f"{planned.notices[-1]}; without --adopt the new tasks run")
     check_program(experiment, planned.plan, folder.path)
     try:
-        selected = select(planned, choice, experiment, folder if previous is not None else None)
+        known = ReturnedNames.read(folder.path).added_to(experiment)
+        selected = select(planned, choice, known, folder if previous is not None else None)
     except UsageError as error:
         raise UsageError(f"{experiment.file}, --only: {error}") from None
     if choice.rerun:

@@ -220,7 +220,10 @@ def _check_expressions(r: Reader, given: Fields) -> list[str]:
         try:
             until.check(repeat.until, metrics)
         except ExpressionError as error:
-            r.add(("repeat", "until"), error.message, error.hint, offset=error.offset)
+            hint = error.hint
+            if given.get("function") is not None and not hint.startswith("did you mean"):
+                hint = "name here what the function returns, as in metrics: {acc: {goal: max}}"
+            r.add(("repeat", "until"), error.message, hint, offset=error.offset)
     if found:
         # Imported here because it brings a database along, which most files don't need.
         from tui_lab.experiment.expressions.expression import ExpressionError, check

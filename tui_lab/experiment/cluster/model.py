@@ -85,7 +85,8 @@ class ClusterNode(Model):
     )
     python: str | None = documented(
         default=None,
-        description="Python 3.6 or newer on the node: a name, or a path. Default: `python3`.",
+        description="Python 3.6 or newer on the node, for the agent, and for functions of experiments that name none: "
+        "a name, or a path. Default: `python3`.",
         examples=["~/venv/bin/python"],
     )
     setup: str | None = documented(

@@ -4,6 +4,8 @@ import collections.abc
 import enum
 import inspect
 import pathlib
+import re
+import sys
 import typing
 
 from .kinds import Either, Entries, Items, Kind, Member, OneOf, Plain, Record
@@ -23,7 +25,22 @@ def hints_of(what: "Any") -> "dict[str, Any]":
     try:
         return typing.get_type_hints(what)
     except Exception:  # noqa: BLE001 (a name that is imported for type checkers only, and the like)
-        return {}
+        pass
+    names = getattr(sys.modules.get(what.__module__), "__dict__", {})
+    found = {}
+    for name, hint in getattr(what, "__annotations__", {}).items():
+        try:
+            found[name] = _evaluated(hint, names) if isinstance(hint, str) else hint
+        except Exception:  # noqa: BLE001 (as above)
+            pass
+    return found
+
+
+def _evaluated(hint: str, names: "dict[str, Any]") -> "Any":
+    """Return what an annotation means, also `A | B` before Python 3.10 has that."""
+    parts = re.split(r"\|(?![^\[]*\])", hint)
+    found = tuple(eval(part, dict(names)) for part in parts)  # noqa: S307 (as typing does)
+    return typing.Union[found] if len(found) > 1 else found[0]
 
 
 def kind_of(hint: "Any", seen: "tuple[Any, ...]" = ()) -> Kind:

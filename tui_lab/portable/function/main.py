@@ -36,9 +36,9 @@ def run(call: "dict[str, Any]", environment: "Mapping[str, str]") -> int:
         task[name] = int(task[name])
     output = task["output"]
     try:
-        for name in (returned.FILE,):
-            if os.path.exists(os.path.join(output, name)):
-                os.unlink(os.path.join(output, name))
+        if os.path.exists(os.path.join(output, returned.FILE)):
+            os.unlink(os.path.join(output, returned.FILE))  # of an earlier attempt
+        sys.argv[:] = [call["file"] or call["module"]]
         provide_log()
         module = import_module(call["folder"], call["file"], call["module"])
         function = function_of(module, call["name"], call["text"])
