@@ -262,6 +262,7 @@ REGISTRIES = {
     "experiment/domains": {"cli/exploring.py range": "patas' option for it"},
     "experiment/sources": {
         "experiment/readers/metrics.py pattern": "a text alone is a pattern",
+        "experiment/readers/metrics.py function": "its short form",
         "experiment/sources/run.py pattern": "a pattern is searched in what it prints",
         "experiment/row_sources/pattern.py pattern": "patterns are read alike",
         "experiment/row_sources/each.py pattern": "patterns are read alike",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 from unittest import mock
@@ -119,13 +119,37 @@ def test_what_is_wrong_is_reported_at_its_place(workbench: Workbench, metric: st
     assert wrong in printed.out + printed.err
 
 
-def test_the_example_of_the_page(workbench: Workbench) -> None:
-    section = PAGE.read_text(encoding="utf-8").split("## Python functions")[1]
-    [parsers], [text] = (re.findall(rf"```{kind}\n(.*?)```", section, re.DOTALL)[:1] for kind in ("python", "yaml"))
+def test_the_examples_of_the_page(workbench: Workbench) -> None:
+    section = PAGE.read_text(encoding="utf-8").split("## Python functions")[1].split("\n## ")[0]
+    parsers, adapted = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    named, short = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
     workbench.write("parsers.py", parsers)
-    workbench.run_text(text)
+    workbench.run_text(named)
     assert workbench.table("SELECT bleu, best, words FROM e ORDER BY x") == [
         {"bleu": 11.0, "best": 11.5, "words": 6},
         {"bleu": 12.0, "best": 12.5, "words": 6},
     ]
-    assert json.loads(workbench("query", "SELECT 1 AS a", "--json").out)["rows"] == [{"a": 1}]
+    workbench.run(workbench.write("short.yaml", short))
+    (workbench.lab_path / "short" / "results.functions.json").unlink()
+    assert workbench("logs", 'short/"best.bleu" > 12').out == "BLEU = 12.5\nBLEU = 12.0\n"  # names come by reading
+    assert workbench.table('SELECT bleu, "best.bleu", "best.epoch", words FROM short ORDER BY x') == [
+        {"bleu": 11.0, "best.bleu": 11.5, "best.epoch": 0, "words": 3},
+        {"bleu": 12.0, "best.bleu": 12.5, "best.epoch": 0, "words": 3},
+    ]
+    workbench.write("parsers.py", parsers.replace('{"bleu": scores[-1]', '{"other": 1, "bleu": scores[-1]'))
+    assert workbench.table("SELECT other FROM short WHERE x = 1") == [{"other": 1}]
+
+    workbench.write("adapted.py", adapted)
+    text = "command: {test: 'echo BLEU 1{x}'}\nparameters: {x: [1]}\nmetrics: {function: 'adapted.py::bleu'}\n"
+    workbench.run(workbench.write("adapted.yaml", text))
+    assert workbench.table("SELECT bleu FROM adapted") == [{"bleu": 12.0}]
+
+    # In a lab from elsewhere, what is new is not called.
+    copy = workbench.folder / "copy"
+    shutil.copytree(workbench.lab_path, copy, symlinks=True)
+    for file in (copy / "short").glob("results.*"):
+        file.unlink()
+    printed = workbench("query", "SELECT * FROM short", "--lab", copy)
+    assert "function parsers.py::bleu" in printed.err
+    assert "not executed" in printed.err
+    assert "best" not in printed.out

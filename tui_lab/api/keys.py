@@ -114,8 +114,9 @@ class Keys(TypedDict, total=False):
     """Tokens that the running tasks of a lab share, by name: a task takes those that its `needs` name. If several
     experiments set one, the smallest number counts."""
 
-    metrics: Mapping[str, str | Mapping[str, Any]] | None
-    """Output values: a pattern, or another source. The first one leads tables and charts."""
+    metrics: Mapping[str, Any] | None
+    """Output values: a pattern, or another source. The first one leads tables and charts. `function:
+    parsers.py::bleu`, or a list of functions: all values that they return are metrics."""
 
     rows: Mapping[str, Any] | None
     """Many rows per task, in a table of their own."""

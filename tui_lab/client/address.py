@@ -149,6 +149,8 @@ def task_table(folder: ExperimentFolder, condition: str, spec: Experiment | None
     from tui_lab.results.tables import refresh
     from tui_lab.store.naming import column_names
 
+    if spec is None and any(metric.source.several for metric in folder.written_spec().metrics.values()):
+        return refresh(folder, live=True).tasks  # the names of their values are found by reading
     spec = folder.spec() if spec is None else spec
     table = folder.tasks(spec.metrics)
     split = table.columns.index("task_id")

@@ -506,12 +506,17 @@ _ALL: Final = (
     Key(
         "metrics",
         read_metrics,
-        or_null(named({"$ref": "#/$defs/metric"})),
-        "Output values: a pattern, or another source. The first one leads tables and charts.",
+        or_null(
+            named({"$ref": "#/$defs/metric"})
+            | {"properties": {"function": {"anyOf": [{"$ref": "#/$defs/metric"}, {"type": "array", "items": TEXT}]}}}
+        ),
+        "Output values: a pattern, or another source. The first one leads tables and charts. "
+        "`function: parsers.py::bleu`, or a list of functions: all values that they return are metrics.",
         examples=[
             {"loss": "Final Loss: (@float@)"},
             {"acc": {"pattern": "Test accuracy: (@float@)", "goal": "max"}},
             {"acc": {"json": "result.json", "path": "$.acc"}},
+            {"function": "parsers.py::bleu"},
         ],
     ),
     Key(

@@ -31,6 +31,7 @@ from tui_lab.results.extraction.columns import Column, build, merge
 from tui_lab.results.extraction.extract import extract
 from tui_lab.results.extraction.extractor import Computing, Extraction, Running, Task
 from tui_lab.results.extraction.files import OutputFolders
+from tui_lab.results.extraction.function_names import find_names
 from tui_lab.results.extraction.hints import Hint
 from tui_lab.results.extraction.readers import Tally
 from tui_lab.results.extraction.returned import collect_names
@@ -233,9 +234,30 @@ def refresh(
     """Return the present tables of an experiment. Raises what reading its plans, journal and file raises. live: also
     read what running tasks have printed so far (never into the cache). force: read everything again. spec: has other
     metrics than the submitted ones."""
-    spec = folder.spec() if spec is None else spec
+    spec = folder.written_spec() if spec is None else spec
     table = folder.tasks(spec.metrics)
     returned = ReturnedNames()
+    own = folder.parameter_columns()
+    trusted = not by_extractor(spec.metrics, Running) or trust.is_trusted(folder.path.parent)
+    not_called: list[str] = []
+    with cache.writing(folder.path) as may_write:
+        for extractor, some in by_extractor(spec.metrics, Running).items() if force and may_write and trusted else ():
+            for metric in some.values():
+                extractor.forget(spec, folder.path, metric)
+        if any(metric.source.several for metric in spec.metrics.values()):
+            ended = table.filter(pl.col("attempt").is_not_null()).select("task_id", "attempt")
+            known, parameters_of = own, table
+            names, not_called = find_names(
+                folder,
+                spec,
+                ended,
+                lambda tasks: _parameters(parameters_of, known, tasks),
+                trusted=trusted,
+                force=force,
+                may_write=may_write,
+            )
+            spec = names.added_to(spec)
+            table = folder.tasks(spec.metrics)
     if spec.function is not None:
         done = table.filter((pl.col("state") == "done") & pl.col("attempt").is_not_null())
         with cache.writing(folder.path) as may_write:
@@ -249,11 +271,8 @@ def refresh(
     ended = table.filter(pl.col("attempt").is_not_null()).select("task_id", "attempt")
     with cache.writing(folder.path) as may_write:
         found = None if force else cache.read(path)
-        for extractor, some in by_extractor(spec.metrics, Running).items() if force and may_write else ():
-            for metric in some.values():
-                extractor.forget(spec, folder.path, metric)
-        own = {name: renamed.get(column, column) for name, column in folder.parameter_columns().items()}
-        reading = _Reading(folder, spec, table, own, metrics, progress)
+        columns_of = {name: renamed.get(column, column) for name, column in own.items()}
+        reading = _Reading(folder, spec, table, columns_of, metrics, progress, trusted)
         columns = reading.from_cache_and_files(ended, found)
         full, problems = _assembled(spec, table, parameters, metrics, columns, reading.ids)
         about = {
@@ -274,7 +293,7 @@ def refresh(
     if live:
         columns, ids = reading.with_running(columns)
         full, problems = _assembled(spec, table, parameters, metrics, columns, ids)
-    problems |= dict.fromkeys(reading.not_executed, not_trusted(folder))
+    problems |= dict.fromkeys((*sorted(reading.not_executed), *not_called), not_trusted(folder))
     tables = (tuple(parameters), metrics, full)
     settled = not reading.again and not (live and (table["state"] == "running").any())
     return Results(
@@ -360,8 +379,9 @@ class _Reading:
         parameters: Mapping[str, str],
         metrics: Mapping[str, str],
         progress: Progress | None,
+        trusted: bool,
     ) -> None:
-        """parameters, metrics: their columns in the table."""
+        """parameters, metrics: their columns in the table. trusted: whether metrics may execute something."""
         self.folder, self.spec, self.table, self.names, self.progress = folder, spec, table, metrics, progress
         self.parameters = parameters
         self.metrics = {
@@ -380,8 +400,7 @@ class _Reading:
         self.units: dict[str, dict[str, int]] = {}
         self.bases: dict[str, str] = {}
         self.read = 0
-        executed = by_extractor(self.metrics, Running)
-        self.trusted = not executed or trust.is_trusted(folder.path.parent)
+        self.trusted = trusted
         self.not_executed: set[str] = set()
         self._behind: dict[str, dict[int, tuple[int, int]]] = {}  # by stage: the attempt that each task depends on
 
@@ -487,7 +506,11 @@ class _Reading:
                     parts.append(_not_executed(extractor, some, batch))
                     self.not_executed.update(some if batch else ())
                     continue
-                parts.append(extractor.values(self.spec, self.folder.path, batch, some, self._placeholders(batch)))
+                parts.append(
+                    extractor.values(
+                        self.spec, self.folder.path, batch, some, _parameters(self.table, self.parameters, batch)
+                    )
+                )
             for part in parts:
                 for name, values in part.values.items():
                     whole.values.setdefault(name, []).extend(values)
@@ -522,13 +545,14 @@ class _Reading:
             tally.slow = [task for (task, _), run in zip(tasks, behind, strict=True) if run and run[0] in slow]
         return found
 
-    def _placeholders(self, tasks: Sequence[Task]) -> pl.DataFrame:
-        """The values of parameters under their own names, for the tasks in their order."""
-        own = {column: name for name, column in self.parameters.items()}
-        own |= {name: name for name in ("repeat", "seed") if name not in self.parameters}
-        wanted = pl.DataFrame({"task_id": pl.Series([task_id for task_id, _ in tasks], dtype=pl.Int64)})
-        rows = wanted.join(self.table, on="task_id", how="left", maintain_order="left")
-        return rows.select(pl.col(column).alias(name) for column, name in own.items())
+
+def _parameters(table: pl.DataFrame, parameters: Mapping[str, str], tasks: Sequence[Task]) -> pl.DataFrame:
+    """The values of parameters under their own names, for the tasks in their order. parameters: their columns."""
+    own = {column: name for name, column in parameters.items()}
+    own |= {name: name for name in ("repeat", "seed") if name not in parameters}
+    wanted = pl.DataFrame({"task_id": pl.Series([task_id for task_id, _ in tasks], dtype=pl.Int64)})
+    rows = wanted.join(table, on="task_id", how="left", maintain_order="left")
+    return rows.select(pl.col(column).alias(name) for column, name in own.items())
 
 
 def codes(table: pl.DataFrame, columns: Sequence[str]) -> pl.Series:

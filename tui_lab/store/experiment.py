@@ -21,6 +21,7 @@ from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import checkpoint, facts, journal, layout, spec_file
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.fold import DONE, NONE, State
+from tui_lab.store.function_names import FunctionNames
 from tui_lab.store.locking import locked
 from tui_lab.store.naming import parameter_columns
 from tui_lab.store.plan import LINK, PREFIX, Plan, merge, only
@@ -139,11 +140,15 @@ class ExperimentFolder:
 
     def spec(self, number: int | None = None) -> Experiment:
         """The experiment as submitted with a plan; by default with the newest, and with the metrics in
-        force."""
+        force. Functions have the metrics whose names they have found so far."""
+        found = FunctionNames.read(self.path).added_to(self.written_spec(number))
+        return found if found.function is None else ReturnedNames.read(self.path).added_to(found)
+
+    def written_spec(self, number: int | None = None) -> Experiment:
+        """The same as its file has it: without metrics that the file does not name."""
         plan = self.plan(number)
         text = self.spec_text(plan.number if number is not None else None)
-        found = load(self.file(number), text=text, templates=plan.about["templates"])
-        return found if found.function is None else ReturnedNames.read(self.path).added_to(found)
+        return load(self.file(number), text=text, templates=plan.about["templates"])
 
     def file(self, number: int | None = None) -> Path:
         """Where the file of a plan (by default the newest) is, also after the project was moved; it may be gone."""

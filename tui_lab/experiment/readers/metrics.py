@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
+from tui_lab.experiment.function import FORMS
 from tui_lab.experiment.metric import Decimal, Goal, Metric, MetricType, Take, Thousands
 from tui_lab.experiment.names import name_error
 from tui_lab.experiment.readers.sources import made, read_kind, read_own_keys
 from tui_lab.experiment.record import Fields
+from tui_lab.experiment.sources.function import FunctionSource, function_error
 from tui_lab.experiment.sources.kinds import KINDS, RETURNED
 from tui_lab.experiment.sources.pattern import PatternSource, read_value_pattern
 from tui_lab.experiment.sources.source import MetricSource
@@ -39,10 +41,28 @@ def read_metrics(r: Reader, path: Keypath) -> dict[str, Metric]:
             message = f'the metrics "{folded[name.lower()]}" and "{name}" differ only in case'
             r.add((*path, name), message, "SQL ignores case", at_key=True)
         folded.setdefault(name.lower(), name)
+        if name == FunctionSource.kind and (texts := _functions(r, (*path, name))) is not None:
+            metrics |= {f"{name} {text}": Metric(source=FunctionSource.of_all(text)) for text in texts}
+            continue
         metric = _metric(r, (*path, name))
         if metric is not None:
             metrics[name] = metric
     return metrics
+
+
+def _functions(r: Reader, path: Keypath) -> list[str] | None:
+    """Return the functions of the short form, whose values are all metrics; None for a metric of this name."""
+    node = r.node(path)
+    if node.kind == "list":
+        found = [(at, r.text(at)) for at in r.items(path)]
+        for at, text in found:
+            if text is not None and (why := function_error(text)):
+                r.add(at, why, FORMS)
+        return [text for _, text in found if text is not None]
+    text = node.text if node.kind == "scalar" else ""
+    if "(" in text or "@" in text or function_error(text):
+        return None
+    return [text]
 
 
 def _metric(r: Reader, path: Keypath) -> Metric | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from tui_lab.experiment.function import FORMS, Function, parse_function
 from tui_lab.experiment.record import Fields, documented
 from tui_lab.experiment.schema_parts import TEXT, Schema
 from tui_lab.experiment.sources.source import MetricSource
 from tui_lab.experiment.yaml.reader import Keypath, Reader
+
+EVERY: Final = "*"
 
 
 class FunctionSource(MetricSource):
@@ -40,6 +42,18 @@ class FunctionSource(MetricSource):
     def check(cls, r: Reader, path: Keypath, found: Fields, owner: str) -> None:
         if r.has((*path, "take")) and r.node((*path, "take")).text == "all":
             r.add((*path, "take"), f'"take: all" is for patterns and files, not for "{cls.kind}"')
+
+    @classmethod
+    def of_all(cls, function: str) -> FunctionSource:
+        """Return what stands for all values of a function."""
+        return cls(function=function, value=EVERY)
+
+    @property
+    def several(self) -> bool:
+        return self.value == EVERY
+
+    def single(self, name: str) -> FunctionSource:
+        return FunctionSource(function=self.function, value=name)
 
     @property
     def called(self) -> Function:

@@ -25,6 +25,15 @@ class MetricSource(Source):
         return r.text(path)
 
     @property
+    def several(self) -> bool:
+        """Whether it stands for all values that it finds, each of which is a metric of its own."""
+        return False
+
+    def single(self, name: str) -> MetricSource:
+        """Return the source of one of several values."""
+        raise NotImplementedError
+
+    @property
     def file(self) -> str | None:
         """The output (`stdout`, `stderr`) or file in which it looks; None where it reads none."""
         return None

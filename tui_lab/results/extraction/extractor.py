@@ -61,6 +61,13 @@ class Running(Extractor):
         """Return what else than the metric's definition decides its values: it is read again where that changes."""
         return ""
 
+    def names(
+        self, experiment: Experiment, folder: Path, tasks: Sequence[Task], metric: Metric, parameters: pl.DataFrame
+    ) -> Sequence[str]:
+        """Return the names of what is found in tasks, for a source that stands for several values. parameters: as for
+        `values`."""
+        return ()
+
     def forget(self, experiment: Experiment, folder: Path, metric: Metric) -> None:
         """Forget what was kept in an experiment's folder besides the tables: all is to be read again."""
 

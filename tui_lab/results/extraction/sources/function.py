@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from tui_lab.experiment.column_type import column_type
+from tui_lab.experiment.data_types import Row
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.model import Experiment
@@ -29,6 +30,21 @@ class FunctionExtractor(Running):
     def forget(self, experiment: Experiment, folder: Path, metric: Metric) -> None:
         FunctionCalls(_source(metric).called, experiment.folder, folder).forget()
 
+    def names(
+        self, experiment: Experiment, folder: Path, tasks: Sequence[Task], metric: Metric, parameters: pl.DataFrame
+    ) -> Sequence[str]:
+        function = _source(metric).called
+        answers = FunctionCalls(function, experiment.folder, folder).answers(tasks, _rows(experiment, parameters))
+        names: dict[str, None] = {}
+        for answer in answers:
+            if answer.get("single"):
+                names[function.name or ""] = None
+            else:
+                names |= dict.fromkeys(answer.get("values") or ())
+            for row in answer.get("rows") or ():
+                names |= dict.fromkeys(row)
+        return list(names)
+
     def values(
         self,
         experiment: Experiment,
@@ -38,8 +54,7 @@ class FunctionExtractor(Running):
         parameters: pl.DataFrame,
     ) -> Extraction:
         extraction = Extraction()
-        known = [name for name in parameters.columns if name in experiment.parameter_names]
-        rows = parameters.select(known).to_dicts() if known else [{}] * len(tasks)
+        rows = _rows(experiment, parameters)
         answers: dict[str, list[Answer]] = {}
         for name, metric in metrics.items():
             function = _source(metric).called
@@ -65,6 +80,12 @@ class FunctionExtractor(Running):
                 if trouble and not tally.trouble:
                     tally.trouble = f"task {task[0]}: {function.text}: {trouble}"
         return extraction
+
+
+def _rows(experiment: Experiment, parameters: pl.DataFrame) -> list[Row]:
+    """Return the parameters of each task."""
+    known = [name for name in parameters.columns if name in experiment.parameter_names]
+    return parameters.select(known).to_dicts() if known else [{}] * parameters.height
 
 
 def _source(metric: Metric) -> FunctionSource:
