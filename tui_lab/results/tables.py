@@ -109,6 +109,15 @@ class Results:
         """Also what was read of `steps` and `rows` stays as it is."""
         return self.settled and not any(table.waits for table in self._long.values())
 
+    def shared_runs(self, name: str, table: pl.DataFrame) -> pl.Series | None:
+        """Return the run of a stage from which the value of a metric is, for the tasks of a table: one value that
+        several tasks share is one observation. None for metrics that are the tasks' own."""
+        metric = self.spec.metrics.get(name)
+        if metric is None or metric.stage not in self.spec.earlier_stages:
+            return None
+        behind = self.folder.attempts_behind(metric.stage)
+        return pl.Series([behind.get(task, (None, 0))[0] for task in table["task_id"]], dtype=pl.Int64)
+
     @cached_property
     def grid(self) -> pl.DataFrame:
         """The done tasks of the newest plan: the table `NAME`."""

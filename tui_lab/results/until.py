@@ -158,6 +158,11 @@ def verdict(rows: Rows, repeat: Repeat, metrics: Mapping[str, Metric], results: 
         values, on="task_id", how="left", maintain_order="left"
     )
     columns = [f"v{i}" for i in range(len(names))]
+    for column, name in zip(columns, names, strict=True):
+        runs = results.shared_runs(name, table)
+        if runs is not None:  # a value that tasks share counts once
+            first = pl.struct("a setting", runs.alias("a run")).is_first_distinct()
+            table = table.with_columns(pl.when(first).then(column).alias(column))
     means = table.group_by("a setting", maintain_order=True).agg(pl.col(columns).cast(pl.Float64).mean())
     means = means.drop_nulls(columns)
     every = means.join(pl.select(pl.int_range(repeat.max).alias("a repeat")), how="cross")

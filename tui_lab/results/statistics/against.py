@@ -68,6 +68,16 @@ class Side:
         return pl.Series([None] * self.table.height, dtype=pl.Int64)
 
 
+def joined_runs(sides: Sequence[Side], name: str) -> pl.Series | None:
+    """Return what the values of a metric were measured on, one side behind the other, where that is not a task of its
+    own on each."""
+    runs = [None if side.results is None else side.results.shared_runs(name, side.table) for side in sides]
+    if all(one is None for one in runs):
+        return None
+    nothing = [pl.Series([None] * side.table.height, dtype=pl.Int64) for side in sides]
+    return pl.concat([no if one is None else one for one, no in zip(runs, nothing, strict=True)])
+
+
 def side_of(results: Results, version: int | None = None) -> Side:
     """The done tasks of an experiment's plan, or of one version. Raises StatisticsError."""
     spare = pl.Series("task_id", spare_tasks(results.folder.state()), dtype=pl.Int64)
@@ -314,7 +324,7 @@ def _versus(
     alike = shared and not (first.exported and second.exported)
     within = (*others, "its repeat", "its seed") if alike else (*others, "its repeat")
     found = Settings(table, (*by, _SIDE), (), within)
-    samples = found.samples(values)
+    samples = found.samples(values, joined_runs((first, second), name))
     places: dict[tuple[Any, ...], dict[int, int]] = {}
     for place, key in enumerate(found.keys.iter_rows()):
         places.setdefault(key[:-1], {})[key[-1]] = place

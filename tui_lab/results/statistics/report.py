@@ -306,10 +306,10 @@ def _metric(
 ) -> MetricReport:
     return judge(
         name,
-        found.samples(done_values(results, name, options.goals)),
+        found.samples(done_values(results, name, options.goals), results.shared_runs(name, results.grid)),
         goal_of(results, name, options.goals),
         unit=unit_of(results, name),
-        asked=_asked(results, found),
+        asked=_asked(results, found, name),
         allow_incomplete=options.allow_incomplete,
         baseline=baseline,
         level=options.level,
@@ -319,11 +319,21 @@ def _metric(
     )
 
 
-def _asked(results: Results, found: Settings) -> list[TaskCounts]:
-    """Return planned tasks in each setting, without repeats that were not needed."""
+def _asked(results: Results, found: Settings, name: str) -> list[TaskCounts]:
+    """Return planned tasks in each setting, without repeats that were not needed; for a metric of a stage, the runs
+    that they share."""
     spare = pl.Series("task_id", spare_tasks(results.folder.state()), dtype=results.tasks["task_id"].dtype)
     planned = results.tasks.filter(pl.col("planned") & ~pl.col("task_id").is_in(spare.implode()))
     failed = pl.col("state").is_in(["failed", "lost", "stopped"])
+    runs = results.shared_runs(name, planned)
+    if runs is not None:
+        by = [*found.by, "run"]
+        done = (pl.col("state") == "done").any()
+        state = (
+            pl.when(done).then(pl.lit("done")).when(failed.all()).then(pl.lit("failed")).otherwise(pl.lit("pending"))
+        )
+        planned = planned.select(*found.by, pl.col("state").cast(pl.String), runs.alias("run"))
+        planned = planned.group_by(by, maintain_order=True).agg(state.alias("state"))
     counts = (pl.len().alias("asked"), failed.sum().alias("failed"), (~failed & (pl.col("state") != "done")).sum())
     if not found.by:
         return [TaskCounts(*planned.select(*counts).row(0))] * found.count

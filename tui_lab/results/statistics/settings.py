@@ -73,15 +73,22 @@ class Settings:
         """Return the parameters of a setting with their values."""
         return self.keys.row(index, named=True) if self.by else {}
 
-    def samples(self, column: str | pl.Series) -> list[Sample]:
+    def samples(self, column: str | pl.Series, once: pl.Series | None = None) -> list[Sample]:
         """The values of a column in each setting; true counts as 1, false as 0. Whole numbers beyond those that floats
-        hold are differences from the first of them (`Sample.offset`)."""
+        hold are differences from the first of them (`Sample.offset`). once: what each value was measured on; within a
+        setting, each of these counts once."""
         series = self.table[column] if isinstance(column, str) else column
         found: list[tuple[list[float], list[int], list[int]]] = [([], [], []) for _ in range(self.count)]
         missing = [[0, 0] for _ in range(self.count)]
         values, offset = as_floats(series)
         rows = zip(self._codes, self._pairs, self.table["task_id"], values, strict=True)
-        for setting, pair, task, value in rows:
+        seen = set[tuple[int, int]]()
+        shared: Sequence[int | None] = [None] * self.table.height if once is None else once.to_list()
+        for (setting, pair, task, value), one in zip(rows, shared, strict=True):
+            if one is not None:
+                if (setting, one) in seen:
+                    continue
+                seen.add((setting, one))
             if value is None:
                 missing[setting][0] += 1
             elif not math.isfinite(value):

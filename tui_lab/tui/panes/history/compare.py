@@ -65,7 +65,10 @@ def compare_results(first: tuple[ExperimentFolder, int], second: tuple[Experimen
     wanted = dict.fromkeys([*varying(results[0]), *varying(results[1])])
     by = [name for name in wanted if all(name in one.parameters for one in results)]
     parts, offset = side_by_side([table[one.metrics[metric]] for table, one in zip(tables, results, strict=True)])
-    sides = [_samples(table, by, part) for table, part in zip(tables, parts, strict=True)]
+    sides = [
+        _samples(table, by, part, one.shared_runs(metric, table))
+        for table, part, one in zip(tables, parts, results, strict=True)
+    ]
     known = resolution((sample.values for side in sides for sample in side.values()), offset)
     keys = list(dict.fromkeys([*sides[1], *sides[0]]))
     differing = [key for key in keys if not _equal(sides[0].get(key), sides[1].get(key))]
@@ -102,11 +105,14 @@ def _done(results: Results, side: tuple[ExperimentFolder, int]) -> pl.DataFrame:
     return results.tasks.filter(pl.col("state") == "done").join(ids, on="task_id", how="semi", maintain_order="left")
 
 
-def _samples(table: pl.DataFrame, by: Sequence[str], values: pl.Series) -> dict[tuple[str, ...], Sample]:
-    """The values in each setting, identified by its parameters as text: two experiments may type them differently."""
+def _samples(
+    table: pl.DataFrame, by: Sequence[str], values: pl.Series, once: pl.Series | None
+) -> dict[tuple[str, ...], Sample]:
+    """The values in each setting, identified by its parameters as text: two experiments may type them differently.
+    once: what each was measured on, as `Settings.samples` takes it."""
     settings = Settings(table, tuple(by), (), ("repeat",))
     keys = [tuple(str(value) for value in settings.label(index).values()) for index in range(settings.count)]
-    return dict(zip(keys, settings.samples(values), strict=True))
+    return dict(zip(keys, settings.samples(values, once), strict=True))
 
 
 def _equal(one: Sample | None, two: Sample | None) -> bool:
