@@ -140,7 +140,10 @@ def test_export_and_query(grid: Workbench) -> None:
     assert grid("query", "best", "acc").lines[1].startswith("tanh,2,5,0.904")
     assert grid("query", "compare", "grid", "grid").lines[0].startswith("act,size,n_1,n_2,acc_1,acc_2,acc_difference")
     assert grid("query", "failures").lines == [
-        "task_id,act,size,repeat,state,reason,exit_code,signal,attempts,duration,node,ended_at"
+        (
+            "task_id,act,size,repeat,state,reason,exit_code,signal,attempts,duration,node,ended_at,exception,"
+            "exception_message"
+        )
     ]
     assert len(grid("query", "slowest", "3").lines) == 4
     assert "grid,acc,DOUBLE,metric,,max" in grid("query", ".schema", "grid").lines

@@ -13,13 +13,14 @@ from tests.workbench import Workbench, until
 
 THREE = """\
 stages:
-  prepare: {command: 'echo "prepare {data}" >> $TRUTH; echo {data} > {output}/data', uses: [data]}
+  prepare: {command: 'echo "prepare {data}" >> $TRUTH; echo {data} > {output}/data; seq 7 > {output}/n', uses: [data]}
   train:
     command: 'echo "train {data} {lr} {repeat}" >> $TRUTH; cat {prepare.output}/data > {output}/model; echo {seed}'
   test: {command: 'echo "acc: {lr}"; cat {train.output}/model; env | grep TUI_LAB | sort', uses: [lr]}
 parameters: {data: [a, b], lr: [0.1, 0.2, 0.3]}
 repeat: 2
-metrics: {acc: 'acc: (@float@)', made: {pattern: '(@slug@)', from: data, stage: prepare}}
+metrics: {acc: 'acc: (@float@)', made: {pattern: '(@slug@)', from: data, stage: prepare},
+  size: {pattern: '(@int@)', from: n, stage: prepare, goal: max}}
 """
 
 
@@ -35,6 +36,8 @@ def test_what_tasks_share_runs_once(workbench: Workbench) -> None:
     rows = workbench.table("SELECT data, lr, repeat, acc, made FROM e ORDER BY task_id")
     assert len(rows) == 12 and all(row["acc"] == row["lr"] and row["made"] == row["data"] for row in rows)
     assert [row["task_id"] for row in workbench.tasks()] == list(range(12)), "runs of stages are no tasks"
+    sizes = workbench("stats", "e", "--metric", "size", "--json").json()["settings"]
+    assert [(one["n"], one["asked"]) for one in sizes] == [(1, 1)] * 6, "two repeats share one value"
     shown = workbench.output(0)
     assert shown.splitlines()[1] == "a", "what the stages before have made"
     for line in ("TUI_LAB_STAGE=test", 'TUI_LAB_PARAMS={"lr":0.1}', "TUI_LAB_TASK_ID=0", "TUI_LAB_OUTPUT_TRAIN="):
@@ -114,3 +117,27 @@ def test_kill_9_between_stages(workbench: Workbench, request: pytest.FixtureRequ
     assert {row["state"] for row in workbench.tasks()} == {"done"}
     ends = Counter(event["task"] for event in workbench.events("finished"))
     assert sorted(ends) == list(range(26)) and set(ends.values()) == {1}
+
+
+@pytest.mark.slow
+def test_rerun_from_a_stage_and_clean(workbench: Workbench) -> None:
+    file = workbench.write("experiment.yaml", "name: e\n" + THREE.replace("repeat: 2", "repeat: 1"))
+    local = ("--node", "localhost", 2)
+    workbench("--run", file, *local)
+    assert "there is no stage" in workbench("--run", f"--rerun={'tran'}", file, *local, code=2).err
+    workbench("--run", "--rerun=train", file, *local)
+    assert Counter(line.split()[0] for line in workbench.lines()) == {"prepare": 2, "train": 12}
+    workbench("--run", "--rerun", file, "--only", "data = 'a'", *local)
+    assert Counter(line.split()[0] for line in workbench.lines()) == {"prepare": 3, "train": 15}
+    rows = workbench.table("SELECT data, made, size, version FROM e ORDER BY task_id")
+    assert [(row["data"], row["version"]) for row in rows] == [("b", 2)] * 3 + [("a", 3)] * 3
+    assert all(row["made"] == row["data"] for row in rows), "each has the values of the run that it used"
+    assert "0 tasks to run" in workbench("--run", file, *local).err
+    # What --rerun has replaced goes, with the runs that nothing else has used.
+    before = {path.name for path in (workbench.experiment().path / "stages" / "train").iterdir()}
+    said = workbench("clean", "e", "--old-versions", "--yes").out
+    assert "removed 9 tasks and 10 runs of stages" in said
+    assert len({path.name for path in (workbench.experiment().path / "stages" / "train").iterdir()}) == len(before) - 9
+    assert {row["state"] for row in workbench.table("SELECT state FROM e")} == {"done"}
+    first = workbench("--run", "--first", file, code=0)
+    assert "stage prepare" in first.err and "acc: 0.1" in first.out

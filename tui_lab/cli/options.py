@@ -106,6 +106,21 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
+def add_rerun(parser: argparse.ArgumentParser) -> None:
+    """Add `--rerun[=STAGE]`. The words must have gone through `without_value`."""
+    parser.add_argument(
+        "--rerun",
+        nargs="?",
+        metavar="=STAGE",
+        help="run done tasks again, as the next version; with stages, all of them, or those from STAGE on",
+    )
+
+
+def without_value(words: Sequence[str]) -> list[str]:
+    """Return the words so that `--rerun` takes no value but with `=`: a file may stand behind it."""
+    return ["--rerun=" if word == "--rerun" else word for word in words]
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add `--json`."""
     parser.add_argument("--json", action="store_true", help="print JSON for programs")

@@ -70,10 +70,16 @@ def run_first(prepared: Prepared) -> int:
 
 def run_row(experiment: Experiment, plan: Plan, row: int) -> int:
     """Run one task of a plan in the foreground; its exit status tells success. Raises UsageError."""
-    with tempfile.TemporaryDirectory(prefix="tui-lab-first-") as folder:
-        builder = TaskBuilder(experiment, plan, Path(folder), "first")
-        with _term_as_interrupt(), _Agent(Path(folder) / "agent") as agent:
-            return _run(builder, row, agent)
+    with tempfile.TemporaryDirectory(prefix="tui-lab-first-") as folder, _term_as_interrupt():
+        last = TaskBuilder(experiment, plan, Path(folder), "first")
+        for builder, one in last.chain(row):
+            if last.stages:
+                print(f"stage {builder.experiment.stage}", file=sys.stderr)
+            with _Agent(Path(folder) / f"agent-{builder.stage or ''}") as agent:
+                code = _run(builder, one, agent)
+            if code != DONE:
+                break
+        return code
 
 
 def run_planned(lab: str, name: str, task: int) -> int:

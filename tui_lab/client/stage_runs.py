@@ -95,6 +95,21 @@ def following(plan: Plan, experiment: Experiment, one: int) -> list[int]:
     return sorted(found)
 
 
+def only_for(folder: ExperimentFolder, tasks: list[int]) -> list[int]:
+    """Return the runs of stages that no other task than these has, in any plan, and that have been begun."""
+    state = folder.state()
+    kept, found = set[int](), set[int]()
+    chosen = pl.Series(tasks, dtype=pl.Int64)
+    for number in sorted({event.plan for event in state.submissions if event.stages}):
+        table = folder.plan(number).tasks
+        mine = table["task_id"].is_in(chosen.implode())
+        for name in folder.plan(number).stages:
+            found.update(table.filter(mine)[LINK + name].drop_nulls())
+            kept.update(table.filter(~mine)[LINK + name].drop_nulls())
+    columns = state.columns
+    return sorted(one for one in found - kept if columns["attempts"][one] and not columns["assigned"][one])
+
+
 def stage_ranges(plan: Plan) -> dict[str, ranges.Ranges]:
     """Return the ids of the runs of each stage, as an event has them."""
     return {

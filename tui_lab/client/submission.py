@@ -33,6 +33,7 @@ from tui_lab.experiment.load import load
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.overrides import read_values
 from tui_lab.experiment.readers.argument_values import check_overrides
+from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.store import checkpoint, code_snapshot, declared_files, facts, fold, layout, ranges, spec_file
 from tui_lab.store.environment import capture, public_words
 from tui_lab.store.errors import LabError
@@ -113,6 +114,7 @@ class Choice:
     adopt: bool = False
     replace: bool = False
     without_added: bool = False  # what name=value has added leaves the plan
+    rerun_from: str | None = None  # with `rerun`: the stage from which on; None for all
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,12 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
     except UsageError as error:
         raise UsageError(f"{experiment.file}, --only: {error}") from None
     if choice.rerun:
-        planned = rerun(planned, selected, state)
+        stages = experiment.from_stage(choice.rerun_from)
+        if stages is None:
+            known = f"it has {', '.join(experiment.stages)}" if experiment.stages else "it has none"
+            hint = suggest(choice.rerun_from or "", experiment.stages) or known
+            raise UsageError(f'{experiment.file}, --rerun: there is no stage "{choice.rerun_from}"; {hint}')
+        planned = rerun(planned, selected, state, stages)
     queued, spare, counts = queue(experiment, folder, planned, selected, state, choice)
     scripts = program_files(experiment)
     declared = [notice for key in declared_files.KEYS for notice in declared_files.declared(experiment, key).notices]

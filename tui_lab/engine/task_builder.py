@@ -6,7 +6,7 @@ import json
 import os
 import re
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -150,6 +150,20 @@ class TaskBuilder:
     def before(self, row: int) -> dict[str, int]:
         """Return the runs that a task, or a run, comes directly after, by stage."""
         return {name: column[row] for name, column in self._links.items()}
+
+    def chain(self, row: int) -> Iterator[tuple[TaskBuilder, int]]:
+        """Yield the runs that a task needs, each behind those that it comes after, then the task: builders and rows."""
+        needed: dict[str, int] = {}
+        open_ = [(self, row)]
+        while open_:
+            builder, one = open_.pop()
+            for name, number in builder.before(one).items():
+                place = self.stages[name].plan.row(number)
+                if name not in needed and place is not None:
+                    needed[name] = place
+                    open_.append((self.stages[name], place))
+        yield from ((self.stages[name], needed[name]) for name in self.stages if name in needed)
+        yield self, row
 
     # --- Messages
 

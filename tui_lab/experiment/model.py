@@ -229,6 +229,19 @@ class Experiment(Model):
         """The experiment as each stage has it, the last behind all others; without stages, itself."""
         return tuple(map(self.of_stage, self.stages)) or (self,)
 
+    def from_stage(self, name: str | None) -> frozenset[str] | None:
+        """Return a stage and those that depend on it, near or far; all without a name; None where there is no such
+        stage."""
+        if name is None:
+            return frozenset(self.stages)
+        if name not in self.stages:
+            return None
+        found = {name}
+        for one, stage in self.stages.items():
+            if found & set(stage.after):
+                found.add(one)
+        return frozenset(found)
+
     def metrics_by_stage(self, metrics: Mapping[str, Metric]) -> dict[str | None, dict[str, Metric]]:
         """Return metrics by the stage in whose outputs they are; None stands for the tasks themselves."""
         found: dict[str | None, dict[str, Metric]] = {None: {}}

@@ -293,18 +293,22 @@ class ExperimentFolder:
         found = facts.frame(facts.FoldedTasks(state, np.array([task_id], dtype=np.int64))).row(0, named=True)
         runs = self.plan_of(task_id).runs
         asked = runs.filter(runs["task_id"] == task_id).select(_PLANNED).row(0, named=True)
+        if not self.spec_of(task_id).stages[stage].repeated:
+            asked["repeat"] = None
         return {"stage": stage, **asked, **found}
 
     def attempts_behind(self, stage: str) -> dict[int, tuple[int, int]]:
-        """Return the run of a stage that each task depends on, and its attempt that counts, by task; without runs that
-        have not ended."""
+        """Return the run of a stage that each task used, and its attempt that counts, by task; without runs that have
+        not ended."""
         state = self.state()
-        attempts = state.columns["attempt"]
+        attempts, submissions = state.columns["attempt"], state.columns["submission"]
         found: dict[int, tuple[int, int]] = {}
         for number in sorted({event.plan for event in state.submissions if stage in event.stages}, reverse=True):
             rows = self.plan(number).tasks.select("task_id", LINK + stage).drop_nulls().rows()
             for task, run in rows:
-                if task not in found and attempts[run] != NONE:
+                # A later plan may name another run: the task used that of the plan by which it ran.
+                ran = submissions[task] < 0 or state.submissions[submissions[task]].plan == number
+                if ran and task not in found and attempts[run] != NONE:
                     found[task] = (run, attempts[run])
         return found
 

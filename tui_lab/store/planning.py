@@ -6,7 +6,7 @@ combination from two sweeps is one task. Nothing is written here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice, repeat
 from pathlib import Path
@@ -27,7 +27,7 @@ from tui_lab.store.fold import DONE, State
 from tui_lab.store.matching import match
 from tui_lab.store.plan import LINK, PREFIX, Plan, PlanAbout, merge
 from tui_lab.store.seeds import repeat_seed, task_seed
-from tui_lab.store.stage_planning import StageTables, identified, stage_tables
+from tui_lab.store.stage_planning import StageTables, identified, next_versions, stage_tables
 
 # Parts that tasks run under, though no key holds them.
 _ENVIRONMENT: Final = ("env", "setup", "shell", "workdir")
@@ -343,8 +343,9 @@ def numbered(table: pl.DataFrame, state: State) -> pl.DataFrame:
     return table.with_columns(pl.coalesce("task_id", order)).select(*columns, *parameters).cast(types)  # type: ignore[arg-type]
 
 
-def rerun(planned: Planned, selected: pl.Series, state: State) -> Planned:
-    """The next version of every selected task that is done: a new task with the same key."""
+def rerun(planned: Planned, selected: pl.Series, state: State, stages: Collection[str] = ()) -> Planned:
+    """The next version of every selected task that is done: a new task with the same key; and of the runs of some
+    stages behind them."""
     tasks = planned.plan.tasks
     again = selected & planned.known & tasks["task_id"].is_in(_done(tasks["task_id"], state).implode())
     table = tasks.with_columns(
@@ -352,6 +353,9 @@ def rerun(planned: Planned, selected: pl.Series, state: State) -> Planned:
         pl.when(again | ~planned.known).then(None).otherwise(pl.col("task_id")).alias("task_id"),
     )
     plan = replace(planned.plan, tasks=numbered(table, state))
+    if plan.runs.height:
+        tasks, runs = next_versions(plan, again, _done(plan.runs["task_id"], state), stages, next_id(plan.rows))
+        plan = replace(plan, tasks=tasks, runs=runs)
     count = int(again.sum())
     reasons = {**planned.reasons, "--rerun": count} if count else planned.reasons
     return replace(planned, plan=plan, known=planned.known & ~again, reasons=reasons)

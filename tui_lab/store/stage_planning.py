@@ -6,7 +6,7 @@ the runs that it comes after, and, where it begins repeats or takes the seed, th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from tui_lab.experiment.combinations import Combinations
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.model import Experiment
 from tui_lab.store import keys
-from tui_lab.store.plan import LINK, PREFIX
+from tui_lab.store.plan import LINK, PREFIX, Plan
 from tui_lab.store.seeds import repeat_seed, task_seed
 
 
@@ -197,3 +197,25 @@ def identified(
     tasks = tasks.with_columns(ids.gather(tasks[name]).alias(name) for name in links)
     table = table.with_columns(ids.gather(table[name]).alias(name) for name in links)
     return tasks, table.select(tasks.columns).cast(dict(tasks.schema))  # type: ignore[arg-type]
+
+
+def next_versions(
+    plan: Plan, again: pl.Series, done: pl.Series, stages: Collection[str], first: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return tasks and runs in which the done runs of some stages behind tasks have their next version, and a new id.
+    again: whether each task is to be run again. first: the next free id."""
+    links = [name for name in plan.tasks.columns if name.startswith(LINK)]
+    behind = plan.tasks.filter(again)
+    wanted = pl.concat([behind[name] for name in links if name.removeprefix(LINK) in stages] or [done.clear()])
+    runs = plan.runs
+    chosen = runs["task_id"].is_in(wanted.drop_nulls().implode()) & runs["task_id"].is_in(done.implode())
+    ids = pl.DataFrame({"old": runs["task_id"], "chosen": chosen}).with_columns(
+        pl.when("chosen").then(pl.col("chosen").cum_sum() - 1 + first).otherwise("old").cast(pl.Int64).alias("new")
+    )
+    new = dict(ids.select("old", "new").rows())
+    runs = runs.with_columns((pl.col("version") + chosen.cast(pl.Int32)).alias("version"), ids["new"].alias("task_id"))
+
+    def linked(table: pl.DataFrame) -> pl.DataFrame:
+        return table.with_columns(pl.col(name).replace(new) for name in links)
+
+    return linked(plan.tasks), linked(runs).select(plan.runs.columns)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 _EPILOG = """Without --attempts or --files whole tasks are removed: their folders are deleted, and
-they are pending again.
+they are pending again. With --unplanned and --old-versions so are runs of stages that no
+other task has used.
 Several conditions are joined by AND. At least one is required.
 
 examples:
@@ -116,6 +117,8 @@ def used_nodes(folders: list[ExperimentFolder]) -> list[str]:
 def clean(folder: ExperimentFolder, args: argparse.Namespace) -> bool:
     """Find what to remove, print it, and with --yes remove it. Return whether something could not be removed."""
     from tui_lab.client.formatting import plural, printable, size
+    from tui_lab.client.formatting import runs as of_stages
+    from tui_lab.client.stage_runs import only_for
     from tui_lab.store.task_files import TaskFile, matching
 
     tasks = chosen(folder, args)
@@ -129,11 +132,15 @@ def clean(folder: ExperimentFolder, args: argparse.Namespace) -> bool:
             names = list(_stale_attempts(place, attempt)) if args.attempts else []
             names += matching(str(place), args.files) if args.files else []
             paths |= {place / name: TaskFile(str(place), name).size or 0 for name in names}
+    runs = only_for(folder, tasks["task_id"].to_list()) if whole and not (args.state or args.where) else []
+    for run in runs:
+        place = folder.task_folder(run)
+        paths |= {place: _whole_size(place)} if os.path.lexists(place) else {}
     amount = sum(paths.values())
     stuck: list[str] = []
     if args.yes:
         if whole and tasks.height:
-            _journal(folder, tasks)
+            _journal(folder, [*tasks["task_id"], *runs])
         stuck = [why for path in paths if (why := _remove(folder, path))]
     if args.json:
         print_json(
@@ -148,6 +155,7 @@ def clean(folder: ExperimentFolder, args: argparse.Namespace) -> bool:
         )
         return bool(stuck)
     what = plural(tasks.height, "task") if whole else plural(len(paths), "file")
+    what += f" and {of_stages(len(runs))}" if runs else ""
     done = "removed" if args.yes else "would remove"
     print(f"{folder.name}: {done} {what}, {size(amount)}" + ("" if args.yes else "; --yes does it"))
     if not args.yes:
@@ -219,11 +227,10 @@ def _remove(folder: ExperimentFolder, path: Path) -> str:
     """Remove a task's folder, or a file in one; never what is behind a link. Return what prevented it, if anything
     did."""
     from tui_lab.portable.beneath import Folder
-    from tui_lab.store import layout
 
-    thousand, *below = path.relative_to(folder.path / layout.TASKS).parts
+    top, thousand, *below = path.relative_to(folder.path).parts  # or a stage, in the place of a thousand
     try:
-        with Folder.base(os.fsencode(folder.path / layout.TASKS / thousand)) as tasks:
+        with Folder.base(os.fsencode(folder.path / top / thousand)) as tasks:
             tasks.remove(os.fsencode("/".join(below)))
     except OSError as error:
         inner = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else ""
@@ -231,14 +238,14 @@ def _remove(folder: ExperimentFolder, path: Path) -> str:
     return ""
 
 
-def _journal(folder: ExperimentFolder, tasks: pl.DataFrame) -> None:
+def _journal(folder: ExperimentFolder, tasks: list[int]) -> None:
     """Record, before anything is removed, that these tasks have no results any more. The caller holds the lock."""
     from tui_lab.store import ranges
     from tui_lab.store.environment import public_words
     from tui_lab.store.events import Cleaned
     from tui_lab.store.journal import Journal
 
-    event = Cleaned(round(time.time(), 3), ranges.to_ranges(tasks["task_id"].to_numpy()), public_words(sys.argv))
+    event = Cleaned(round(time.time(), 3), ranges.to_ranges(tasks), public_words(sys.argv))
     folder.require_whole()
     journal = Journal(folder.journal)
     try:

@@ -85,6 +85,12 @@ def compare_tasks(first: Address, second: Address) -> TaskDifference:
     records = []
     of_steps: dict[str, Fact] = {}
     for address in (first, second):
+        if address.behind is not None:  # a run of a stage has parameters and facts, and no metrics
+            runs = address.folder.stage_runs()
+            records.append(
+                runs.filter(runs["run_id"] == address.task).drop("run_id", "key", "tasks").row(0, named=True)
+            )
+            continue
         results = refresh(address.folder)
         of_steps |= results.step_facts
         table = results.tasks

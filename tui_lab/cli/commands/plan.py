@@ -6,7 +6,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui_lab.cli.options import Parser, add_common, add_json, examples, lab_path, print_json
+from tui_lab.cli.options import (
+    Parser,
+    add_common,
+    add_json,
+    add_rerun,
+    examples,
+    lab_path,
+    print_json,
+    without_value,
+)
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE
 from tui_lab.client.plan_preview import EXAMPLES, commands, expected, stages_line
@@ -31,7 +40,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("words", nargs="+", metavar="FILE | name=value", help="as for --run")
     parser.add_argument("--only", metavar="SQL", help="the tasks for which this is true")
     parser.add_argument("--new", action="store_true", help="don't run failed and lost tasks again")
-    parser.add_argument("--rerun", action="store_true", help="run done tasks again, as the next version")
+    add_rerun(parser)
     parser.add_argument(
         "--adopt", action="store_true", help="keep the results of tasks that are new only because of an edit"
     )
@@ -42,7 +51,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--all", action="store_true", help="print every command that would run")
     add_json(parser)
     add_common(parser)
-    args = parser.parse_intermixed_args(arguments)
+    args = parser.parse_intermixed_args(without_value(arguments))
 
     from tui_lab.client.reading import noted
     from tui_lab.client.submission import Choice, find_lab, prepare, split_words
@@ -50,7 +59,16 @@ def main(arguments: list[str]) -> int:
     files, overrides = split_words(args.words)
     if not files:
         raise UsageError("plan needs a file")
-    choice = Choice(overrides, args.only, args.new, args.rerun, args.adopt, args.replace, args.without_added)
+    choice = Choice(
+        overrides,
+        args.only,
+        args.new,
+        args.rerun is not None,
+        args.adopt,
+        args.replace,
+        args.without_added,
+        args.rerun or None,
+    )
     lab = find_lab(lab_path(args))
     for file in files:
         with noted(str(file)):

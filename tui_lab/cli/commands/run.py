@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tui_lab.cli.commands import COMMANDS, Command, OpenScreen
-from tui_lab.cli.options import Parser, add_common, add_json, add_nodes, add_take_over, lab_path
+from tui_lab.cli.options import (
+    Parser,
+    add_common,
+    add_json,
+    add_nodes,
+    add_rerun,
+    add_take_over,
+    lab_path,
+    without_value,
+)
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE
 from tui_lab.results.terminal.guard import console as new_console
@@ -58,7 +67,7 @@ def parser(known: Mapping[str, Command] = COMMANDS.own) -> argparse.ArgumentPars
         "--only", metavar="SQL", help='run only the tasks for which this is true, as in "lr < 0.1 AND repeat = 0"'
     )
     it.add_argument("--new", action="store_true", help="don't run failed and lost tasks again")
-    it.add_argument("--rerun", action="store_true", help="run done tasks again, as the next version")
+    add_rerun(it)
     it.add_argument(
         "--adopt", action="store_true", help="keep the results of tasks that are new only because of an edit"
     )
@@ -83,7 +92,7 @@ def main(arguments: list[str], open_screen: OpenScreen | None = None, nodes: lis
     asked = not {"-h", "--help"}.isdisjoint(arguments)
     if asked and "--run" in arguments and (files := [word for word in arguments if Path(word).is_file()]):
         return _print_parameters(files)
-    args = parser(COMMANDS.members() if asked else COMMANDS.own).parse_intermixed_args(arguments)
+    args = parser(COMMANDS.members() if asked else COMMANDS.own).parse_intermixed_args(without_value(arguments))
     if args.version:
         from tui_lab import __version__
 
@@ -158,7 +167,16 @@ def _run(args: argparse.Namespace, nodes: list[NodeEntry] | None, standby: Stand
     files, overrides = split_words(args.words)
     if not files:
         raise UsageError("--run needs a file besides name=value")
-    choice = Choice(overrides, args.only, args.new, args.rerun, args.adopt, args.replace, args.without_added)
+    choice = Choice(
+        overrides,
+        args.only,
+        args.new,
+        args.rerun is not None,
+        args.adopt,
+        args.replace,
+        args.without_added,
+        args.rerun or None,
+    )
     nodes = read_nodes(args.node, args.cluster) if nodes is None else nodes
     lab = find_lab(lab_path(args))
     if args.first:

@@ -327,12 +327,12 @@ def _asked(results: Results, found: Settings, name: str) -> list[TaskCounts]:
     failed = pl.col("state").is_in(["failed", "lost", "stopped"])
     runs = results.shared_runs(name, planned)
     if runs is not None:
-        by = [*found.by, "run"]
+        by = [*found.by, "its run"]
         done = (pl.col("state") == "done").any()
         state = (
             pl.when(done).then(pl.lit("done")).when(failed.all()).then(pl.lit("failed")).otherwise(pl.lit("pending"))
         )
-        planned = planned.select(*found.by, pl.col("state").cast(pl.String), runs.alias("run"))
+        planned = planned.select(*found.by, pl.col("state").cast(pl.String), runs.alias("its run"))
         planned = planned.group_by(by, maintain_order=True).agg(state.alias("state"))
     counts = (pl.len().alias("asked"), failed.sum().alias("failed"), (~failed & (pl.col("state") != "done")).sum())
     if not found.by:
