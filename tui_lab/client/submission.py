@@ -219,8 +219,8 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
     if choice.rerun:
         stages = experiment.from_stage(choice.rerun_from)
         if stages is None:
-            known = f"it has {', '.join(experiment.stages)}" if experiment.stages else "it has none"
-            hint = suggest(choice.rerun_from or "", experiment.stages) or known
+            has = f"it has {', '.join(experiment.stages)}" if experiment.stages else "it has none"
+            hint = suggest(choice.rerun_from or "", experiment.stages) or has
             raise UsageError(f'{experiment.file}, --rerun: there is no stage "{choice.rerun_from}"; {hint}')
         planned = rerun(planned, selected, state, stages)
     queued, spare, counts = queue(experiment, folder, planned, selected, state, choice)
