@@ -148,10 +148,10 @@ class Experiment:
         take_over: continue here with a lab whose engine was on a machine that is gone.
         progress: show how the run goes, in a notebook, on a terminal, or as lines.
 
-        Failed tasks raise nothing: `Run.check` does. Raises SpecError, LabError, StorageError, UsageError where the run
-        can't begin or can't continue. Ctrl-C lets running tasks finish, a second one stops them; then
-        KeyboardInterrupt is raised. The lab keeps what is done: the next call runs the rest. Works in notebooks, also
-        while an event loop runs, which it blocks: `arun` does not.
+        Failed tasks raise nothing: `Run.check` does. Raises SpecError, LabError, StorageError, or another
+        TuiLabError, where the run can't begin or can't continue. Ctrl-C lets running tasks finish, a second one stops
+        them; then KeyboardInterrupt is raised. The lab keeps what is done: the next call runs the rest. Works in
+        notebooks, also while an event loop runs, which it blocks: `arun` does not.
         """
         from tui_lab.api.run import interrupts
 

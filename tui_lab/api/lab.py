@@ -60,6 +60,6 @@ class Lab:
         experiment submitted last), and files of the lab, as in `FROM 'file.csv'`.
         parameters: values for `$NAME` in the query.
 
-        Raises QueryError with the place of a mistake.
+        Raises TuiLabError with the place of a mistake.
         """
         return answer(self._lab, sql, parameters)

@@ -37,7 +37,7 @@ class Plot:
 
         size: width and height in inches.
 
-        Raises ChartError, also without the packages of `tui-lab[draw]`.
+        Raises TuiLabError, also without the packages of `tui-lab[draw]`.
         """
         from tui_lab.results.charts import files
 

@@ -195,7 +195,7 @@ class Run:
 
         parameters: values for `$NAME` in the query.
 
-        Raises QueryError with the place of a mistake.
+        Raises TuiLabError with the place of a mistake.
         """
         return answer(self._lab, sql, parameters, self.name)
 
@@ -227,7 +227,7 @@ class Run:
         where: a SQL condition; only tasks for which it is true count.
         allow_incomplete: let a setting be best even if some of its repeats failed or have no value.
 
-        Raises StatisticsError where no setting can be called the best.
+        Raises TuiLabError where no setting can be called the best.
         """
         from tui_lab.results.statistics.report import StatisticsError, goal_of
         from tui_lab.results.statistics.settings import leading_metric
@@ -279,7 +279,7 @@ class Run:
 
         Columns: the parameters that vary; `n` values, `mean`, `sd`, `se`, `low` and `high` (the 95 % confidence
         interval of the mean), quartiles; `best`, `tied`, `standing`; with a baseline differences, ratios and p-values.
-        docs/statistics.md explains them. Raises StatisticsError.
+        docs/statistics.md explains them. Raises TuiLabError.
         """
         from tui_lab.results.statistics.frame import frame
         from tui_lab.results.statistics.warnings import warnings
@@ -338,7 +338,7 @@ class Run:
         error: of the mean: the 95 % confidence interval (ci), standard deviation (sd), standard error (se), 95 % of the
             values (pi), or none.
 
-        Raises ChartError where there is nothing to draw.
+        Raises TuiLabError where there is nothing to draw.
         """
         from tui_lab.results.charts.choice import find
         from tui_lab.results.charts.making import make
@@ -373,7 +373,7 @@ class Run:
 
 
 def answer(lab: Lab, sql: str, parameters: dict[str, Any], current: str | None = None) -> pl.DataFrame:
-    """Return the answer to a query. current: the experiment that `results` means. Raises QueryError."""
+    """Return the answer to a query. current: the experiment that `results` means. Raises TuiLabError."""
     from tui_lab.api.plain import plain
     from tui_lab.results.sql.database import Database
 

@@ -42,7 +42,8 @@ def _one_line(text: str) -> str:
 
 
 class SpecError(TuiLabError):
-    """A file that can't be used. `problems` holds everything that was found, sorted by place, each once."""
+    """A file that can't be used, or what Python says in its place. `problems` holds everything that was found, sorted
+    by place, each once."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(sorted(set(problems)))
