@@ -102,6 +102,11 @@ def test_functions_of_modules_and_of_the_script_itself(workbench: Workbench) -> 
     assert 'parameters={"x": [1]}).run(nodes=' in trace and "_tui_lab" not in trace, trace  # the line in the script
     assert lines[5] == "[105, 105, 108, 108] [8, 9]"
     assert (workbench.folder / "top").read_text() == "top\n"
+    # Another Python could not even read its bytes.
+    (module,) = (workbench.folder / ".tui_lab").glob("mine_*.py")
+    changed = workbench.write("other.py", module.read_text().replace(str(sys.version_info[:2]), "(3, 6)"))
+    other = subprocess.run([sys.executable, changed], capture_output=True, text=True)
+    assert "ImportError: the function mine was pickled by Python 3.6, and this is 3." in other.stderr, other.stderr
     # The same again runs nothing; another source of a class that is used makes new tasks; data does not.
     assert run("mine")[0] == lines[3]
     modules = {*(workbench.folder / ".tui_lab").glob("*.py")}

@@ -45,6 +45,9 @@ import os
 import pickle
 import sys
 
+if sys.version_info[:2] != {python}:
+    what = "the function {name} was pickled by Python %d.%d, and this is %d.%d: `python` says which interpreter runs it"
+    raise ImportError(what % ({python} + sys.version_info[:2]))
 sys.path += [os.path.dirname(os.path.dirname(os.path.abspath(__file__))), *{path!r}]
 
 
@@ -150,10 +153,11 @@ def _carried(function: Callable[..., Any], folder: Path) -> Carried:
     name = given if given.isidentifier() else "function"
     start = getattr(sys.modules.get("__main__"), "__file__", None)
     folders = list(dict.fromkeys([str(folder), *([str(Path(start).absolute().parent)] if start else [])]))
-    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    mark = f"fingerprint {_digest(parts.source, parts.data, python, *folders)}"
+    python = sys.version_info[:2]
+    mark = f"fingerprint {_digest(parts.source, parts.data, str(python), *folders)}"
     text = _TEXT.format(
-        about=f"The function {name}, pickled by Python {python}.",
+        about=f"The function {name} in the bytes of cloudpickle.",
+        python=python,
         fingerprint=mark,
         path=folders,
         stub=_stub(function, name),
