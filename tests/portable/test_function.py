@@ -61,6 +61,7 @@ def test_values_become_what_the_annotations_say() -> None:
     assert called(everything, n=1, opt__lr=None, opt__momentum=0.5, color="RED", seed=9)["opt"] == Sgd(0.5)
     assert called(everything, n=1, opt=None, seed=9) == {"n": 1, "seed": 9}
     assert called(lambda cfg: None, a__b=1, c=2) == {"": [{"a": {"b": 1}, "c": 2}]}
+    assert called(lambda a=1, b=2, /, c=3: None, b=5) == {"": [1, 5]}
     assert called(max, a=1) == {"a": 1}  # C code that does not tell
 
 

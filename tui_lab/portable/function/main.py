@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from . import failure, returned
+from . import returned
 from .arguments import arguments, nested
 from .kinds import Misfit
 from .seeding import seed_all
@@ -50,6 +50,8 @@ def run(call: "dict[str, Any]", environment: "Mapping[str, str]") -> int:
             value = call_function(function, parameters, task, call["args"], call["text"])
         returned.write(value, output, lambda what: print(what, file=sys.stderr))
     except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
+        from . import failure  # late, as `traceback` takes long to import
+
         failure.report(error, call["folder"], output, task["attempt"])
         return 1
     return 0

@@ -1,19 +1,17 @@
-"""Seeds random numbers: those of Python at once, those of NumPy and torch as soon as they are imported."""
+"""Seeds random numbers: of Python, NumPy and torch, as soon as they are imported."""
 
 import importlib.util
-import random
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-LIBRARIES = ("numpy", "torch")
+LIBRARIES = ("random", "numpy", "torch")
 
 
 def seed_all(seed: int) -> None:
     """Seed all of them. A library that is not imported yet is seeded when it is: none is imported for it."""
-    random.seed(seed)
     sys.meta_path[:] = [one for one in sys.meta_path if not isinstance(one, _OnImport)]
     later = []
     for name in LIBRARIES:
@@ -30,6 +28,8 @@ def seed_library(name: str, seed: int) -> None:
     module = sys.modules[name]  # type: Any
     if name == "numpy":
         module.random.seed(seed % 2**32)
+    elif name == "random":
+        module.seed(seed)
     elif hasattr(module, "manual_seed"):
         module.manual_seed(seed)
 
