@@ -142,6 +142,19 @@ def test_values_are_checked_by_the_annotations(tmp_path: Path, parameters: str, 
     assert [one.default for one in signature.arguments[:4]] == [None, "0.5", "False", "Mode.FAST"]
 
 
+def test_fields_of_a_configuration_are_checked(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(KINDS + "\ndef sole(cfg: Adam): ...\ndef plain(cfg): ...\n")
+    file = tmp_path / "e.yaml"
+    load(file, "function: train.py::plain\nparameters: {anything.at: [all]}\n")
+    load(file, "function: train.py::sole\nparameters: {lr: [1], steps: [[1]]}\n")
+    with pytest.raises(SpecError) as raised:
+        load(file, "function: train.py::sole\nparameters: {lr: [high], step: 1}\n")
+    assert str(raised.value).replace(f"{file}:", "").splitlines() == [
+        '2:19: "high" is not a number; train.py::sole has cfg: Adam',
+        '2:26: "cfg" of train.py::sole has no field "step"; did you mean "steps"?',
+    ]
+
+
 def test_docstrings_in_other_styles() -> None:
     numpy = "Parameters\n----------\nn, m : int\n    how many\nrate\n    the\n    rate\n\nReturns\n-------\nx\n    no"
     assert helps(numpy) == {"n": "how many", "m": "how many", "rate": "the rate"}

@@ -15,6 +15,7 @@ from tui_lab.experiment.record import Fields
 from tui_lab.experiment.signature import Signature, fields_of, kind_within
 from tui_lab.experiment.yaml.problem import Problem, SpecError, suggest
 from tui_lab.experiment.yaml.reader import Keypath, Reader
+from tui_lab.portable.function.arguments import CONFIG
 from tui_lab.portable.function.kinds import Either, Items, Kind, Misfit, written
 
 _MOST: Final = 10_000  # values of a domain that are checked
@@ -29,17 +30,24 @@ class ArgumentValues:
         self.signature = signature
         self.args = args
 
+    def _place(self, name: str) -> tuple[str, list[str]]:
+        """Return the argument that a parameter is for, and the names within it."""
+        first, *rest = self.args.get(name, name).split(".")
+        return (CONFIG, [first, *rest]) if self.signature.config else (first, rest)
+
     def kind(self, name: str) -> Kind | None:
         """Return what a parameter must be; None where a dataclass has no such field."""
-        first, *rest = self.args.get(name, name).split(".")
-        argument = None if self.signature.config else self.signature.argument(first)
-        return Kind() if argument is None else kind_within(argument.kind, rest)
+        first, rest = self._place(name)
+        argument = self.signature.argument(first)
+        if argument is None or (self.signature.config and not fields_of(argument.kind)):
+            return Kind()
+        return kind_within(argument.kind, rest)
 
     def name_problem(self, name: str) -> tuple[str, str] | None:
         """Return message and hint where a dataclass has no field of a dotted name."""
         if self.kind(name) is not None:
             return None
-        first, *rest = self.args.get(name, name).split(".")
+        first, rest = self._place(name)
         argument = self.signature.argument(first)
         known = [] if argument is None else fields_of(argument.kind)
         hint = suggest(rest[0], known) or (f"it has {', '.join(known)}" if known else self._has(first))
@@ -47,7 +55,7 @@ class ArgumentValues:
 
     def value_problem(self, name: str, value: Value) -> tuple[str, str] | None:
         """Return message and hint where a value is not what the argument takes."""
-        first = self.args.get(name, name).split(".")[0]
+        first, _ = self._place(name)
         argument = self.signature.argument(first)
         kind = self.kind(name)
         if argument is None or kind is None or (value is None and not argument.required):
