@@ -7,10 +7,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import re
+import stat
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import structs
 
 from tui_lab.engine.channel_pool import FileChannelPool
 from tui_lab.engine.connection import NodeConnection
@@ -20,6 +24,7 @@ from tui_lab.engine.run_files import RunFiles
 from tui_lab.engine.transfer import PART, TransferError
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.protocol.agent import Start
+from tui_lab.store import layout
 from tui_lab.store.task_files import TaskFile, listed
 
 log = logging.getLogger(__name__)
@@ -86,8 +91,10 @@ class OutputStaging:
         if before and not await self._bring(run, node, key, message, before, wanted):
             return
         files: Files = []
+        whole = True  # all that steps before have left is brought
         if key[1] > 1:
-            files = await asyncio.to_thread(_found, run.folder.task_folder(key[0]))
+            done = None if message.resume is None else message.resume["attempt"]
+            files, whole = await asyncio.to_thread(_found, run.folder.task_folder(key[0]), done)
         if files and not await node.caught_up():
             return  # the node has gone; its welcome settles what becomes of the attempt
         while wanted() and files and not self.scheduler.is_stopping(message.key):
@@ -99,11 +106,14 @@ class OutputStaging:
                 log.warning("%s task %d: %s", run.name, key[0], error)
                 if isinstance(error, TransferError) and not error.lost and error.errno not in PASSING:
                     await self._send_each(run, node, key, message, files)
+                    whole = False
                     break
                 await asyncio.sleep(AGAIN)
-                files = [(name, file) for name, file in files if file.size is not None]
+                there = [(name, file) for name, file in files if file.size is not None]
+                whole = whole and len(there) == len(files)
+                files = there
         if wanted():
-            self.start(run, node, message)
+            self.start(run, node, message if whole else structs.replace(message, resume=None))
 
     async def _bring(
         self,
@@ -172,16 +182,36 @@ def _all(folder: Path) -> Files:
     return [(name, TaskFile(str(folder), name)) for name, _ in sorted(listed(folder, deep=True))]
 
 
-def _found(folder: Path) -> Files:
-    """Return the files in a task's folder that the next attempt may need, up to MOST bytes."""
+def _found(folder: Path, done: int | None) -> tuple[Files, bool]:
+    """Return the files in a task's folder that the next attempt may need, up to MOST bytes, and whether nothing else is
+    there: links and empty folders don't travel. done: an attempt whose outputs are among them, because the next one
+    goes on from its steps."""
     found: Files = []
     room = MOST
+    whole = _only_files(folder)
     for name, facts in sorted(listed(folder, deep=True)):
-        if _NUMBERED.fullmatch(name) or name.endswith(PART):
+        if name.endswith(PART) or (_NUMBERED.fullmatch(name) and not _is_output(name, done)):
             continue
         room -= facts.st_size
         if room < 0:
             log.warning("%s: too much to take along; the rest stays here", folder)
+            whole = False
             break
         found.append((name, TaskFile(str(folder), name)))
-    return found
+    return found, whole
+
+
+def _is_output(name: str, attempt: int | None) -> bool:
+    """Return whether a numbered file is of an attempt."""
+    last = name.rpartition(".")[2]
+    return name != layout.PARAMS_FILE and (int(last) if last.isdecimal() else 1) == attempt
+
+
+def _only_files(folder: Path) -> bool:
+    """Return whether a folder has only plain files, and folders with such."""
+    for place, folders, files in os.walk(folder):
+        if not (folders or files) or any(not stat.S_ISREG(os.lstat(f"{place}/{name}").st_mode) for name in files):
+            return False
+        if any(stat.S_ISLNK(os.lstat(f"{place}/{name}").st_mode) for name in folders):
+            return False
+    return True

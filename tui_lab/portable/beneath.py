@@ -200,6 +200,15 @@ class Folder:
             for entry in entries:
                 yield entry
 
+    def has_empty_folders(self) -> bool:
+        """Return whether a folder below has nothing in it. Raises OSError where this folder itself can't be read."""
+        bare, parents = set(), {b""}
+        for below, _, entries in self._tree():
+            parents.add(below.rpartition(b"/")[0])
+            if not entries:
+                bare.add(below)
+        return bool(bare - parents)
+
     def _tree(self) -> "Iterator[tuple[bytes, Folder | None, list[Entry]]]":
         """Yield each folder below: its path, b"" for this one; the folder, open until the next is asked for; its
         entries without the folders that follow.

@@ -284,3 +284,28 @@ def test_samples_tell_when_a_node_has_gone(workbench: Workbench, fleet: Fleet) -
     go(workbench)
     assert run.wait(60) == 0
     assert found()[0] == "up"
+
+
+@pytest.mark.slow
+def test_a_step_goes_on_on_another_node_where_all_came_along(workbench: Workbench, fleet: Fleet) -> None:
+    """Of an experiment whose first step leaves an empty folder, which does not travel, the next attempt begins anew."""
+    text = """\
+        name: NAME
+        command:
+          prepare: 'echo prepared {attempt}; mkdir -p {output}/deep; MORE; echo data-{task_id} > {output}/deep/data'
+          train: 'test {attempt} -gt 1; cat {output}/deep/data'
+        repeat: 4
+        retries: 1
+        metrics: {prepared: {pattern: 'prepared (@int@)', from: prepare.stdout, take: sum}}
+        """
+    one, two = fleet.node("one", slots=2, shared=False), fleet.node("two", slots=2, shared=False)
+    env = fleet.environment(workbench)
+    for name, more in (("whole", "true"), ("empty", "mkdir -p {output}/empty")):
+        changed = text.replace("NAME", name).replace("MORE", more)
+        workbench("--run", write(workbench, changed, f"{name}.yaml"), *one.words, *two.words, "--keep-going", env=env)
+    assert [row["prepared"] for row in workbench.table("SELECT prepared FROM whole")] == [1] * 4
+    assert [row["prepared"] for row in workbench.table("SELECT prepared FROM empty")] == [2] * 4
+    assert workbench.output(2, "prepare.stdout.2", "whole") == "prepared 1\n"
+    assert workbench.output(2, "train.stdout.2", "whole") == "data-2\n"
+    assert workbench.tasks("whole")[0]["duration_prepare"] is not None
+    until(lambda: not leftovers(fleet))

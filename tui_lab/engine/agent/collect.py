@@ -30,6 +30,7 @@ class CollectedFiles:
         self.skipped: Any = []
         self.link: Any = None  # target of a symbolic link in the place of the folder
         self.error = ""  # why the files are not known
+        self.is_whole = True  # nothing is there that can't be collected
         self.skipped_more = {"files": 0, "size": 0}
         self.body = b""
         self.room = attempt.message["collect"]["most"]
@@ -39,6 +40,8 @@ class CollectedFiles:
         try:
             with attempt.open_folder() as folder:
                 self.add_files(folder, own, others, wanted)
+                if attempt.message["steps"] > 1 and folder.has_empty_folders():
+                    self.is_whole = False
         except NoFolderError as error:
             self.link = None if error.link is None else decode(error.link)
             self.error = "" if self.link is not None else "its folder is a file"
@@ -80,6 +83,8 @@ class CollectedFiles:
                     pieces.append(data)
                 self.room -= file["size"]
                 self.files.append(file)
+            else:
+                self.is_whole = False
         self.body = b"".join(pieces)
 
     def add_link(self, folder: Folder, name: str, wanted) -> None:

@@ -351,5 +351,7 @@ def event_message(attempt: Attempt, concurrent: set) -> tuple:
     attempt.collected = outputs.collected
     if attempt.started is None:
         outputs.error = ""  # it has no folder
+    if not outputs.is_whole:
+        message.pop("step_ends", None)  # another node can't go on from these steps
     message.update(outputs.event_fields(), folder=attempt.folder)
     return message, outputs.body

@@ -63,6 +63,19 @@ def take_over(attempt: Attempt, folder: Folder) -> bool:
     return True
 
 
+def remove_staged(attempt: Attempt, folder: Folder) -> None:
+    """Remove the outputs of the earlier attempt, where they were brought for the steps that it has done alone."""
+    if not attempt.message.get("collect"):
+        return
+    number = attempt.message["resume"]["attempt"]
+    names = [name for step in attempt.names for name in attempt.output_files(step, number)]
+    for name in names + [encode(attempt.file(METRICS, number))]:
+        try:
+            folder.unlink(name)
+        except OSError:
+            pass
+
+
 def has_at_least(folder: Folder, name: bytes, size: int) -> bool:
     """Return whether a folder has a plain file of at least so many bytes."""
     try:

@@ -8,7 +8,7 @@ import time
 
 from tui_lab.engine.agent import SLOT_MARK
 from tui_lab.engine.agent.attempt import METRICS, Attempt, intent_record, pid_record
-from tui_lab.engine.agent.done_steps import take_over
+from tui_lab.engine.agent.done_steps import remove_staged, take_over
 from tui_lab.engine.agent.messages import mismatch
 from tui_lab.engine.agent.paths import expand
 from tui_lab.engine.agent.processes import children
@@ -231,8 +231,11 @@ class Launcher:
         attempt.names = [step["name"] for step in context["steps"]]
         with attempt.open_folder(make=True) as folder:
             folder.clear(encode(attempt.file(METRICS)), plain=True)
-            if attempt.first_step and not take_over(attempt, folder):
-                attempt.begin_anew()
+            if attempt.first_step:
+                done = take_over(attempt, folder)
+                remove_staged(attempt, folder)
+                if not done:
+                    attempt.begin_anew()
             shared = attempt.first_step > 0 and attempt.names[0] is None
             for name in attempt.output_files(attempt.names[attempt.step]):
                 output = folder.reopen(name, append=True) if shared else folder.create(name, append=True)

@@ -163,7 +163,7 @@ class Planner:
     def _assign(self, run: RunState, node: NodeState, keys: list[AttemptKey]) -> None:
         if not keys:
             return
-        events = run.assigned(keys, node.name, node.spool, self._state.now, shared=node.shared)
+        events = run.assigned(keys, node.name, node.spool, self._state.now)
         for event in events:
             run.state.apply(event)
         name, has_needs = run.wire_name, run.has_needs

@@ -212,12 +212,10 @@ class RunState:
             self.tokens.pop(key, None)
             self.order.appendleft(key[0])
 
-    def assigned(
-        self, keys: list[AttemptKey], node: str, spool: str, now: Moment, *, shared: bool = True
-    ) -> list[KnownEvent]:
+    def assigned(self, keys: list[AttemptKey], node: str, spool: str, now: Moment) -> list[KnownEvent]:
         """Assign attempts to a node; return the events to write ahead. spool: identity of the agent's ledger; an agent
-        with another one does not know these attempts. shared: the node sees the lab's folder, where steps may go on."""
-        events: list[KnownEvent] = [Assigned(now.at(), node, keys, self._go_on(keys) if shared else ())]
+        with another one does not know these attempts."""
+        events: list[KnownEvent] = [Assigned(now.at(), node, keys, self._go_on(keys))]
         if self.state.spools.get(node) != spool:
             events.insert(0, AgentKnown(now.at(), node, spool))
         for key in keys:
@@ -568,6 +566,8 @@ def finished_event(
     """Return the event of an attempt as its agent reports it. not_fetched: files that stayed on the node. trouble: why
     all did. late: it counted as lost before."""
     left = message.left
+    missing = left or message.left_more or not_fetched or trouble or message.folder_trouble
+    is_whole = not missing and message.folder_link is None
     notes = []
     if message.folder_link is not None:
         notes.append(f"its folder is a symbolic link to {message.folder_link}: the files behind it are not read")
@@ -597,5 +597,5 @@ def finished_event(
         late=late,
         first_step=message.first_step,
         raised=message.raised,
-        step_ends=message.step_ends if message.folder is None and message.folder_link is None else None,
+        step_ends=message.step_ends if is_whole else None,
     )
