@@ -29,6 +29,10 @@ def test_what_tasks_share_runs_once(workbench: Workbench) -> None:
     planned = workbench("plan", workbench.write("experiment.yaml", "name: e\n" + THREE))
     assert "stages: prepare 2, train 12, test 12" in planned.out
     assert "would run 12 tasks with 2 runs of prepare and 12 runs of train" in planned.out
+    drawn = workbench("plan", "--graph", "experiment.yaml").out.splitlines()
+    assert drawn == ["prepare     2 runs", "└▶ train    12 runs", "   └▶ test  12 tasks"]
+    assert "  s1 --> s2" in workbench("plan", "--graph=mermaid", "experiment.yaml").out
+    assert '  "train" -> "test";' in workbench("plan", "--graph=dot", "experiment.yaml").out
     workbench.run_text(THREE)
     counts = Counter(line.split()[0] for line in workbench.lines())
     assert counts == {"prepare": 2, "train": 12}
@@ -47,7 +51,9 @@ def test_what_tasks_share_runs_once(workbench: Workbench) -> None:
     assert {path.name for path in (folder.path / "stages").iterdir()} == {"prepare", "train"}
     assert workbench("logs", "e/0:train").out == "426899337\n"
     assert "6 tasks of the plan need it" in workbench("show", "e/0:prepare").out
-    assert workbench("status", "--json").json()["experiments"][0]["tasks"] == 12
+    status = workbench("status", "--json").json()["experiments"][0]
+    assert (status["tasks"], status["stages"]["prepare"]["done"], status["stages"]["train"]["done"]) == (12, 2, 12)
+    assert "e: prepare 2/2, train 12/12" in workbench("status").out
     assert "0 tasks to run (12 done)" in workbench.run_text(THREE).err
     # A grown grid runs only what is new; an edited stage, that and what follows.
     grown = THREE.replace("0.3]", "0.3, 0.4]")

@@ -116,9 +116,11 @@ def add_rerun(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def without_value(words: Sequence[str]) -> list[str]:
-    """Return the words so that `--rerun` takes no value but with `=`: a file may stand behind it."""
-    return ["--rerun=" if word == "--rerun" else word for word in words]
+def without_value(words: Sequence[str], **others: str) -> list[str]:
+    """Return the words so that `--rerun` takes no value but with `=`: a file may stand behind it. others: further such
+    options, and what they mean without a value."""
+    alone = {f"--{name}": f"--{name}={value}" for name, value in {"rerun": "", **others}.items()}
+    return [alone.get(word, word) for word in words]
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

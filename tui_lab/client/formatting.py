@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -87,9 +87,27 @@ PIPE: Final = (
 )
 
 
+def run_count(count: int) -> str:
+    """Return a number of runs of a stage as text."""
+    return plural(count, "run")
+
+
 def runs(count: int, stage: str = "") -> str:
-    """Return a number of runs of a stage, or of stages, as text."""
-    return f"{plural(count, 'run')} of {stage or 'stages'}"
+    """The same with the stage, or of stages."""
+    return f"{run_count(count)} of {stage or 'stages'}"
+
+
+def stages_line(counts: Mapping[str, Mapping[str, int]]) -> str:
+    """Return how far the stages before the last are: `prepare 2/2, train 5/12 (3 running, 1 failed)`. counts: runs by
+    state, of each; empty without stages."""
+    parts = []
+    for name, states in counts.items():
+        others = [
+            f"{states[state]:,} {state}" for state in ("running", "failed", "lost", "stopped") if states.get(state)
+        ]
+        more = f" ({', '.join(others)})" if others else ""
+        parts.append(f"{name} {states.get('done', 0):,}/{sum(states.values()):,}{more}")
+    return ", ".join(parts)
 
 
 def last_line(place: Path, attempt: int, message: str | None = None, signal_number: int | None = None) -> str:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tui_lab.client.follow import Followed, View, failure_line
-from tui_lab.client.formatting import STATE_MARKS, STATE_STYLES, shortened, span
+from tui_lab.client.formatting import STATE_MARKS, STATE_STYLES, shortened, span, stages_line
 from tui_lab.results.terminal.guard import console as new_console
 from tui_lab.store.spare import counts_without_spare
 
@@ -32,6 +32,8 @@ def progress_block(runs: list[Followed], notice: str, width: int) -> RenderableT
     parts: list[RenderableType] = []
     for run in runs:
         parts += [_bar(run, width), _counts(run)]
+        if stages := stages_line(run.state.stage_counts()):
+            parts.append(Text(shortened(f"  {stages}", width - 1), style="dim"))
         if run.failure is not None:
             parts.append(Text(shortened("  " + failure_line(run), width - 1), style="red"))
     if notice:
@@ -115,6 +117,8 @@ class LinesView:
     def _line(self, run: Followed) -> str:
         counts, _ = counts_without_spare(run.state)
         shown = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+        stages = stages_line(run.state.stage_counts())
+        shown = f"{stages}; {shown}" if stages else shown
         left = "" if run.remaining is None else f", {span(run.remaining)} left"
         return f"{time.strftime('%H:%M:%S')} {run.folder.name}: {run.ended:,} of {run.asked:,} ended ({shown}{left})"
 

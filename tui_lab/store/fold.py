@@ -500,6 +500,8 @@ class State:
 
     def stage_counts(self) -> dict[str, dict[str, int]]:
         """Return the planned runs of each stage before the last by state."""
+        if not self.stages:
+            return {}
         planned, stages, states = self._view("planned"), self._view("stage"), self._view("state")
         found = {}
         for code, name in enumerate(self.stages, 1):

@@ -19,6 +19,7 @@ from tui_lab.cli.options import (
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE
 from tui_lab.client.plan_preview import EXAMPLES, commands, expected, stages_line
+from tui_lab.client.stage_graph import FORMATS, graph
 from tui_lab.experiment.data_types import JsonObject
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def main(arguments: list[str]) -> int:
         epilog=examples(
             ("tui-lab plan experiment.yaml", "what a run would do"),
             ("tui-lab plan experiment.yaml lr=0.1,0.2", "the same, with these values"),
+            ("tui-lab plan experiment.yaml --graph=dot | dot -Tsvg", "the graph of the stages, drawn by Graphviz"),
             ("tui-lab plan experiment.yaml --only 'lr > 0.1' --all", "all commands of these tasks"),
         ),
     )
@@ -49,9 +51,16 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--replace", action="store_true", help="use this file instead of the earlier one")
     parser.add_argument("--all", action="store_true", help="print every command that would run")
+    parser.add_argument(
+        "--graph",
+        nargs="?",
+        choices=FORMATS,
+        metavar="=FORMAT",
+        help="print only the graph of the stages: as text, or for mermaid or dot (Graphviz)",
+    )
     add_json(parser)
     add_common(parser)
-    args = parser.parse_intermixed_args(without_value(arguments))
+    args = parser.parse_intermixed_args(without_value(arguments, graph="text"))
 
     from tui_lab.client.reading import noted
     from tui_lab.client.submission import Choice, find_lab, prepare, split_words
@@ -73,7 +82,9 @@ def main(arguments: list[str]) -> int:
     for file in files:
         with noted(str(file)):
             prepared = prepare(lab, Path(file), choice)
-        if args.json:
+        if args.graph is not None:
+            print(graph(prepared, args.graph))
+        elif args.json:
             print_json(as_json(prepared))
         else:
             show(prepared, everything=args.all)

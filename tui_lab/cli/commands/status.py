@@ -32,6 +32,7 @@ class ExperimentStatus(TypedDict):
     name: str
     tasks: int
     counts: dict[str, int]
+    stages: dict[str, dict[str, int]]
     spare: int
     queued: int
     active: bool
@@ -129,6 +130,7 @@ def _of(folder: ExperimentFolder, engine: Status | None) -> ExperimentStatus:
         "name": folder.name,
         "tasks": state.planned,
         "counts": counts,
+        "stages": state.stage_counts(),
         "spare": spare,
         "queued": state.queued_tasks(),
         "active": engine is not None and folder.name in engine.active,
@@ -142,7 +144,7 @@ def _show(lab: Lab, engine: Status | None, found: list[ExperimentStatus], *, wit
     from rich.text import Text
 
     from tui_lab.cli.output.summary import paused_line
-    from tui_lab.client.formatting import STATE_MARKS, STATE_STYLES, plural
+    from tui_lab.client.formatting import STATE_MARKS, STATE_STYLES, plural, stages_line
     from tui_lab.client.node_formatting import trouble
 
     console = new_console(highlight=False)
@@ -162,6 +164,9 @@ def _show(lab: Lab, engine: Status | None, found: list[ExperimentStatus], *, wit
         ]
         table.add_row(one["name"], f"{one['tasks']:,}", *cells, _how(one))
     console.print(table)
+    for one in found:
+        if one["stages"]:
+            console.print(Text(f"{one['name']}: {stages_line(one['stages'])}"), soft_wrap=True)
     for one in found:
         if one["paused"] is not None:
             console.print(Text(f"{one['name']}: {paused_line(one['paused'])}"), soft_wrap=True)

@@ -37,6 +37,7 @@ class JsonView:
                     "asked": run.asked,
                     "ended": run.ended,
                     "counts": counts_without_spare(run.state)[0],
+                    "stages": run.state.stage_counts(),
                     "rate": run.rate,
                     "remaining": run.remaining,
                     "notice": notice or None,

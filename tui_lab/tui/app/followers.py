@@ -58,6 +58,7 @@ class WatchedExperiment:
         self._last = ExperimentSnapshot(
             name=self.folder.name,
             counts=counts,
+            stages=state.stage_counts(),
             planned=state.planned - spare,
             queued=queued,
             active=active,

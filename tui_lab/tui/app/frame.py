@@ -15,6 +15,7 @@ from textual.screen import Screen
 from textual.style import Style
 from textual.widget import Widget
 
+from tui_lab.client.formatting import stages_line
 from tui_lab.tui.base.formatting import MUTED, STATE_STYLES, bar, count_words, home, mark, rate_words, short, span_words
 from tui_lab.tui.base.pane import Host, host_of, is_text
 from tui_lab.tui.base.panes import NAMES, title
@@ -114,10 +115,11 @@ class RunLine(Line):
             return Content.styled(self._nothing(one), MUTED).truncate(self.room, ellipsis=True)
         counts = self._counts(one, self.room >= 100)
         room = self.room - counts.cell_length - 2
-        words = self._speed(one)
+        stages = stages_line(one.stages) if one.active else ""
+        words = [*([stages] if stages else []), *self._speed(one)]
         share = f"{int(100 * one.settled / one.planned)}%" if one.planned else "nothing planned"
         while words and room < sum(cell_len(word) + 2 for word in words) + len(share) + 8:
-            words.pop(0)  # the rate goes first, the time left later
+            words.pop(0)  # the stages go first, then the rate, and the time left
         width = min(_BAR, room - len(share) - 1 - sum(cell_len(word) + 2 for word in words))
         done, bad = one.counts.get("done", 0), one.counts.get("failed", 0) + one.counts.get("lost", 0)
         parts = [(done, "$success"), (bad, "$error")]

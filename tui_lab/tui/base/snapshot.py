@@ -34,6 +34,7 @@ class ExperimentSnapshot:
     note: str = ""  # on the repeats of its newest submission: that `until` can't become true
     problem: str = ""  # why it can't be read
     damage: str = ""  # of its journal
+    stages: dict[str, dict[str, int]] = field(default_factory=dict)  # runs of each stage before the last by state
 
     @property
     def settled(self) -> int:
