@@ -91,6 +91,8 @@ def test_a_retry_goes_on_at_the_failed_step(workbench: Workbench) -> None:
     workbench("retry", "named/0:test")
     assert workbench.lines()[-1] == "test 1 4"
     assert workbench.table("SELECT size, acc FROM named WHERE x = 1") == [{"size": 1, "acc": 4}]
+    workbench("clean", "named", "--files", "data", "--where", "x = 1", "--yes")
+    assert "named/0 can't begin at test: prepare is not done" in workbench("retry", "named/0:test", code=2).err
     workbench("clean", "named", "--where", "x = 2", "--yes")
     workbench("--run", files[0])
     assert workbench.lines()[-3:] == ["prepare 2 4", "train 2 4", "test 2 4"]

@@ -17,6 +17,7 @@ from tui_lab.store.events import (
     Cleaned,
     EndState,
     Event,
+    FilesRemoved,
     Finished,
     KnownEvent,
     Requeued,
@@ -172,7 +173,12 @@ def test_an_attempt_begins_at_the_first_step_where_it_must() -> None:
     failed = finished(0, 1, "failed", step=1, **step_ends(1, 1))
     requeued = Requeued(1.0, [[0, 0]], {})
     assert fold(ALL, assigned(0), failed, requeued).columns["go_on"][0] == 1
-    for more in (assigned(0, 2), Cleaned(1.0, [[0, 0]]), structs.replace(requeued, step=0)):
+    for more in (
+        assigned(0, 2),
+        Cleaned(1.0, [[0, 0]]),
+        FilesRemoved(1.0, [[0, 0]]),
+        structs.replace(requeued, step=0),
+    ):
         assert fold(ALL, assigned(0), failed, requeued, more).columns["go_on"][0] == 0
     for other in (structs.replace(failed, step_ends=None), structs.replace(failed, state="done")):
         assert fold(ALL, assigned(0), other, requeued).columns["go_on"][0] == 0

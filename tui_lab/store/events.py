@@ -319,6 +319,15 @@ class Cleaned(_Event, frozen=True, tag="cleaned"):
     argv: list[str] = []
 
 
+class FilesRemoved(_Event, frozen=True, tag="removed"):
+    """The user removed some files of tasks that have several steps: the next attempts begin at the first one. `argv`:
+    the command that did it."""
+
+    at: float
+    tasks: Ranges
+    argv: list[str] = []
+
+
 class Ended(_Event, frozen=True, tag="ended"):
     """The run is over: nothing is open, and nothing will start until someone submits, retries or resumes. `counts`:
     tasks of the plan by state."""
@@ -357,6 +366,7 @@ KnownEvent: TypeAlias = (
     | Resumed
     | Drained
     | Cleaned
+    | FilesRemoved
     | Ended
 )
 Event: TypeAlias = KnownEvent | Unknown

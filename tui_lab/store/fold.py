@@ -31,6 +31,7 @@ from tui_lab.store.events import (
     EnvironmentCaptured,
     Event,
     Extended,
+    FilesRemoved,
     Finished,
     JournalBegun,
     NodesChanged,
@@ -214,6 +215,9 @@ class State:
                     self._queue(event.tasks)
                 case Cleaned():
                     self._clean(event)
+                case FilesRemoved():
+                    for task in ranges.each(event.tasks):
+                        self.columns["go_on"][task], self.columns["outputs"][task] = 0, NONE
                 case Paused():
                     self.paused = event
                 case Resumed():

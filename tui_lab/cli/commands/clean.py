@@ -18,6 +18,7 @@ from tui_lab.protocol.control import AskStatus, CleanedNode, CleanNodes
 if TYPE_CHECKING:
     import polars as pl
 
+    from tui_lab.store.events import Cleaned, FilesRemoved
     from tui_lab.store.experiment import ExperimentFolder
 
 
@@ -119,18 +120,22 @@ def clean(folder: ExperimentFolder, args: argparse.Namespace) -> bool:
     from tui_lab.client.formatting import plural, printable, size
     from tui_lab.client.formatting import runs as of_stages
     from tui_lab.client.stage_runs import only_for
+    from tui_lab.store.events import Cleaned, FilesRemoved
     from tui_lab.store.task_files import TaskFile, matching
 
     tasks = chosen(folder, args)
     whole = not args.attempts and not args.files
     paths: dict[Path, int] = {}  # and how many bytes they hold
+    touched: list[int] = []  # tasks that lose some of their files
     for task, attempt in tasks.select("task_id", "attempt").rows():
         place = folder.task_folder(task)
         if whole:
             paths |= {place: _whole_size(place)} if os.path.lexists(place) else {}
         else:
             names = list(_stale_attempts(place, attempt)) if args.attempts else []
-            names += matching(str(place), args.files) if args.files else []
+            found = matching(str(place), args.files) if args.files else []
+            touched += [task] if found else []
+            names += found
             paths |= {place / name: TaskFile(str(place), name).size or 0 for name in names}
     runs = only_for(folder, tasks["task_id"].to_list()) if whole and not (args.state or args.where) else []
     for run in runs:
@@ -140,7 +145,9 @@ def clean(folder: ExperimentFolder, args: argparse.Namespace) -> bool:
     stuck: list[str] = []
     if args.yes:
         if whole and tasks.height:
-            _journal(folder, [*tasks["task_id"], *runs])
+            _journal(folder, Cleaned, [*tasks["task_id"], *runs])
+        if touched and folder.state().steps.columns:
+            _journal(folder, FilesRemoved, touched)
         stuck = [why for path in paths if (why := _remove(folder, path))]
     if args.json:
         print_json(
@@ -238,14 +245,13 @@ def _remove(folder: ExperimentFolder, path: Path) -> str:
     return ""
 
 
-def _journal(folder: ExperimentFolder, tasks: list[int]) -> None:
-    """Record, before anything is removed, that these tasks have no results any more. The caller holds the lock."""
+def _journal(folder: ExperimentFolder, kind: type[Cleaned | FilesRemoved], tasks: list[int]) -> None:
+    """Record, before anything is removed, what these tasks lose. The caller holds the lock."""
     from tui_lab.store import ranges
     from tui_lab.store.environment import public_words
-    from tui_lab.store.events import Cleaned
     from tui_lab.store.journal import Journal
 
-    event = Cleaned(round(time.time(), 3), ranges.to_ranges(tasks), public_words(sys.argv))
+    event = kind(round(time.time(), 3), ranges.to_ranges(tasks), public_words(sys.argv))
     folder.require_whole()
     journal = Journal(folder.journal)
     try:
