@@ -25,6 +25,10 @@ class Keys(TypedDict, total=False):
     """Whether the repeats of a function that takes no `seed` differ. Each is seeded by its own seed then; otherwise a
     task is seeded by its key, and `repeat` above 1 is an error."""
 
+    start_method: Literal["forkserver", "spawn"]
+    """How calls of a function start. `forkserver`: on each node, one process imports the module and forks for each
+    call. `spawn`: each call is a new process, which imports the module itself."""
+
     stages: Mapping[str, Mapping[str, Any]]
     """Commands that depend on each other, in the place of `command`. Tasks that agree in what a stage uses share one
     run of it."""

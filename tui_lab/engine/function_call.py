@@ -19,11 +19,15 @@ from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.model import Experiment
 from tui_lab.portable.function.arguments import nested
 
-PACKAGE: Final = "tui_lab.portable.function"
-SENT_AS: Final = "_tui_lab_function"
+PACKAGE: Final = "tui_lab.portable"
+SENT_AS: Final = "_tui_lab"
 """The package's name in the process: `tui_lab` itself is the user's there, if it is installed."""
+MODULES: Final = ("__init__", "starter")
+"""Those that its package `function` needs."""
 RUNNER: Final = "TUI_LAB_RUNNER"
 CALL: Final = "TUI_LAB_CALL"
+SERVER: Final = "TUI_LAB_SERVER"
+"""Set where the process is to serve calls."""
 PYTHON: Final = "python3"
 
 _HEAD: Final = """\
@@ -31,7 +35,7 @@ import os, sys
 class Bundle:
     def find_spec(self, name, path=None, target=None):
         if name in SOURCES:
-            return type(sys.__spec__)(name, self, is_package=name == PACKAGE)
+            return type(sys.__spec__)(name, self, is_package=name in PACKAGES)
     def create_module(self, spec):
         return None
     def exec_module(self, module):
@@ -39,8 +43,11 @@ class Bundle:
 """
 _TAIL: Final = """\
 sys.meta_path.append(Bundle())
-from {package}.main import main
-main(os.environ.pop("{call}"))
+if os.environ.pop("{server}", None):
+    from {package}.function.server import serve as start
+else:
+    from {package}.function.main import main as start
+start(os.environ.pop("{call}"))
 """
 
 
@@ -48,12 +55,14 @@ main(os.environ.pop("{call}"))
 def runner() -> str:
     """Return the code that calls a function, as one text."""
     sources = {}
-    for file in sorted(resources.files(PACKAGE).iterdir(), key=lambda file: file.name):
-        name = file.name.removesuffix(".py")
-        if name != file.name:
-            sources[SENT_AS if name == "__init__" else f"{SENT_AS}.{name}"] = file.read_text("utf-8")
-    tail = _TAIL.format(package=SENT_AS, call=CALL)
-    return f"{_HEAD}PACKAGE = {SENT_AS!r}\nSOURCES = {sources!r}\n{tail}"
+    packages = {SENT_AS: PACKAGE, f"{SENT_AS}.function": f"{PACKAGE}.function"}
+    for package, source in packages.items():
+        for file in sorted(resources.files(source).iterdir(), key=lambda file: file.name):
+            name = file.name.removesuffix(".py")
+            if name != file.name and (package != SENT_AS or name in MODULES):
+                sources[package if name == "__init__" else f"{package}.{name}"] = file.read_text("utf-8")
+    tail = _TAIL.format(package=SENT_AS, call=CALL, server=SERVER)
+    return f"{_HEAD}PACKAGES = {list(packages)!r}\nSOURCES = {sources!r}\n{tail}"
 
 
 class FunctionCall:

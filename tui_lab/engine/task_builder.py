@@ -16,7 +16,7 @@ import polars as pl
 
 from tui_lab.engine.agent import SLOT_MARK
 from tui_lab.engine.core.model import AttemptNeeds
-from tui_lab.engine.function_call import CALL, RUNNER, FunctionCall
+from tui_lab.engine.function_call import CALL, RUNNER, SERVER, FunctionCall
 from tui_lab.experiment.data_types import JsonObject
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.model import BUILT_IN, Experiment
@@ -35,7 +35,7 @@ from tui_lab.store.plan import LINK, Plan
 _OF_A_TASK: Final = (
     *("TUI_LAB_EXPERIMENT", "TUI_LAB_TASK_ID", "TUI_LAB_REPEAT", "TUI_LAB_ATTEMPT", "TUI_LAB_SEED"),
     *("TUI_LAB_OUTPUT", "TUI_LAB_NODE", "TUI_LAB_SLOT", "TUI_LAB_METRICS", "TUI_LAB_PARAMS", "TUI_LAB_STAGE"),
-    *(RUNNER, CALL),
+    *(RUNNER, CALL, SERVER),
 )
 
 
@@ -206,6 +206,7 @@ class TaskBuilder:
             shell=self.experiment.shell,
             setup="\n".join(setup) or None,
             setup_timeout=self.experiment.setup_timeout,
+            serve_calls=self.call is not None and self.experiment.start_method != "spawn",
             ok_exit_codes=list(self.experiment.ok_exit_codes),
             steps=self._steps(paths),
         )

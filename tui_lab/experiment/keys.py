@@ -12,7 +12,17 @@ from typing import Any, Final, get_args, get_type_hints
 
 from tui_lab.experiment import source
 from tui_lab.experiment.metric import Decimal, Goal, Metric, MetricType, Rows, Take, Thousands
-from tui_lab.experiment.model import Experiment, FileTemplate, Order, Repeat, RetryReason, Sample, Seed, SeedPer
+from tui_lab.experiment.model import (
+    Experiment,
+    FileTemplate,
+    Order,
+    Repeat,
+    RetryReason,
+    Sample,
+    Seed,
+    SeedPer,
+    StartMethod,
+)
 from tui_lab.experiment.names import MAX_NAME
 from tui_lab.experiment.needs import Keep, Needs
 from tui_lab.experiment.readers.function import read_args, read_function, read_python
@@ -230,6 +240,13 @@ _ALL: Final = (
         "Whether the repeats of a function that takes no `seed` differ. Each is seeded by its own seed then; otherwise "
         "a task is seeded by its key, and `repeat` above 1 is an error.",
         examples=[True],
+    ),
+    Key(
+        "start_method",
+        lambda r, path: r.one_of(path, get_args(StartMethod)),
+        words(StartMethod),
+        "How calls of a function start. `forkserver`: on each node, one process imports the module and forks for each "
+        "call. `spawn`: each call is a new process, which imports the module itself.",
     ),
     Key(
         "stages",

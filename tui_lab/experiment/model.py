@@ -46,6 +46,7 @@ __all__ = [
     "Take",
 ]
 
+StartMethod = Literal["forkserver", "spawn"]
 Order = Literal["interleaved", "listed", "shuffled"]
 SeedPer = Literal["repeat", "task"]
 RetryReason = Literal["exit", "exception", "signal", "timeout", "oom", "start"]
@@ -154,6 +155,7 @@ class Experiment(Model):
     python: str | None = None
     args: dict[str, str] = field(default_factory=dict)
     per_repeat: bool = False
+    start_method: StartMethod = "forkserver"
     stages: dict[str, Stage] = field(default_factory=dict)
     parameters: tuple[dict[str, Domain], ...] = ()
     defaults: dict[str, Value] = field(default_factory=dict)

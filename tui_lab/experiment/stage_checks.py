@@ -18,7 +18,7 @@ from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.experiment.yaml.reader import Keypath, Reader
 
 _ONLY_AT_A_STAGE: Final = ("command", "files", "per_repeat")
-_WITHOUT_STAGES: Final = ("function", "python", "args")
+_WITHOUT_STAGES: Final = ("function", "python", "args", "start_method")
 _OF_ONE_TASK: Final = ("task_id",)  # placeholders of tasks, which stages that they share can't have
 
 

@@ -127,7 +127,8 @@ class Context(_Message, frozen=True):
     a surrounding task. What a login leaves (`tui_lab.portable.login`) is taken out of either, and `extra` is added.
     `setup` runs once, when its first task is to start, and tasks inherit the variables that it leaves. It has
     `setup_timeout` seconds (1800). It ends, with all that it has started, when no task waits for it any more. What
-    it leaves running ends with the agent."""
+    it leaves running ends with the agent. `serve_calls`: the tasks call a Python function, and the script starts a
+    server that imports its module once and forks for each call, if `TUI_LAB_SERVER` is set."""
 
     id: str
     environment: Mapping[str, str] | None
@@ -139,6 +140,7 @@ class Context(_Message, frozen=True):
     ok_exit_codes: Sequence[int]
     steps: Sequence[Step]
     setup_timeout: float | None = None
+    serve_calls: bool = False
 
 
 class Start(_Message, frozen=True):

@@ -41,6 +41,7 @@ class Attempt:
         self.times_overtaken = 0  # see `resources.Turn`
         self.overtaken_at: Any = None  # monotonic, of the first time
         self.is_requested = False  # the shim was asked to start the current step, and has not answered
+        self.starter: Any = None  # the agent's end of the shim or server that was asked to start it
         self.pid: Any = None  # of the program of the current step: the leader of its process group
         self.start_time = 0  # of that program, in clock ticks since boot
         self.first_start_time = 0  # that of the first program

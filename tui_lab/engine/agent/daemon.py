@@ -114,6 +114,7 @@ class Agent:
                 self.contexts.stop_unneeded(set(waiting))
             if self.shutting_down and not self.attempts:
                 self.contexts.close()
+                self.launcher.call_servers.close_all()
                 if self.contexts.is_idle:
                     return True
             if self.by_pid or self.contexts.setups:
@@ -122,10 +123,10 @@ class Agent:
                 if not self.busy():
                     return not self.attempts
                 self.idle_since = now
-            shim = self.launcher.shim
+            shims = [shim for shim in self.launcher.shims.values() if shim.alive]
             reading: Any = [listener, wake_read] + list(self.recovery.by_pidfd)
             writing: Any = []
-            if shim.alive:
+            for shim in shims:
                 reading.append(shim.channel)
                 if shim.unsent:
                     writing.append(shim.channel)
@@ -134,9 +135,10 @@ class Agent:
                 if connection.unsent:
                     writing.append(connection.channel)
             readable, _, _ = select.select(reading, writing, [], self.timers.next(now, patience))
-            if shim.alive and shim.channel in readable:
-                self.launcher.receive(shim)
-            shim.flush()
+            for shim in shims:
+                if shim.channel in readable and shim.alive:
+                    self.launcher.receive(shim)
+                shim.flush()
             if wake_read in readable:
                 try:
                     os.read(wake_read, 4096)
@@ -195,6 +197,12 @@ class Agent:
             self.paused_until = now + RETRY_AFTER
             self.timers.after(RETRY_AFTER, lambda: None)  # wakes the loop, which tries again
         self.set_notice(why)
+
+    def add_notice(self, notice: str) -> None:
+        """Add to what the engine is told for as long as this agent lives."""
+        if notice not in self.default_notice.split("\n"):
+            self.default_notice = "\n".join(filter(None, [self.default_notice, notice]))
+            log(notice)
 
     def set_notice(self, notice: str) -> None:
         """Send a notice to the engine, where it differs from the one before. Empty text removes it."""

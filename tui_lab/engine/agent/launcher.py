@@ -4,17 +4,19 @@ import collections
 import errno
 import heapq
 import os
+import select
 import time
 
 from tui_lab.engine.agent import SLOT_MARK
 from tui_lab.engine.agent.attempt import METRICS, Attempt, intent_record, pid_record
+from tui_lab.engine.agent.call_servers import CallServer, CallServers, kill_group
 from tui_lab.engine.agent.done_steps import remove_staged, take_over
 from tui_lab.engine.agent.messages import mismatch
 from tui_lab.engine.agent.paths import expand
 from tui_lab.engine.agent.processes import children
 from tui_lab.engine.agent.programs import NOT_EXECUTABLE, NOT_FOUND, ProgramFinder, failing_command
 from tui_lab.engine.agent.resources import Turn, overtake
-from tui_lab.engine.agent.shim import Shim
+from tui_lab.engine.agent.shim import Shim, StarterEnd
 from tui_lab.engine.agent.text import encode
 
 TYPE_CHECKING = False
@@ -35,7 +37,8 @@ class Launcher:
     def __init__(self, agent, shim: Shim) -> None:
         self.agent = agent
         self.shim = shim
-        self.shims: Any = {shim.pid: shim}  # the one in use, and older ones that still live
+        self.shims: Any = {shim.pid: shim}  # the one in use, older ones that still live, and servers of calls
+        self.call_servers = CallServers(agent, self)
         self.queue: Any = collections.deque()
         self.resources: Any = None  # once an engine has connected
         self.offers_all = True
@@ -116,8 +119,9 @@ class Launcher:
 
     def pump(self) -> None:
         """Start what is queued and has room."""
-        if self.shim.silent_for() > SHIM_TIMEOUT:  # it is stopped, or executes a file on a dead file system
-            self.agent.pause("the process %d, which starts programs, does not answer; waiting" % self.shim.pid)
+        for shim in self.shims.values():
+            if shim.silent_for() > SHIM_TIMEOUT:  # it is stopped, or executes a file on a dead file system
+                self.agent.pause("the process %d, which starts programs, does not answer; waiting" % shim.pid)
         while self.queue and self.resources is not None and len(self.shim.unsent) < BATCH:
             if self.agent.is_paused() or self.start_batch() < BATCH:
                 break
@@ -375,18 +379,29 @@ class Launcher:
         if not os.path.isdir(encode(workdir)):
             raise FileNotFoundError(errno.ENOENT, "the working folder does not exist", workdir)
         environment = program_environment(attempt, context, workdir)
+        if context.get("serve_calls"):
+            words = self.shell_words(attempt, context)
+            command = self.programs.runnable(words, context["environment"], workdir, words[0])
+            if self.call_servers.add(attempt, environment, command, workdir):
+                return
         if (attempt.allocation or {}).get("gpus"):
             self.agent.gpus.set_visible(attempt.allocation["gpus"], environment)
         shell = self.agent.contexts.shell(context)
         argv = (message.get("argv") or [None] * len(context["steps"]))[attempt.step]
         if argv is None or b"BASH_FUNC_%s%%%%" % encode(argv[0]) in environment:
-            script = (message.get("scripts") or {}).get(str(attempt.step), context["steps"][attempt.step]["script"])
-            words = shell + ["-c", script.replace(SLOT_MARK, slot), os.path.basename(shell[0])]
+            words = self.shell_words(attempt, context)
             file, words = self.programs.runnable(words, context["environment"], workdir, shell[0])
         else:
             words = [word.replace(SLOT_MARK, slot) for word in argv]
             file, words = self.programs.runnable(words, environment, workdir, shell[0])
         self.send_request(attempt, file, words, environment, workdir)
+
+    def shell_words(self, attempt: Attempt, context: dict) -> list:
+        """Return the words of the shell that runs the script of the current step."""
+        shell = self.agent.contexts.shell(context)
+        scripts = attempt.message.get("scripts") or {}
+        script = scripts.get(str(attempt.step), context["steps"][attempt.step]["script"])
+        return shell + ["-c", script.replace(SLOT_MARK, str(attempt.slot)), os.path.basename(shell[0])]
 
     def send_request(
         self, attempt: Attempt, file: bytes, words: list, environment: dict, workdir: str, last: bool = False
@@ -397,23 +412,25 @@ class Launcher:
         if not self.shim.alive:
             self.shim = Shim(self.agent.spool)
             self.shims[self.shim.pid] = self.shim
+        program = (file, [encode(word) for word in words], environment)
+        self.send(self.shim, attempt, program, (attempt, words[0], environment, workdir, last), workdir)
+
+    def send(self, shim: StarterEnd, attempt: Attempt, program: tuple, what: tuple, workdir: str) -> None:
+        """Send a request to a shim or server. program: file, words, environment. what: see `receive`. Raises
+        OSError."""
         attempt.oom_before = self.agent.oom_count()
         outputs = self.open_outputs(attempt)
         attempt.is_requested = True
-        request = (
-            attempt.step_key,
-            encode(attempt.exits),
-            encode(workdir),
-            file,
-            [encode(word) for word in words],
-            environment,
-            self.umask,
-        )
-        self.shim.start((attempt, words[0], environment, workdir, last), request, outputs)
+        attempt.starter = shim
+        request = (attempt.step_key, encode(attempt.exits), encode(workdir)) + program + (self.umask,)
+        shim.start(what, request, outputs)
 
-    def receive(self, shim: Shim) -> None:
-        """Handle the messages of a shim."""
+    def receive(self, shim: StarterEnd) -> None:
+        """Handle the messages of a shim or server."""
         for kind, subject, *facts in shim.receive():
+            if kind in ("ready", "unfit", "stale") and isinstance(shim, CallServer):
+                self.call_servers.handle(shim, kind, subject)
+                continue
             if kind == "ended":
                 self.agent.terminator.program_ended(subject, *facts)
                 continue
@@ -433,18 +450,25 @@ class Launcher:
                 self.not_started(attempt, worse)
 
     def shim_ended(self, pid: int) -> None:
-        """Handle the end of a shim that was killed. Its programs go on, as children of the agent or of init."""
+        """Handle the end of a shim that was killed, or of a server.
+
+        The programs of a shim go on, as children of the agent or of init. The calls of a server are lost with it."""
         shim = self.shims.pop(pid)
-        while shim.alive:
+        while shim.alive and select.select([shim.channel], [], [], 0)[0]:
             self.receive(shim)
+        shim.close()  # where another process still has its end open
+        lost = self.call_servers.ended(shim) if isinstance(shim, CallServer) else []
         for attempt, *_ in shim.waiting.values():
             attempt.is_requested = False
             self.agent.recovery.adopt(attempt)
         shim.waiting = {}
         ours = set(children())
         for pid, attempt in list(self.agent.by_pid.items()):
-            if not attempt.adopted and pid not in ours:
+            if attempt.starter is shim and not attempt.adopted and (lost or pid not in ours):
                 self.agent.recovery.adopt(attempt)
+        for attempt in lost:
+            if attempt.pid is not None:
+                kill_group(attempt.pid)
 
 
 def program_environment(attempt: Attempt, context: dict, workdir: str) -> dict:

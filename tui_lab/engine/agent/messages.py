@@ -115,6 +115,7 @@ MEMBERS = {
             "shell": is_text,
             "setup": is_text,
             "setup_timeout": is_number,
+            "serve_calls": lambda value: isinstance(value, bool),
         },
     ),
     "start": (

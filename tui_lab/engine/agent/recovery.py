@@ -27,9 +27,13 @@ class Recovery:
         """Adopt all attempts that an earlier agent has left."""
         unsettled = [attempt for attempt in self.agent.attempts.values() if attempt.event is None]
         if any(attempt.is_begun and attempt.pid is None for attempt in unsettled):
-            close_old_shims(self.agent.spool, self.agent.launcher.shim.path)
+            close_old_shims(self.agent.spool, self.own_shims())
         for attempt in unsettled:
             self.adopt(attempt)
+
+    def own_shims(self) -> set:
+        """Return the files of the shims and servers of this agent."""
+        return {shim.path for shim in self.agent.launcher.shims.values()}
 
     def adopt(self, attempt: Attempt) -> None:
         """Adopt one attempt: watch its program, queue its next step, or report how it ended."""
@@ -106,7 +110,7 @@ class Recovery:
         status = read_exits(attempt.exits)[1].get(attempt.step_key)
         now = time.monotonic()
         until = until or now + STATUS_WAIT
-        if status is None and now < until and living_shims(self.agent.spool, self.agent.launcher.shim.path):
+        if status is None and now < until and living_shims(self.agent.spool, self.own_shims()):
             self.agent.timers.after(ADOPTED_POLL, self.ended, attempt, until)
         elif status is None and attempt.stopping is None:
             # It may never have started, or its shim was killed as well: its exit status is lost.

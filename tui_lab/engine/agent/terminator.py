@@ -215,9 +215,8 @@ class Terminator:
         They are daemons of this attempt, or of another that ran at the time; they are counted for the last of those to
         end."""
         others = [other for other in self.agent.by_pid.values() if other is not attempt]
-        others += [
-            waiting[0] for waiting in self.agent.launcher.shim.waiting.values()
-        ]  # these may run; their start time is 0
+        for shim in self.agent.launcher.shims.values():
+            others += [waiting[0] for waiting in shim.waiting.values()]  # these may run; their start time is 0
         return [
             pid
             for pid, facts in orphans

@@ -59,7 +59,7 @@ def check_function(r: Reader, given: Fields, parameters: Mapping[str, Keypath], 
     stands. copied: the file is the lab's copy, so the function may be another by now."""
     function = given.get("function")
     if function is None:
-        for key in ("python", "args", "per_repeat"):
+        for key in ("python", "args", "per_repeat", "start_method"):
             if r.has((key,)) and not r.has(("function",)):
                 r.add((key,), f'"{key}" goes with "function"', at_key=True)
         return None

@@ -24,13 +24,30 @@ BUILT_IN = ("output", "task_id", "repeat", "seed", "attempt", "experiment", "nod
 SEED = "seed"
 
 
+class Loaded:
+    """A function whose module is imported. function: None for a module that has `fit`."""
+
+    def __init__(self, module: "Any", function: "Any") -> None:
+        self.module = module
+        self.function = function
+
+
+def load(call: "dict[str, Any]") -> Loaded:
+    """Import the module of a function. Raises what that raises, and NoFunctionError."""
+    sys.argv[:] = [call["file"] or call["module"]]
+    provide_log()
+    module = import_module(call["folder"], call["file"], call["module"])
+    return Loaded(module, function_of(module, call["name"], call["text"]))
+
+
 def main(text: str) -> None:
     """Call the function that the JSON describes, for the task that the environment describes; end the process."""
     sys.exit(run(json.loads(text), os.environ))
 
 
-def run(call: "dict[str, Any]", environment: "Mapping[str, str]") -> int:
-    """Call the function; return the exit status. Raises SystemExit where the function does."""
+def run(call: "dict[str, Any]", environment: "Mapping[str, str]", loaded: "Loaded | None" = None) -> int:
+    """Call the function; return the exit status. loaded: it, where its module is imported. Raises SystemExit where the
+    function does."""
     task = {name: environment["TUI_LAB_" + name.upper()] for name in BUILT_IN}  # type: dict[str, Any]
     for name in ("task_id", "repeat", "seed", "attempt", "slot"):
         task[name] = int(task[name])
@@ -38,16 +55,13 @@ def run(call: "dict[str, Any]", environment: "Mapping[str, str]") -> int:
     try:
         if os.path.exists(os.path.join(output, returned.FILE)):
             os.unlink(os.path.join(output, returned.FILE))  # of an earlier attempt
-        sys.argv[:] = [call["file"] or call["module"]]
-        provide_log()
-        module = import_module(call["folder"], call["file"], call["module"])
-        function = function_of(module, call["name"], call["text"])
+        loaded = loaded or load(call)
         parameters = json.loads(environment["TUI_LAB_PARAMS"])
         seed_all(task[SEED])
-        if function is None:
-            value = chain(module, parameters, task)
+        if loaded.function is None:
+            value = chain(loaded.module, parameters, task)
         else:
-            value = call_function(function, parameters, task, call["args"], call["text"])
+            value = call_function(loaded.function, parameters, task, call["args"], call["text"])
         returned.write(value, output, lambda what: print(what, file=sys.stderr))
     except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
         from . import failure  # late, as `traceback` takes long to import
