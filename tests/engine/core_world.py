@@ -12,6 +12,7 @@ import random
 from collections import defaultdict, deque
 
 import numpy as np
+import numpy.typing as npt
 
 from tests.store.events import submitted
 from tui_lab.engine.agent import PROTOCOL
@@ -260,11 +261,15 @@ class World:
         stages, self.before = self.staged(tasks) if self.chance(0.4) else ({}, {})
         runs = [one for ids in stages.values() for one in ranges.each(ids)]
         self.ids = [*runs, *range(tasks)]
+        self.rounds: list[npt.NDArray[np.int64]] = []
+        if stages and self.chance(0.3):
+            self.rounds = [np.array([*ranges.each(ids)]) for ids in (*stages.values(), [[0, tasks - 1]])]
         self.settings = RunSettings(
             tasks=np.array(self.ids, dtype=np.int64),
             repeats=np.zeros(len(self.ids), dtype=np.int64),
             before=self.before,
-            order=self.random.choice(["listed", "shuffled", "interleaved"]),
+            rounds=self.rounds,
+            order=self.random.choice(["listed", "shuffled", "interleaved", "shuffled-rounds"]),
             retries=self.random.randint(0, 2),
             retry_on=("exit", "signal"),
             stagger=self.random.choice([0.0, 0.0, 0.0, 0.2]),
@@ -371,6 +376,7 @@ class World:
                 states = self.scheduler.runs[NAME].state.columns["state"]
                 for key in keys:
                     assert all(states[one] == DONE for one in self.before.get(key[0], ())), key
+                    self.check_round(key[0])
                     self.send(node, (self.scheduler.runs[NAME].wire_name, *key))
             case Send(node=node, message=message):
                 self.send(node, message)
@@ -402,6 +408,14 @@ class World:
             isinstance(event, Assigned) and event.node == agent.name and key[1:] in event.attempts
             for event in self.journal
         ), key
+
+    def check_round(self, one: int) -> None:
+        """Nothing of an earlier stage is requested any more."""
+        queued = self.scheduler.runs[NAME].state.columns["queued"]
+        for ids in self.rounds:
+            if one in ids:
+                return
+            assert not any(queued[other] for other in ids), one
 
     def check_wanted(self, key: WireKey) -> None:
         """No further attempt begins of what a person has stopped for good."""

@@ -43,7 +43,7 @@ def test_slots_are_kept_busy_and_never_exceeded(workbench: Workbench) -> None:
     assert states(workbench) == {"done": 24}
 
 
-@pytest.mark.parametrize("order", ["interleaved", "listed", "shuffled"])
+@pytest.mark.parametrize("order", ["interleaved", "listed", "shuffled", "shuffled-rounds"])
 def test_order(workbench: Workbench, order: str) -> None:
     text = f"command: {TRUTH}\nparameters: {{x: [a, b, c, d]}}\nrepeat: 3\norder: {order}\n"
     workbench.run_text(text, slots=1)
@@ -55,6 +55,7 @@ def test_order(workbench: Workbench, order: str) -> None:
     else:
         assert ran != listed
         assert sorted(ran) == listed
+        assert order == "shuffled" or [task % 3 for task in ran] == sorted(task % 3 for task in ran)
 
 
 def test_ten_failures_and_nothing_else_pause_the_run(workbench: Workbench) -> None:

@@ -147,3 +147,13 @@ def test_rerun_from_a_stage_and_clean(workbench: Workbench) -> None:
     assert {row["state"] for row in workbench.table("SELECT state FROM e")} == {"done"}
     first = workbench("--run", "--first", file, code=0)
     assert "stage prepare" in first.err and "acc: 0.1" in first.out
+
+
+@pytest.mark.slow
+def test_stages_one_after_the_other(workbench: Workbench) -> None:
+    workbench.run_text(THREE + "order: by-stage\n", slots=3)
+    stages = [line.split()[0] for line in workbench.lines()]
+    assert stages == ["prepare"] * 2 + ["train"] * 12
+    moments = {(event["event"], event["task"]): event["at"] for event in workbench.events() if "task" in event}
+    last = max(moments["finished", run] for run in range(14, 26))
+    assert all(moments["started", task] >= last for task in range(12)), "no test before the last training"

@@ -104,8 +104,10 @@ class Keys(TypedDict, total=False):
     max_failures: int | None
     """Failed tasks after which the experiment stops."""
 
-    order: Literal["interleaved", "listed", "shuffled"]
-    """`interleaved`: the first repeat of every setting first; `listed`; `shuffled`."""
+    order: Literal["interleaved", "listed", "shuffled", "shuffled-rounds", "by-stage"]
+    """`interleaved`: the first repeat of every setting first; `listed`; `shuffled`; `shuffled-rounds`: the first
+    repeats shuffled, then the second ones; `by-stage`: no stage begins before all runs of those before it have
+    ended."""
 
     priority: int
     """Experiments with a higher one go first; equal ones first in, first out."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from msgspec import structs
 
@@ -226,6 +227,7 @@ class RunFiles:
                 one.stage: (one.retries, tuple(one.retry_on)) for one in experiment.per_stage[:-1] if one.stage
             },
             gone=frozenset(self.folder.gone_runs(plan)),
+            rounds=rounds(plan) if experiment.order == "by-stage" else (),
         )
 
     def program_change(self, task: int) -> str:
@@ -243,6 +245,12 @@ def listed(plan: Plan, experiment: Experiment) -> pl.DataFrame:
     order = {name: number for number, name in enumerate(experiment.earlier_stages)}
     stage = pl.col("stage").replace_strict(order, default=len(order), return_dtype=pl.Int32)
     return plan.rows.sort("combination", "repeat", stage, maintain_order=True)
+
+
+def rounds(plan: Plan) -> list[npt.NDArray[np.int64]]:
+    """Return the ids of each stage, the last behind all others."""
+    tables = [*(plan.of_stage(name).tasks for name in plan.stages), plan.tasks]
+    return [table["task_id"].to_numpy().astype(np.int64) for table in tables] if plan.runs.height else []
 
 
 def before(plan: Plan, rows: pl.DataFrame, experiment: Experiment) -> Iterator[tuple[int, tuple[int, ...]]]:

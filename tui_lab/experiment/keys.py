@@ -487,7 +487,9 @@ _ALL: Final = (
         "order",
         lambda r, path: r.one_of(path, get_args(Order)),
         words(Order),
-        "`interleaved`: the first repeat of every setting first; `listed`; `shuffled`.",
+        "`interleaved`: the first repeat of every setting first; `listed`; `shuffled`; `shuffled-rounds`: the first "
+        "repeats shuffled, then the second ones; `by-stage`: no stage begins before all runs of those before it have "
+        "ended.",
     ),
     Key(
         "priority",

@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 StartMethod = Literal["forkserver", "spawn"]
-Order = Literal["interleaved", "listed", "shuffled"]
+Order = Literal["interleaved", "listed", "shuffled", "shuffled-rounds", "by-stage"]
 SeedPer = Literal["repeat", "task"]
 RetryReason = Literal["exit", "exception", "signal", "timeout", "oom", "start"]
 

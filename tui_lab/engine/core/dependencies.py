@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from tui_lab.engine.core.model import Moment
 from tui_lab.store import ranges
 from tui_lab.store.events import (
@@ -22,11 +25,17 @@ _DEPENDENCY: Final = REASONS.index("dependency")
 
 
 class Dependencies:
-    """The graph of a run. before: what each id depends on. Both tasks and runs of stages are meant by ids."""
+    """The graph of a run. before: what each id depends on. Both tasks and runs of stages are meant by ids. rounds: if
+    not empty, ids of which none is ready while one of an earlier round is requested."""
 
-    def __init__(self, state: State, before: Mapping[int, Sequence[int]]) -> None:
+    def __init__(
+        self, state: State, before: Mapping[int, Sequence[int]], rounds: Sequence[npt.NDArray[np.int64]] = ()
+    ) -> None:
         self._state = state
         self._before = before
+        self._rounds = rounds
+        self._round_of = {one: number for number, ids in enumerate(rounds) for one in ids.tolist()}
+        self._round = self._first_open(0)
         self._after: dict[int, list[int]] = {}
         for one, ids in before.items():
             for other in ids:
@@ -36,7 +45,9 @@ class Dependencies:
         return bool(self._before)
 
     def is_ready(self, one: int) -> bool:
-        """Return whether all that an id depends on is done."""
+        """Return whether all that an id depends on is done, and its round has come."""
+        if self._rounds and self._round_of[one] > self._round:
+            return False
         states = self._state.columns["state"]
         return all(states[other] == DONE for other in self._before.get(one, ()))
 
@@ -44,12 +55,30 @@ class Dependencies:
         """Return the ids that wait for nothing any more after these events, which have been applied, or that are to be
         run again."""
         found: dict[int, None] = {}
+        if self._rounds:
+            found.update(dict.fromkeys(self._next_round(events)))
         for event in events:
             if isinstance(event, Finished) and self._state.columns["state"][event.task] == DONE:
                 found.update(dict.fromkeys(one for one in self._after.get(event.task, ()) if self._waits(one)))
             elif isinstance(event, DependencyRevived):
                 found.update(dict.fromkeys(ranges.each(event.tasks)))
         return [one for one in found if self.is_ready(one)]
+
+    def _next_round(self, events: Iterable[KnownEvent]) -> list[int]:
+        """Return the ids that wait in a round that has just come."""
+        again = any(isinstance(event, DependencyRevived) for event in events)
+        before, self._round = self._round, self._first_open(0 if again else self._round)
+        if self._round <= before or self._round == len(self._rounds):
+            return []
+        return [one for one in self._rounds[self._round].tolist() if self._waits(one)]
+
+    def _first_open(self, start: int) -> int:
+        """Return the first round, from one on, of which something is requested."""
+        queued = np.frombuffer(self._state.columns["queued"], dtype=np.int8)
+        for number in range(start, len(self._rounds)):
+            if queued[self._rounds[number]].any():
+                return number
+        return len(self._rounds)
 
     def consequences(self, events: Iterable[KnownEvent], now: Moment) -> list[KnownEvent]:
         """Return the events that follow from these events, which have been applied."""

@@ -44,7 +44,8 @@ class RunSettings(msgspec.Struct, frozen=True):
     attempt needs (a slot is not named) and its `tokens` of the limits; raises ValueError where that can't be computed.
     extends: further repeats may be needed once all have ended. before: what each task, or run of a stage, depends on;
     in `tasks`, runs stand before those that depend on them. stage_retries: retries, and what they are for, of the
-    stages before the last.
+    stages before the last. gone: runs of stages that are done, but whose folder is gone. rounds: if not empty, the ids
+    of each stage, none of which begins while one before is requested.
     """
 
     tasks: npt.NDArray[np.int64]
@@ -63,3 +64,4 @@ class RunSettings(msgspec.Struct, frozen=True):
     before: Mapping[int, Sequence[int]] = msgspec.field(default_factory=dict)
     stage_retries: Mapping[str, tuple[int, Sequence[str | int]]] = msgspec.field(default_factory=dict)
     gone: frozenset[int] = frozenset()
+    rounds: Sequence[npt.NDArray[np.int64]] = ()

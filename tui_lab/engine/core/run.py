@@ -72,7 +72,9 @@ class RunState:
         self.next_start = 0.0  # monotonic: nothing starts before
         self.last_assigned: AttemptKey | None = None  # the attempt that was assigned last, until it starts
         self._needs: dict[AttemptKey, AttemptNeeds] = {}
-        self._dependencies = Dependencies(state, {} if settings is None else settings.before)
+        self._dependencies = Dependencies(state, {})
+        if settings is not None and settings.before:
+            self._dependencies = Dependencies(state, settings.before, settings.rounds)
         columns = state.columns
         for task in np.flatnonzero(np.frombuffer(columns["assigned"], dtype=np.int8)).tolist():
             self.in_flight[task, columns["attempts"][task]] = state.nodes[columns["node"][task]]
@@ -135,11 +137,14 @@ class RunState:
         wanted = ids[chosen]
         if self.settings.order == "interleaved":
             wanted = wanted[np.argsort(self.settings.repeats[chosen], kind="stable")]
+        elif self.settings.order == "shuffled-rounds":
+            mixed = np.random.default_rng(self.state.plan).permutation(len(wanted))
+            wanted = wanted[mixed[np.argsort(self.settings.repeats[chosen][mixed], kind="stable")]]
         elif self.settings.order == "shuffled":
             wanted = np.array(random.Random(self.state.plan).sample(wanted.tolist(), len(wanted)), dtype=np.int64)
         self.order = deque(wanted.tolist())
         if self.settings.before:
-            self._dependencies = Dependencies(self.state, self.settings.before)
+            self._dependencies = Dependencies(self.state, self.settings.before, self.settings.rounds)
             self.order = deque(filter(self._dependencies.is_ready, self.order))
         self.later = []
         self._needs.clear()

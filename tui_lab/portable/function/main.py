@@ -35,6 +35,7 @@ class Loaded:
 def load(call: "dict[str, Any]") -> Loaded:
     """Import the module of a function. Raises what that raises, and NoFunctionError."""
     sys.argv[:] = [call["file"] or call["module"]]
+    sys.argv[:] = [call["file"] or call["module"]]
     provide_log()
     module = import_module(call["folder"], call["file"], call["module"])
     return Loaded(module, function_of(module, call["name"], call["text"]))
