@@ -39,3 +39,21 @@ def test_python_functions(workbench: Workbench) -> None:
     assert "units of each layer" in said and "Literal['relu', 'tanh'] = 'relu'" in said and "[64, 64]" in said
     err = workbench.run("experiment.yaml", "opt.lr=high", code=2).err
     assert err.startswith('opt.lr="high": "high" is not a number; train.py::fit has opt: Adam | Sgd')
+
+
+@pytest.mark.slow
+def test_pipeline(workbench: Workbench) -> None:
+    shutil.copytree(REPOSITORY / "examples" / "pipeline", workbench.folder, dirs_exist_ok=True)
+    assert "pipeline: ✓ 48 done" in workbench.run("experiment.yaml").err
+    runs = workbench.table(
+        "SELECT stage, count(*) AS runs, min(tasks) AS tasks FROM pipeline_stages GROUP BY 1 ORDER BY 1"
+    )
+    assert runs == [{"stage": "fit", "runs": 24, "tasks": 2}, {"stage": "prepare", "runs": 8, "tasks": 6}]
+    worst = "max(abs(error - fit_error)) FILTER (\"on\" = 'seen')"
+    assert workbench.table(f"SELECT {worst} < 1e-9 AS same FROM pipeline") == [{"same": True}]
+    (fits,) = (
+        one
+        for one in workbench("stats", "--metric", "fit_error", "--json").json()["settings"]
+        if (one["points"], one["degree"], one["on"]) == (20, 1, "seen")
+    )
+    assert fits["n"] == 4
