@@ -351,4 +351,6 @@ def failure_line(run: Followed) -> str:
     what = {"exit": f"exit {event.exit_code}", "signal": f"signal {event.signal}"}
     reason = what.get(event.reason or "", event.reason or event.state)
     line = last_line(run.folder.task_folder(event.task), event.attempt, event.message, event.signal)
-    return f"✗ task {event.task}: {reason}" + (f": {line}" if line else "")
+    stage = run.state.stage(event.task)
+    which = f"task {event.task}" if stage is None else f"run {event.task} of {stage}"
+    return f"✗ {which}: {reason}" + (f": {line}" if line else "")

@@ -20,7 +20,7 @@ from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import checkpoint, facts, journal, layout, spec_file
 from tui_lab.store.errors import LabError, StorageError, storage_error
-from tui_lab.store.fold import DONE, NONE, State
+from tui_lab.store.fold import DONE, FAILED, LOST, NONE, STOPPED, State
 from tui_lab.store.function_names import FunctionNames
 from tui_lab.store.locking import locked
 from tui_lab.store.naming import parameter_columns
@@ -311,6 +311,16 @@ class ExperimentFolder:
                 if ran and task not in found and attempts[run] != NONE:
                     found[task] = (run, attempts[run])
         return found
+
+    def blocking(self, task_id: int) -> str | None:
+        """Return a stage whose run behind a task did not end well, because of which the task failed; None where there
+        is none."""
+        state, plan = self.state(), self.plan_of(task_id)
+        for name in plan.stages:
+            run = plan.run_behind(task_id, name)
+            if run is not None and state.columns["state"][run] in (FAILED, STOPPED, LOST):
+                return name
+        return None
 
     def stage_runs(self) -> pl.DataFrame:
         """Every run of a stage before the last, ascending: `stage`, `run_id`, `tasks` (how many of the newest

@@ -503,10 +503,14 @@ class State:
         return int(self._view("queued")[self._view("stage") == 0].sum()) if self.size else 0
 
     def stage_counts(self) -> dict[str, dict[str, int]]:
-        """Return the planned runs of each stage before the last by state."""
+        """Return the planned runs of each stage before the last by state; those that only wait for what failed are
+        pending."""
         if not self.stages:
             return {}
-        planned, stages, states = self._view("planned"), self._view("stage"), self._view("state")
+        planned, stages = self._view("planned"), self._view("stage")
+        # What failed only because of others is, for the user, still to be run.
+        blocked = self._view("reason") == _REASON_CODE["dependency"]
+        states = np.where(blocked & (self._view("state") == FAILED), PENDING, self._view("state"))
         found = {}
         for code, name in enumerate(self.stages, 1):
             mine = states[(planned == STAGE_RUN) & (stages == code)]

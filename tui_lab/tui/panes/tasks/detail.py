@@ -33,6 +33,7 @@ def read_detail(source: TaskSource, task: int) -> TaskDetail | None:
             duration=found["duration"],
             steps=steps,
             commands=commands,
+            blocked_by=folder.blocking(task) if found["reason"] == "dependency" else None,
         )
 
 

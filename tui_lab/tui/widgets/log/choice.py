@@ -33,6 +33,7 @@ class TaskDetail:
     duration: float | None = None
     steps: tuple[str | None, ...] = (None,)
     commands: tuple[str, ...] = ()
+    blocked_by: str | None = None  # the stage because of which it failed
     line: str = ""  # to paste into a shell, which repeats the task
 
     @property
