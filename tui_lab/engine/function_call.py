@@ -18,6 +18,7 @@ from typing import Any, Final
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.model import Experiment
 from tui_lab.portable.function.arguments import nested
+from tui_lab.portable.starter import SERVER
 
 PACKAGE: Final = "tui_lab.portable"
 SENT_AS: Final = "_tui_lab"
@@ -26,8 +27,6 @@ MODULES: Final = ("__init__", "starter")
 """Those that its package `function` needs."""
 RUNNER: Final = "TUI_LAB_RUNNER"
 CALL: Final = "TUI_LAB_CALL"
-SERVER: Final = "TUI_LAB_SERVER"
-"""Set where the process is to serve calls."""
 PYTHON: Final = "python3"
 
 _HEAD: Final = """\

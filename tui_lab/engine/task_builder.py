@@ -16,7 +16,7 @@ import polars as pl
 
 from tui_lab.engine.agent import SLOT_MARK
 from tui_lab.engine.core.model import AttemptNeeds
-from tui_lab.engine.function_call import CALL, RUNNER, SERVER, FunctionCall
+from tui_lab.engine.function_call import CALL, RUNNER, FunctionCall
 from tui_lab.experiment.data_types import JsonObject
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.model import BUILT_IN, Experiment
@@ -26,6 +26,7 @@ from tui_lab.experiment.shell.template import fill, names_in
 from tui_lab.experiment.stages import OUTPUT
 from tui_lab.experiment.units import duration
 from tui_lab.portable.function.failure import FILE as EXCEPTION_FILE
+from tui_lab.portable.starter import SERVER
 from tui_lab.protocol.agent import Collect, Context, Resume, Start, Step
 from tui_lab.store import code_snapshot, layout
 from tui_lab.store.events import Changes

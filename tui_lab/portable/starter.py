@@ -24,6 +24,8 @@ CHUNK = 1 << 16
 RETRY = 1.0  # seconds between attempts to write to a full disk
 CLOSED = b"closed\n"  # last line in the file of one that starts nothing more
 MARSHAL = 2  # the version of the format
+SERVER = "TUI_LAB_SERVER"  # a variable: set where a process is to serve calls
+MARKS = "TUI_LAB_MARKS"  # a variable that makes room for those by which the processes of an attempt are found
 HANDLED = tuple(getattr(signal, "SIG" + name) for name in "HUP INT TERM QUIT PIPE CHLD ALRM USR1 USR2".split())
 
 

@@ -11,6 +11,7 @@ import time
 from tui_lab.engine.agent.attempt import Attempt
 from tui_lab.engine.agent.shim import StarterEnd, create_file
 from tui_lab.engine.agent.text import encode
+from tui_lab.portable.starter import MARKS, SERVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,9 +23,7 @@ OF_A_TASK = tuple(
     for name in (b"TASK_ID", b"REPEAT", b"ATTEMPT", b"SEED", b"OUTPUT", b"METRICS", b"PARAMS", b"SLOT")
 )
 OF_STAGES = b"TUI_LAB_OUTPUT_"
-SERVER = b"TUI_LAB_SERVER"  # says that calls are to be served
-MARKS = b"TUI_LAB_MARKS"  # room for the variables by which the processes of an attempt are found
-ROOM = 4500  # bytes: a path and a number
+ROOM = 4500  # bytes of MARKS: a path and a number
 MOST = 4  # servers at a time, for each may take much memory
 IDLE_LIMIT = 60.0  # seconds without a call after which a server ends
 LOOK_EVERY = 1.0  # seconds
@@ -45,8 +44,8 @@ class CallServer(StarterEnd):
         self.used_at = time.monotonic()
         self.pending: Any = []  # (attempt, environment, workdir), until it is ready
         given = dict(environment)
-        given[SERVER] = b"1"
-        given[MARKS] = b"-" * ROOM
+        given[SERVER.encode()] = b"1"
+        given[MARKS.encode()] = b"-" * ROOM
         file, words = command
         path, lock = create_file(spool)
         channel, other = socket.socketpair()

@@ -176,7 +176,6 @@ def write(value: "Any", output: str, report: "Callable[[str], object]") -> None:
 def write_json(path: str, document: "Any", indent: "int | None" = None) -> None:
     """Write a file as a whole: no reader sees a part of it. Raises OSError."""
     partial = "%s.%d.partial" % (path, os.getpid())
-    with open(partial, "w", encoding="utf-8") as file:
-        json.dump(document, file, indent=indent)
-        file.write("\n")
+    with open(partial, "wb") as file:
+        file.write(json.dumps(document, indent=indent).encode() + b"\n")
     os.replace(partial, path)

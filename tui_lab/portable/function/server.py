@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 
-from ..starter import HANDLED, Starter, mark
+from ..starter import HANDLED, MARKS, Starter, mark
 from . import failure, hints  # noqa: F401 (a child has no time to import them)
 from .main import load, run
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-MARKS = "TUI_LAB_MARKS"  # a variable that makes room for those by which the processes of an attempt are found
 DEVICES = ("/dev/nvidia", "/dev/kfd")  # open once a GPU is in use
 KEPT = 1 << 20  # bytes of what an import prints
 
@@ -185,7 +184,7 @@ class Marks:
         names = (b"TUI_LAB_OUTPUT", b"TUI_LAB_ATTEMPT")
         text = b"".join(b"%s=%s\0" % (name, environment.get(name) or b"") for name in names)
         if self.place > 0 and len(text) <= self.room:
-            self.move(self.place, text.ljust(len(MARKS) + 1 + self.room, b"\0"), len(MARKS) + 1 + self.room)
+            self.move(self.place, text, len(text))
 
 
 class Forked(BaseException):
@@ -205,12 +204,14 @@ class Server(Starter):
         self.errors = errors
         self.code = code
         self.marks = marks
-        self.handlers = {}  # type: dict[int, Any]
+        self.handler = None  # type: Any
+        self.mask = set()  # type: set[signal.Signals]
 
     def run(self) -> None:
         """Run the loop of the process. Raises Forked in a child."""
-        for number in HANDLED:
-            self.handlers[number] = signal.signal(number, lambda *_: None)
+        # Blocked, not handled: a child has less to restore.
+        self.mask = signal.pthread_sigmask(signal.SIG_BLOCK, set(HANDLED) - {signal.SIGCHLD})  # type: ignore[assignment]
+        self.handler = signal.signal(signal.SIGCHLD, lambda *_: None)
         super().run()
 
     def start(self, request: "tuple[Any, ...]", outputs: "list[int]") -> None:
@@ -231,8 +232,8 @@ class Server(Starter):
             return pid
         os.setsid()
         signal.set_wakeup_fd(-1)
-        for number, handler in self.handlers.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL if self.handler is None else self.handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
         self.channel.close()
         for number, output in enumerate(outputs, 1):
             os.dup2(output, number)
