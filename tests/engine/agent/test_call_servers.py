@@ -21,6 +21,9 @@ MODULE = """\
         file.write("%d\\n" % os.getpid())
     print("imported with", os.environ["THREADS"], os.environ.get("TUI_LAB_TASK_ID"))
     COUNT = 0
+    LOG = None
+    if os.environ["THREADS"] == "log":
+        LOG = open("log", "w")
 
     def call(what, seed=0):
         global COUNT
@@ -31,6 +34,9 @@ MODULE = """\
                     "env": os.environ.get("MINE", ""), "task": int(os.environ["TUI_LAB_TASK_ID"]),
                     "files": len(os.listdir("/proc/self/fd")), "term": signal.getsignal(signal.SIGTERM) == 0,
                     "server": os.getppid()}
+        if what == "log":
+            LOG.write("written at the end")
+            sys.exit()
         if what == "change":
             os.environ["MINE"] = "x"
             os.chdir("/")
@@ -137,6 +143,10 @@ def test_calls_are_as_apart_as_processes(any_talk: Talk) -> None:
     for pid in printed(talk, 6) + printed(talk, 7):
         assert not alive(pid)
     assert imports(talk) == [server]
+    # What a file has not written yet is not lost.
+    ask(talk, 8, "log", {"THREADS": "log"})
+    assert ended(talk, 8)["state"] == "done"
+    assert (talk.folder / "log").read_text() == "written at the end"
     # A variable that the import may see has a server of its own; one of many values has none.
     for task in range(10, 18):
         ask(talk, task, "look", {"THREADS": str(task)})

@@ -63,7 +63,12 @@ def serve(text: str) -> None:
     if child is None:
         os._exit(0)
     begin(child, texts, changed)
-    end(run(call, os.environ, loaded), marks.leave)
+    try:
+        code = run(call, os.environ, loaded)
+    finally:
+        if hasattr(gc, "unfreeze"):
+            gc.unfreeze()  # novermin: at the end, the collector closes what the import has opened
+    end(code, marks.leave)
 
 
 def forked(server: "Server") -> "Forked | None":
