@@ -56,9 +56,8 @@ def test_needs_are_asked_of_the_engine(workbench: Workbench) -> None:
     workbench.run("grid.yaml", code=1)
     with standing_in(workbench.lab_path, requeue={"submission": 1}) as engine:
         workbench("retry", "grid", "needs.memory=16G", "needs.license=2", "--detach")
-        assert engine.asked("requeue") == [
-            {"experiment": "grid", "tasks": [[1, 2]], "changes": {"needs": {"memory": 16 << 30, "license": 2}}}
-        ]
+        changes = {"needs": {"memory": 16 << 30, "license": 2}}
+        assert engine.asked("requeue") == [{"experiment": "grid", "tasks": [[1, 2]], "changes": changes, "step": None}]
         assert 'grid has no need "memry"; did you mean "memory"?' in workbench("retry", "needs.memry=1", code=2).err
         told = workbench("retry", "needs.license=3", code=2).err
         assert "grid: a task needs 3 license, and the run has 2" in told
