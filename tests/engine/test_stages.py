@@ -157,3 +157,19 @@ def test_stages_one_after_the_other(workbench: Workbench) -> None:
     moments = {(event["event"], event["task"]): event["at"] for event in workbench.events() if "task" in event}
     last = max(moments["finished", run] for run in range(14, 26))
     assert all(moments["started", task] >= last for task in range(12)), "no test before the last training"
+
+
+@pytest.mark.slow
+def test_a_damaged_plan_and_a_lost_submission_are_made_again(workbench: Workbench) -> None:
+    workbench.run_text(THREE)
+    folder = workbench.experiment()
+    before, plan = workbench.table("FROM e_stages ORDER BY run_id"), folder.plans / "1.parquet"
+    plan.write_bytes(plan.read_bytes()[:-100])
+    assert "made again" in workbench("check", workbench.lab_path, "--repair").out
+    assert workbench.table("FROM e_stages ORDER BY run_id") == before
+    lines = folder.journal.read_bytes().split(b"\n")
+    folder.journal.write_bytes(b"\n".join([lines[0], lines[1][:50] + b"#" + lines[1][50:], *lines[2:]]))
+    assert "was put in its place" in workbench("check", workbench.lab_path, "--repair").out
+    after = workbench.table("SELECT stage, run_id, state, tasks FROM e_stages ORDER BY run_id")
+    assert after == [{name: row[name] for name in after[0]} for row in before]
+    assert [row["state"] for row in workbench.table("SELECT state FROM e_tasks")] == ["done"] * 12

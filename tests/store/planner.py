@@ -9,7 +9,6 @@ from pathlib import Path
 import polars as pl
 
 from tests.store.events import AT, submitted
-from tui_lab.client.stage_runs import stage_ranges
 from tui_lab.engine.task_builder import placeholders
 from tui_lab.experiment.combinations import expand
 from tui_lab.experiment.domains.model import Value
@@ -118,7 +117,7 @@ class Planner:
         submission = self.plan(text, overrides, adopt=adopt, again=again, without_added=without_added)
         plan = submission.planned.plan
         plan.write(self.folder.plans, text)
-        self.journal(submitted(_ranges(plan.tasks["task_id"]), plan=plan.number, stages=stage_ranges(plan)))
+        self.journal(submitted(_ranges(plan.tasks["task_id"]), plan=plan.number, stages=plan.stage_ranges))
         if done:
             self.finish(submission.new)
         return submission

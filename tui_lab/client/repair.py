@@ -164,7 +164,7 @@ def _made_again(folder: ExperimentFolder, state: State, number: int) -> tuple[Pl
     plan = replace(planned.plan, tasks=tasks, about=about)
     if ranges.to_ranges(tasks["task_id"].to_numpy()) != event.planned:
         raise LabError("its task ids would differ from those in the journal")
-    if event.keys is not None and keys_digest(tasks) != event.keys:
+    if event.keys is not None and keys_digest(plan.rows) != event.keys:
         raise LabError("its task keys would differ from those in the journal", "has one of its files changed?")
     if table.exists() and plan.csv() != table.read_text(encoding="utf-8"):
         raise LabError(f"its tasks would differ from those in {table.name}")

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from tui_lab.client.errors import UsageError
-from tui_lab.store import fold, ranges
+from tui_lab.store import fold
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
 from tui_lab.store.plan import LINK, Plan
@@ -108,10 +108,3 @@ def only_for(folder: ExperimentFolder, tasks: list[int]) -> list[int]:
             kept.update(table.filter(~mine)[LINK + name].drop_nulls())
     columns = state.columns
     return sorted(one for one in found - kept if columns["attempts"][one] and not columns["assigned"][one])
-
-
-def stage_ranges(plan: Plan) -> dict[str, ranges.Ranges]:
-    """Return the ids of the runs of each stage, as an event has them."""
-    return {
-        name: ranges.to_ranges(plan.runs.filter(pl.col("stage") == name)["task_id"].to_numpy()) for name in plan.stages
-    }

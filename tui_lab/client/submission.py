@@ -23,7 +23,7 @@ from tui_lab.client.formatting import printable
 from tui_lab.client.git_state import git_state
 from tui_lab.client.nodes import usable
 from tui_lab.client.program import check_program, is_program, program_files, stale
-from tui_lab.client.stage_runs import StageCount, counted, stage_ranges
+from tui_lab.client.stage_runs import StageCount, counted
 from tui_lab.engine.task_builder import TaskBuilder, placeholders
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.combinations import expand
@@ -391,7 +391,7 @@ def submit_event(
         files=program.files,
         keep_going=keep_going,
         environment=_environment(prepared),
-        stages=stage_ranges(plan) if plan.runs.height else {},
+        stages=plan.stage_ranges,
     )
 
 

@@ -113,12 +113,15 @@ class Stages:
         self.names.update(uses)
         commands = _texts(own.get("command"))
         per_repeat = bool(own.get("per_repeat"))
-        takes_seed = "seed" in used or any(SEED_VARIABLE in text for text in commands)
+        built_in = used - set(self.parameters)  # a parameter of the name takes the place of a built-in value
+        takes_seed = "seed" not in self.parameters and (
+            per_repeat or "seed" in built_in or any(SEED_VARIABLE in text for text in commands)
+        )
         return Stage(
             uses=uses,
             after=self._after(at, own, used),
-            takes_seed=(takes_seed or per_repeat) and "seed" not in self.parameters,
-            begins_repeats=per_repeat or "repeat" in used or takes_seed,
+            takes_seed=takes_seed,
+            begins_repeats=per_repeat or takes_seed or "repeat" in built_in,
             own=self._filled(own),
         )
 

@@ -44,7 +44,7 @@ from tui_lab.experiment.axes import frame as as_frame
 from tui_lab.experiment.combinations import Combinations
 from tui_lab.experiment.domains.canonical import canonical
 from tui_lab.experiment.domains.model import Value
-from tui_lab.store import parquet, spec_file
+from tui_lab.store import parquet, ranges, spec_file
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.naming import parameter_columns
 
@@ -94,6 +94,14 @@ class Plan:
     def stages(self) -> list[str]:
         """The stages before the last, each behind those that it comes after."""
         return [name.removeprefix(LINK) for name in self.tasks.columns if name.startswith(LINK)]
+
+    @property
+    def stage_ranges(self) -> dict[str, ranges.Ranges]:
+        """Return the ids of the runs of each stage before the last, as an event has them."""
+        if not self.runs.height:
+            return {}
+        names = self.runs["stage"].unique(maintain_order=True)
+        return {name: ranges.to_ranges(self.of_stage(name).tasks["task_id"].to_numpy()) for name in names}
 
     def of_stage(self, stage: str) -> Plan:
         """Return a plan whose tasks are the runs of a stage before the last."""

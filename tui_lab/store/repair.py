@@ -250,12 +250,13 @@ class _Repair:
         if not plans:
             return None
         try:
-            ids = Plan.read(self.folder / layout.PLANS, plans[-1], ["task_id"]).tasks["task_id"]
+            plan = Plan.read(self.folder / layout.PLANS, plans[-1], ["task_id", "stage"])
         except LabError as error:
             self.said.append(str(error))
             return None
+        ids = plan.tasks["task_id"]
         given = self.survey.given_after(offset)
-        tasks = self.survey.ran_after(offset) & set(ids.to_list())
+        tasks = self.survey.ran_after(offset) & set(plan.rows["task_id"].to_list())
         names = dict.fromkeys([event.node for event in given] or self.survey.nodes)
         return Submitted(
             id=uuid.uuid4().hex,
@@ -273,13 +274,15 @@ class _Repair:
             nodes=[self.survey.nodes.get(name, {"name": name, "slots": 0}) for name in names],
             scripts={},
             keep_going=False,
+            stages=plan.stage_ranges,
         )
 
     def _close(self) -> None:
         """End what looks open: whether it is, the lost lines may have said."""
         columns = self.state.columns
         for task in range(self.state.size):
-            written = _last_attempt(layout.task_folder(self.folder, task)) if columns["state"][task] != DONE else 0
+            place = layout.task_folder(self.folder, task, self.state.stage(task))
+            written = _last_attempt(place) if columns["state"][task] != DONE else 0
             if written > columns["attempts"][task]:  # it has outputs, and no line says so
                 node = (self.state.nodes or ["localhost"])[-1]
                 self._write(Assigned(self._at, node, [(task, written)]))

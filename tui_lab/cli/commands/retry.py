@@ -68,7 +68,8 @@ def main(arguments: list[str]) -> int:
         state = ended[address.folder.name].get(address.task)
         steps = wanted.setdefault(address.folder.name, {})
         if address.stage is not None:
-            steps.setdefault(None, []).extend(with_following(address))
+            # From their first step: what they have done already is of another run of the stage.
+            steps.setdefault(0, []).extend(with_following(address))
         elif state is not None and (state != fold.DONE or address.step is not None):
             steps.setdefault(step_to_begin(address), []).append(address.task)
     wanted = {name: steps for name, steps in wanted.items() if steps}
