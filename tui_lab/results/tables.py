@@ -119,6 +119,12 @@ class Results:
         return pl.Series([behind.get(task, (None, 0))[0] for task in table["task_id"]], dtype=pl.Int64)
 
     @cached_property
+    def shared_by_column(self) -> dict[str, pl.Series]:
+        """The same for the rows of `grid`, by column, of those metrics whose values tasks share."""
+        found = {column: self.shared_runs(name, self.grid) for name, column in self.metrics.items()}
+        return {column: runs for column, runs in found.items() if runs is not None}
+
+    @cached_property
     def grid(self) -> pl.DataFrame:
         """The done tasks of the newest plan: the table `NAME`."""
         return self.tasks.filter((pl.col("state") == "done") & pl.col("planned"))

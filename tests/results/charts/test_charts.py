@@ -430,3 +430,10 @@ def test_slopes_on_two_log_axes_are_those_of_scipy(kind: str) -> None:
 def test_there_is_no_slope_at_one_place() -> None:
     frame = pl.DataFrame({"x": [2.0, 2.0], "y": [1.0, 3.0]})
     assert not chart("scatter", frame, columns={"x": "x", "y": "y"}, log={"x", "y"}).notes
+
+
+def test_a_value_that_tasks_share_is_drawn_once() -> None:
+    frame = pl.DataFrame({"x": [1, 1, 1, 2], "y": [1.0, 1.0, 4.0, 5.0]})
+    source = Source(frame, ("x",), ("y",), shared={"y": pl.Series([7, 7, 8, 9])})
+    (series,) = chart("lines", source, columns={"x": "x", "y": "y"}).series
+    assert series.points["y"].to_list() == [2.5, 5.0], "two of the three values at 1 are one observation"

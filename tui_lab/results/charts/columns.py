@@ -156,6 +156,12 @@ def prepare(request: Request, source: Source, columns: dict[Role, str]) -> Prepa
             raise ChartError(f"--{role}-change: there is no {role} column")
         series[role] = _changed(role, code, source.frame, columns)
     rows = pl.DataFrame([values.alias(role) for role, values in series.items()])
+    shared = [source.shared[name].alias(f"of {role}") for role, name in columns.items() if name in source.shared]
+    if shared:  # what agrees in all that is drawn, and was measured once, is drawn once
+        first = pl.concat([rows, pl.DataFrame(shared)], how="horizontal").select(
+            pl.struct(pl.all()).is_first_distinct()
+        )
+        rows = rows.filter(first.to_series())
     return Prepared(request, source, columns, rows)
 
 

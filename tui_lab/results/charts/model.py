@@ -69,6 +69,8 @@ class Source:
     parameters: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     name: str = ""
+    shared: Mapping[str, pl.Series] = field(default_factory=dict)
+    """What the values of a column were measured on, where rows share it: one such value is one observation."""
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def read(folder: ExperimentFolder, what: What | None, chosen: Chosen | None = No
             return Rows(source, "steps", f"steps of {folder.name}", goals, time.monotonic() - began, which)
     parameters = tuple(name for name in results.parameters if name in results.grid.columns)
     metrics = tuple(results.metrics.values()) or ("duration",)
-    source = Source(results.grid, parameters, metrics, folder.name)
+    source = Source(results.grid, parameters, metrics, folder.name, results.shared_by_column)
     return Rows(source, "results", f"results of {folder.name}", goals, time.monotonic() - began)
 
 
