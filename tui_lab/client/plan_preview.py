@@ -31,13 +31,15 @@ def expected(prepared: Prepared, slots: int | None = None) -> float | None:
 
     from tui_lab.store import fold
 
-    columns = prepared.folder.state().columns
-    known = pl.DataFrame({name: pl.Series(columns[name]) for name in ("state", "duration")})
-    durations = known.filter(pl.col("state") == fold.DONE)["duration"].cast(pl.Float64).fill_nan(None)
-    mean = durations.mean()
-    if not isinstance(mean, float):
+    state = prepared.folder.state()
+    known = pl.DataFrame({name: pl.Series(state.columns[name]) for name in ("state", "stage", "duration")})
+    known = known.filter(pl.col("state") == fold.DONE).with_columns(pl.col("duration").cast(pl.Float64).fill_nan(None))
+    means = dict(known.group_by("stage").agg(pl.col("duration").mean()).rows())
+    numbers = {one.stage: one.to_run for one in prepared.stages}
+    wanted = {0: len(prepared.queued), **{code: numbers.get(name, 0) for code, name in enumerate(state.stages, 1)}}
+    if means.get(0) is None:
         return None
-    return len(prepared.queued) * mean / max(1, slots or cores())
+    return sum(count * (means.get(code) or 0.0) for code, count in wanted.items()) / max(1, slots or cores())
 
 
 def stages_line(prepared: Prepared) -> str:
