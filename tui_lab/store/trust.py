@@ -46,7 +46,10 @@ def trust(lab: Path) -> None:
         raise StorageError(f"{lab / layout.LAB_FILE}: can't be read")
     if any(known == identity for known in _known()):
         return
-    path = _file()
+    try:
+        path = _file()
+    except RuntimeError as error:
+        raise StorageError(f"what is trusted can't be kept: {error}", "set HOME or XDG_STATE_HOME") from None
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
