@@ -173,3 +173,37 @@ def test_a_damaged_plan_and_a_lost_submission_are_made_again(workbench: Workbenc
     after = workbench.table("SELECT stage, run_id, state, tasks FROM e_stages ORDER BY run_id")
     assert after == [{name: row[name] for name in after[0]} for row in before]
     assert [row["state"] for row in workbench.table("SELECT state FROM e_tasks")] == ["done"] * 12
+
+
+SHARED = """\
+stages:
+  prepare: {command: 'echo prepare >> $TRUTH; until test -e go; do sleep 0.05; done; echo 7 > {output}/n', uses: []}
+  use: {command: 'cat {prepare.output}/n; echo {x} >> $TRUTH'}
+parameters: {x: {range: [0, 300]}}
+metrics: {n: '^(@int@)$'}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+def test_what_300_tasks_share_runs_once_though_engine_and_agent_are_killed(workbench: Workbench) -> None:
+    file = workbench.write("experiment.yaml", "name: e\n" + SHARED)
+    words = ("--run", file, "--node", "localhost", 3)
+    workbench(*words, "--detach")
+    until(lambda: workbench.lines() == ["prepare"], 60)
+    os.kill(until(workbench.agent_pid), signal.SIGKILL)
+    workbench.kill_engine()
+    workbench(*words, "--detach")
+    (workbench.folder / "go").touch()
+    until(lambda: len(workbench.lines()) > 50, 60)
+    os.kill(until(workbench.agent_pid), signal.SIGKILL)
+    until(lambda: len(workbench.lines()) > 150, 60)
+    workbench.kill_engine()
+    workbench(*words)
+    counts = Counter(workbench.lines())
+    assert counts.pop("prepare") == 1
+    assert sorted(map(int, counts)) == list(range(300)) and set(counts.values()) == {1}
+    assert workbench.table("SELECT count(*) AS tasks, min(n) AS least, max(n) AS most FROM e") == [
+        {"tasks": 300, "least": 7, "most": 7}
+    ]
+    assert workbench.table("SELECT tasks, attempts FROM e_stages") == [{"tasks": 300, "attempts": 1}]
