@@ -476,8 +476,8 @@ MISTAKES: list[tuple[str, list[str]]] = [
     (
         "command: x\nparameters: {lr: {a: 1, b: 2}}\n",
         [
-            '2:18: a domain has one kind, and this has "a" and "b"; write a mapping that is a value inside a list; '
-            f"kinds are {', '.join(KINDS.own)}"
+            '2:18: a domain has one kind, and this has "a" and "b"; a parameter of a group has a dot in its name, as in '
+            f"lr.a: [1, 2]; write a mapping that is a value inside a list; kinds are {', '.join(KINDS.own)}"
         ],
     ),
     (
@@ -1029,6 +1029,11 @@ def test_what_yaml_alters_is_told_wherever_values_stand() -> None:
         ("{logspace: [1, 10, 3]}", 'did you mean "geomspace"?'),
         ("{log_uniform: [1, 10]}", 'did you mean "loguniform"?'),
         ("{name: [adam, sgd]}", "a parameter of a group has a dot in its name, as in p.name: [1, 2]"),
+        (
+            "{layers: 3}",
+            "a parameter of a group has a dot in its name, as in p.layers: [1, 2]; "
+            f"write a mapping that is a value inside a list; kinds are {', '.join(KINDS.own)}",
+        ),
     ],
 )
 def test_what_other_tools_write_has_a_counterpart(domain: str, hint: str) -> None:

@@ -32,17 +32,15 @@ def read_domain(r: Reader, path: Keypath) -> Domain | None:
     if len(kinds) != 1:
         if not r.misread(path):
             found = " and ".join(f'"{kind}"' for kind in kinds) or "none"
-            hint = f"write a mapping that is a value inside a list; kinds are {', '.join(KINDS)}"
+            hint = f"{_INSIDE}; {_kinds()}"
+            if kinds and isinstance(name, str) and not any(kind in KINDS for kind in kinds):
+                hint = f"{_grouped(name, kinds[0])}; {hint}"
             r.add(path, f"a domain has one kind, and this has {found}", hint)
         return None
     kind = kinds[0]
     if kind not in KINDS:
         if not r.empty((*path, kind)) or not r.misread(path):
-            hint = (
-                _meant(r, path, kind)
-                or suggest(kind, KINDS)
-                or f"kinds are {', '.join(KINDS)}; write a mapping that is a value inside a list"
-            )
+            hint = _meant(r, path, kind) or suggest(kind, KINDS) or f"{_kinds()}; {_INSIDE}"
             r.add((*path, kind), f'"{kind}" is not a kind of domain', hint, at_key=True)
         return None
     try:
@@ -127,9 +125,21 @@ def _meant(r: Reader, path: Keypath, kind: str) -> str:
     for name, member in KINDS.own.items():
         if kind in member.elsewhere:
             return f'did you mean "{name}"?'
-    if isinstance(path[-1], str) and r.node((*path, kind)).kind == "list" and not suggest(kind, KINDS):
-        return f"a parameter of a group has a dot in its name, as in {path[-1]}.{kind}: [1, 2]"
-    return ""
+    if not isinstance(path[-1], str) or suggest(kind, KINDS):
+        return ""
+    grouped = _grouped(path[-1], kind)
+    return grouped if r.node((*path, kind)).kind == "list" else f"{grouped}; {_INSIDE}; {_kinds()}"
+
+
+_INSIDE: Final = "write a mapping that is a value inside a list"
+
+
+def _kinds() -> str:
+    return f"kinds are {', '.join(KINDS)}"
+
+
+def _grouped(name: str, inner: str) -> str:
+    return f"a parameter of a group has a dot in its name, as in {name}.{inner}: [1, 2]"
 
 
 _MAYBE_CALL: Final = re.compile(r"\(.*\)|\.\.", re.DOTALL)
