@@ -55,6 +55,8 @@ from tui_lab.engine.core.events import (
 )
 from tui_lab.engine.core.model import AttemptKey, AttemptNeeds, Moment, RunSettings, no_needs
 from tui_lab.engine.core.scheduler import Scheduler
+from tui_lab.experiment.cluster.entry import NodeEntry
+from tui_lab.experiment.cluster.tags import fit
 from tui_lab.protocol.agent import (
     AbandonUnstarted,
     Ack,
@@ -264,6 +266,11 @@ class World:
         self.rounds: list[npt.NDArray[np.int64]] = []
         if stages and self.chance(0.3):
             self.rounds = [np.array([*ranges.each(ids)]) for ids in (*stages.values(), [[0, tasks - 1]])]
+        self.tagged = {name for name in self.agents if self.chance(0.5)} or {"a"}
+        tagged = [*stages, ""] if stages and self.chance(0.3) else []
+        self.run_on = {stage: self.random.choice([("x",), ("not x",), ()]) for stage in tagged}
+        if len(self.tagged) == count:
+            self.run_on = {stage: words for stage, words in self.run_on.items() if words != ("not x",)}
         self.settings = RunSettings(
             tasks=np.array(self.ids, dtype=np.int64),
             repeats=np.zeros(len(self.ids), dtype=np.int64),
@@ -276,8 +283,12 @@ class World:
             has_needs=has_needs,
             needs=needs if has_needs else no_needs,
             limits={"license": 2} if has_needs else {},
+            run_on=self.run_on,
         )
-        nodes = [{"name": name, "slots": agent.slots} for name, agent in self.agents.items()]
+        nodes: list[NodeEntry] = [
+            {"name": name, "slots": agent.slots, "tags": ["x"] if name in self.tagged else []}
+            for name, agent in self.agents.items()
+        ]
         self.journal: list[KnownEvent] = [
             JournalBegun(2, "0123456789abcdef"),
             submitted(
@@ -377,6 +388,7 @@ class World:
                 for key in keys:
                     assert all(states[one] == DONE for one in self.before.get(key[0], ())), key
                     self.check_round(key[0])
+                    self.check_place(key[0], node)
                     self.send(node, (self.scheduler.runs[NAME].wire_name, *key))
             case Send(node=node, message=message):
                 self.send(node, message)
@@ -416,6 +428,11 @@ class World:
             if one in ids:
                 return
             assert not any(queued[other] for other in ids), one
+
+    def check_place(self, one: int, node: str) -> None:
+        """It goes only where its stage may run."""
+        words = self.run_on.get(self.scheduler.runs[NAME].state.stage(one) or "", ())
+        assert fit(words, ["x"] if node in self.tagged else []), (one, node)
 
     def check_wanted(self, key: WireKey) -> None:
         """No further attempt begins of what a person has stopped for good."""

@@ -10,6 +10,7 @@ from typing import Final
 from tui_lab.client.errors import UsageError
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.cluster.model import MOST_SLOTS, NOT_IN_NODE_NAMES, THIS_MACHINE, node_name_error
+from tui_lab.experiment.cluster.tags import fit
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.yaml.problem import SpecError, closest
 
@@ -96,15 +97,12 @@ def _check_names(nodes: Sequence[NodeEntry], where: str) -> None:
 
 
 def usable(experiment: Experiment, nodes: Sequence[NodeEntry]) -> list[NodeEntry]:
-    """The nodes that have the tags of `run_on`. Raises SpecError where none has."""
-    found = [node for node in nodes if all(_fits(wanted, node["tags"]) for wanted in experiment.run_on)]
-    if not found:
+    """The nodes that have the tags of `run_on`: of any stage, where there are stages. Raises SpecError where none has
+    those of a stage, or of the experiment."""
+    stages = experiment.per_stage
+    nowhere = [one for one in stages if not any(fit(one.run_on, node["tags"]) for node in nodes)]
+    if nowhere:
         tagged = "; ".join(f"{node['name']} has {', '.join(node['tags']) or 'none'}" for node in nodes)
-        message = f"no node has these tags: {tagged}"
-        raise SpecError([experiment.problem(("run_on",), message, "tags are given as in: --node localhost 4 gpu")])
-    return found
-
-
-def _fits(wanted: str, tags: Sequence[str]) -> bool:
-    word, _, tag = wanted.partition(" ")
-    return tag.strip() not in tags if word == "not" else wanted in tags
+        message, hint = f"no node has these tags: {tagged}", "tags are given as in: --node localhost 4 gpu"
+        raise SpecError(list(dict.fromkeys(one.problem(("run_on",), message, hint) for one in nowhere)))
+    return [node for node in nodes if any(fit(one.run_on, node["tags"]) for one in stages)]

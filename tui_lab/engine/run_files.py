@@ -228,6 +228,7 @@ class RunFiles:
             },
             gone=frozenset(self.folder.gone_runs(plan)),
             rounds=rounds(plan) if experiment.order == "by-stage" else (),
+            run_on=run_on(experiment),
         )
 
     def program_change(self, task: int) -> str:
@@ -251,6 +252,14 @@ def rounds(plan: Plan) -> list[npt.NDArray[np.int64]]:
     """Return the ids of each stage, the last behind all others."""
     tables = [*(plan.of_stage(name).tasks for name in plan.stages), plan.tasks]
     return [table["task_id"].to_numpy().astype(np.int64) for table in tables] if plan.runs.height else []
+
+
+def run_on(experiment: Experiment) -> dict[str, tuple[str, ...]]:
+    """Return the tags that nodes must have, by stage, empty for the last; nothing where all stages have the same."""
+    *earlier, last = experiment.per_stage
+    if all(one.run_on == last.run_on for one in earlier):
+        return {}
+    return {**{one.stage or "": one.run_on for one in earlier}, "": last.run_on}
 
 
 def before(plan: Plan, rows: pl.DataFrame, experiment: Experiment) -> Iterator[tuple[int, tuple[int, ...]]]:

@@ -600,6 +600,7 @@ _ALL: Final = (
         or_null(one_or_many(ANY_TEXT)),
         "Tags that a node must have to be used; `not TAG` for one that it must not have.",
         examples=["gpu", ["gpu", "not slow"]],
+        of_stage=True,
     ),
     Key(
         "tags",

@@ -45,7 +45,8 @@ class RunSettings(msgspec.Struct, frozen=True):
     extends: further repeats may be needed once all have ended. before: what each task, or run of a stage, depends on;
     in `tasks`, runs stand before those that depend on them. stage_retries: retries, and what they are for, of the
     stages before the last. gone: runs of stages that are done, but whose folder is gone. rounds: if not empty, the ids
-    of each stage, none of which begins while one before is requested.
+    of each stage, none of which begins while one before is requested. run_on: the tags that nodes must have, by stage,
+    empty for the tasks; not needed where all nodes have them.
     """
 
     tasks: npt.NDArray[np.int64]
@@ -65,3 +66,4 @@ class RunSettings(msgspec.Struct, frozen=True):
     stage_retries: Mapping[str, tuple[int, Sequence[str | int]]] = msgspec.field(default_factory=dict)
     gone: frozenset[int] = frozenset()
     rounds: Sequence[npt.NDArray[np.int64]] = ()
+    run_on: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)

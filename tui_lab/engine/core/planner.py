@@ -48,13 +48,15 @@ class Planner:
         if run.order and not run.held and not state.outputs_blocked:
             takers = self._takers(run, nodes)
             self._fill(run, takers)
-            if run.order and not run.in_flight and takers and not any(run.fits_any(node.resources) for node in takers):
+            if run.order and not run.in_flight and takers and not any(map(run.fits_any, takers)):
                 # What is left is not for those that might show whose fault the failures are.
                 for name in filter(run.health.is_suspect, run.health.usable):
                     run.health.trust(name)
                 self._fill(run, self._takers(run, nodes))
             if run.order and takers and run.has_needs:
                 self._fail_unplaceable(run, nodes)
+            if run.order and run.placed and len(takers) > 1:
+                self._rebalance(run, takers)
         elif not run.order:
             takers = self._takers(run, nodes)
             if len(takers) > 1:
@@ -115,13 +117,13 @@ class Planner:
         for node in sorted(takers, key=lambda node: -node.free) if len(takers) > 1 else ():
             mine = node.free
             if mine:
-                self._assign(run, node, run.take(min(mine, -(-len(run.order) * mine // free)), None))
+                self._assign(run, node, run.take(min(mine, -(-len(run.order) * mine // free)), node))
             free -= mine
         for node in takers:
             share = max(node.slots, -(-len(run.order) // len(takers)))
             while node.wants_more and run.order:
                 count = len(run.order)
-                self._assign(run, node, run.take(min(node.window, share), None))
+                self._assign(run, node, run.take(min(node.window, share), node))
                 if len(run.order) == count:
                     break
 
@@ -133,7 +135,7 @@ class Planner:
             return
         for node in sorted(takers, key=lambda node: -node.free):
             if node.free and node.setup_since is None:
-                keys = run.take(1, node.room()[0] if run.has_needs else None, now=True)
+                keys = run.take(1, node, node.room()[0] if run.has_needs else None, now=True)
                 if keys:
                     run.next_start = now.monotonic + run.stagger
                     run.last_assigned = keys[0]
@@ -149,14 +151,14 @@ class Planner:
         while roomy and run.order:
             roomy.sort(key=lambda node: -offers[node][0].free)
             for node in list(roomy):
-                keys = run.take(1, offers[node][0], now=True)
+                keys = run.take(1, node, offers[node][0], now=True)
                 chosen[node] += keys
                 if not keys:
                     roomy.remove(node)
         for node in takers:
             most = min(node.window - len(chosen[node]), node.waiting_limit - len(offers[node][1]))
             if most > 0 and run.order:
-                chosen[node] += run.take(most, node.resources)
+                chosen[node] += run.take(most, node, node.resources)
         for node in takers:
             self._assign(run, node, chosen[node])
 
@@ -189,10 +191,9 @@ class Planner:
         """Fail tasks that need more than any node offers, once all nodes have reported what they offer."""
         if not all(node.was_connected or node.unrecoverable for node in nodes):
             return
-        offers = [(node.name, node.resources) for node in nodes if node.resources is not None]
         some = False
         for _ in range(len(run.order)):
-            events = run.unplaceable(offers, self._state.now)
+            events = run.unplaceable(nodes, self._state.now)
             if not events:
                 break
             some = True
@@ -229,6 +230,9 @@ class Planner:
         if run.has_needs:
             self._rebalance_needs(run, takers)
             return
+        if run.placed:
+            self._rebalance_placed(run, takers)
+            return
         idle = sum(node.free for node in takers)
         behind = max(takers, key=lambda node: len(node.open) - node.slots)
         if not idle or behind.free or len(behind.open) <= behind.slots:
@@ -240,6 +244,21 @@ class Planner:
         if count:
             behind.no_return_before = now + PATIENCE
             self._ask_for(run, behind, waiting[-count:])
+
+    def _rebalance_placed(self, run: RunState, takers: Sequence[NodeState]) -> None:
+        """Let idle nodes take over from backlogs what they may run."""
+        now = self._state.now.monotonic
+        idle = [node for node in takers if node.free]
+        for behind in takers:
+            extra = len(behind.open) - behind.slots
+            if not idle or extra <= 0 or now < behind.no_return_before:
+                continue
+            waiting = self._state.unstarted(run, behind)
+            movable = [key for key in waiting if any(run.may_go(key[0], node) for node in idle)]
+            if movable:
+                behind.no_return_before = now + PATIENCE
+                count = max(sum(node.free for node in idle), extra // 2)
+                self._ask_for(run, behind, movable[-count:])
 
     def _rebalance_needs(self, run: RunState, takers: Sequence[NodeState]) -> None:
         """Move attempts that wait on one node and would fit on another."""
@@ -254,7 +273,10 @@ class Planner:
                 key
                 for key in reversed(mine)
                 if any(
-                    node is not behind and not node.resources.why_impossible(needs) and room.grant(needs) is not None
+                    node is not behind
+                    and run.may_go(key[0], node)
+                    and not node.resources.why_impossible(needs)
+                    and room.grant(needs) is not None
                     for node, (room, _) in offers.items()
                     if node.resources is not None
                     for needs in [run.needs_of_node(key)]
@@ -288,9 +310,9 @@ class Planner:
         there = [node for node in nodes if not self.is_useless(run, node)]
         if not nodes or any(node.resources is None for node in there):
             return ""
-        if there and (run.in_flight or run.held or not run.order or not run.has_needs):
+        if there and (run.in_flight or run.held or not run.order or not (run.has_needs or run.placed)):
             return ""
-        if any(run.fits_any(node.resources) for node in there):
+        if any(map(run.fits_any, there)):
             return ""
         useless = [f"node {node.name}: {self._why(run, node)}" for node in nodes if node not in there]
         return "; ".join(useless) + ("; the others lack what the tasks need" if useless and there else "")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-from collections import deque
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -16,6 +15,9 @@ from tui_lab.engine.agent.resources import Resources
 from tui_lab.engine.core.dependencies import Dependencies
 from tui_lab.engine.core.health import NodeHealth
 from tui_lab.engine.core.model import AttemptKey, AttemptNeeds, Moment, RunSettings
+from tui_lab.engine.core.node import NodeState
+from tui_lab.engine.core.queue import TaskQueue
+from tui_lab.experiment.cluster.tags import fit
 from tui_lab.protocol.agent import Finished, Needs, OutputFile
 from tui_lab.protocol.agent import StepEnded as StepMessage
 from tui_lab.store import ranges
@@ -58,7 +60,7 @@ class RunState:
         self.supplied = False  # a client has supplied the environment; without it nothing starts
         self.disk_full = False  # the disk has no room for events
         self.arrival = 0
-        self.order: deque[int] = deque()
+        self.order = TaskQueue()
         self.later: list[tuple[float, int]] = []  # (monotonic time, task): retries that wait
         self.in_flight: dict[AttemptKey, str] = {}  # open attempts -> node
         self.stopping: dict[AttemptKey, str] = {}  # open attempts that are to be stopped -> why
@@ -142,10 +144,11 @@ class RunState:
             wanted = wanted[mixed[np.argsort(self.settings.repeats[chosen][mixed], kind="stable")]]
         elif self.settings.order == "shuffled":
             wanted = np.array(random.Random(self.state.plan).sample(wanted.tolist(), len(wanted)), dtype=np.int64)
-        self.order = deque(wanted.tolist())
+        ready: Iterable[int] = wanted.tolist()
         if self.settings.before:
             self._dependencies = Dependencies(self.state, self.settings.before, self.settings.rounds)
-            self.order = deque(filter(self._dependencies.is_ready, self.order))
+            ready = filter(self._dependencies.is_ready, ready)
+        self.order = TaskQueue(ready, self._lane_of if self.placed else None)
         self.later = []
         self._needs.clear()
         self.hold_open_tokens()
@@ -177,7 +180,7 @@ class RunState:
             self.order.appendleft(heapq.heappop(self.later)[1])
         if not self.in_flight and len(self.order) + len(self.later) < FEW and not self.disk_full:
             # Tasks that have ended in another way must not keep the run open.
-            self.order = deque(task for task in self.order if self._wanted(task))
+            self.order = self.order.kept(self._wanted)
             self.later = [(due, task) for due, task in self.later if self._wanted(task)]
             heapq.heapify(self.later)
 
@@ -186,9 +189,36 @@ class RunState:
         columns = self.state.columns
         return bool(columns["queued"][task] and columns["planned"][task] and not columns["assigned"][task])
 
-    def take(self, most: int, resources: Resources | None, *, now: bool = False) -> list[AttemptKey]:
-        """Take up to `most` attempts from the queue for a node with these resources. now: only those that fit at
-        present; `resources` then counts what they use."""
+    # --- Where it may run
+
+    @property
+    def placed(self) -> bool:
+        """Whether not every node may take everything."""
+        return self.settings is not None and bool(self.settings.run_on)
+
+    def may_go(self, one: int, node: NodeState) -> bool:
+        """Return whether a task, or a run of a stage, may run on a node."""
+        return not self.placed or self._takes(node, self._lane_of(one))
+
+    def _lane_of(self, one: int) -> Hashable:
+        """Return what decides which nodes may take a task."""
+        return self.state.stage(one) or ""
+
+    def _takes(self, node: NodeState, lane: Hashable) -> bool:
+        assert self.settings is not None
+        entries = (self.state.placement or self.state.submissions[-1]).nodes
+        tags = next((entry.get("tags", []) for entry in entries if entry["name"] == node.name), [])
+        return fit(self.settings.run_on.get(str(lane), ()), tags)
+
+    def _lanes_of(self, node: NodeState) -> list[Hashable] | None:
+        """Return the lanes of the queue from which a node may take; None for all."""
+        return [lane for lane in self.order.lanes if self._takes(node, lane)] if self.placed else None
+
+    def take(
+        self, most: int, node: NodeState, resources: Resources | None = None, *, now: bool = False
+    ) -> list[AttemptKey]:
+        """Take up to `most` attempts from the queue for a node. resources: those that count, where tasks need some.
+        now: only those that fit at present; `resources` then counts what they use."""
         taken: list[AttemptKey] = []
         if self.held:
             return taken
@@ -196,10 +226,13 @@ class RunState:
         passed: list[int] = []
         twice = set[int]()
         is_ready = self._dependencies.is_ready if self._dependencies else None
-        while self.order and len(taken) < most and len(passed) < LOOK_AHEAD:
+        lanes = self._lanes_of(node)
+        while len(taken) < most and len(passed) < LOOK_AHEAD:
             if now and resources is not None and not resources.free:
                 break
-            task = self.order.popleft()
+            task = self.order.popleft(lanes)
+            if task is None:
+                break
             if not self._wanted(task) or task in twice or (is_ready is not None and not is_ready(task)):
                 continue
             key = (task, attempts[task] + 1)
@@ -309,13 +342,13 @@ class RunState:
         """Return why a node with these resources can never run an attempt; empty where it can."""
         return resources.why_impossible(self.needs_of_node(key))
 
-    def fits_any(self, offered: Resources | None) -> bool:
-        """Return whether a node with these resources can run a task at the head of the queue."""
-        attempts = self.state.columns["attempts"]
-        heads = itertools.islice(self.order, LOOK_AHEAD)
-        return offered is not None and any(
-            not self.why_impossible((task, attempts[task] + 1), offered) for task in heads
-        )
+    def fits_any(self, node: NodeState) -> bool:
+        """Return whether a node can run a task at the head of the queue."""
+        attempts, offered = self.state.columns["attempts"], node.resources
+        if offered is None:
+            return False
+        heads = itertools.islice(self.order.each(self._lanes_of(node)), LOOK_AHEAD)
+        return any(not self.why_impossible((task, attempts[task] + 1), offered) for task in heads)
 
     def hold_open_tokens(self) -> None:
         """Count the tokens of open attempts, also before the run is resumed."""
@@ -375,7 +408,7 @@ class RunState:
         if not waiting:
             return None
         gone = set(waiting)
-        self.order = deque(task for task in self.order if task not in gone)
+        self.order = self.order.kept(lambda task: task not in gone)
         self.later = [(moment, task) for moment, task in self.later if task not in gone]
         heapq.heapify(self.later)
         return Stopped(now.at(), ranges.to_ranges(waiting))
@@ -507,10 +540,11 @@ class RunState:
             return delay
         return None
 
-    def unplaceable(self, offers: Sequence[tuple[str, Resources]], now: Moment) -> list[KnownEvent]:
+    def unplaceable(self, nodes: Sequence[NodeState], now: Moment) -> list[KnownEvent]:
         """Fail the task at the head of the queue if none of the nodes can ever run it."""
-        task = self.order[0]
+        task = next(iter(self.order))
         key = (task, self.state.columns["attempts"][task] + 1)
+        offers = [(one.name, one.resources) for one in nodes if one.resources is not None and self.may_go(task, one)]
         whys = [f"{name}: {why}" for name, resources in offers if (why := self.why_impossible(key, resources))]
         if len(whys) < len(offers) or not whys:
             return []
