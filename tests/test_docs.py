@@ -155,7 +155,7 @@ def test_the_five_minutes_of_the_readme_in_a_fresh_folder(tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_the_example_of_stages(workbench: Workbench) -> None:
     page = ROOT / "docs" / "stages.md"
-    (definition,), (commands,) = blocks(page, "yaml"), blocks(page)
+    (definition, *others), (commands,) = blocks(page, "yaml"), blocks(page)
     workbench.write("chain.yaml", definition)
     for line in commands.splitlines():
         workbench.process(*shlex.split(line)[1:])
@@ -165,3 +165,5 @@ def test_the_example_of_stages(workbench: Workbench) -> None:
     runs = workbench.table("SELECT stage, tasks, size FROM chain_stages ORDER BY run_id")
     assert [(row["tasks"], row["size"]) for row in runs if row["stage"] == "prepare"] == [(3, 10), (3, 20)]
     assert len(runs) == 8
+    for text in others:
+        workbench("--run", workbench.write("other.yaml", text))

@@ -105,6 +105,35 @@ def test_what_depends_on_a_failed_stage_fails_with_it_and_runs_with_it_again(wor
     assert "e has no stage" in workbench("retry", "e/0:prepar", code=2).err
 
 
+OUTS = """\
+stages:
+  prepare:
+    command:
+      first: 'echo first >> $TRUTH'
+      second: 'echo second >> $TRUTH; mkdir -p {output}/d; if test {attempt} = 2; then echo > {output}/d/a.npz; fi'
+    uses: []
+    outs: ['**/*.npz', '*.stdout']
+    retries: 1
+  train: {command: 'echo warning >&2; echo > {output}/a; ln -sf a {output}/b', outs: [b, c], after: prepare}
+  test: {command: 'echo {x}', after: train}
+parameters: {x: [1]}
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_does_not_leave_its_outs_has_failed(workbench: Workbench) -> None:
+    said = workbench.run_text(OUTS, code=1).err
+    assert workbench.lines() == ["first", "second"] * 2, "any step may be to blame"
+    lacks = 'it left no file that matches "c"'
+    assert f"1 run of train: outs: {lacks}" in said and "tui-lab show e/0:train" in said
+    ends = [(event["state"], event.get("reason"), event.get("exit_code")) for event in workbench.events("finished")]
+    assert ends == [("failed", "outs", 0), ("done", None, 0), ("failed", "outs", 0)]
+    assert lacks in workbench("show", "e/0:train").out
+    # What is no part of the identity runs nothing again but what has failed.
+    workbench.run_text(OUTS.replace("[b, c]", "[b]"))
+    assert len(workbench.lines()) == 4 and [row["state"] for row in workbench.tasks()] == ["done"]
+
+
 @pytest.mark.slow
 @pytest.mark.fault
 def test_kill_9_between_stages(workbench: Workbench, request: pytest.FixtureRequest) -> None:

@@ -60,7 +60,7 @@ def test_the_least_experiment() -> None:
     assert experiment.folder == Path("some/where").absolute()
     assert experiment.parameters == ()
     assert experiment.seed is None and experiment.seeding == Seed(base=0, per="repeat")
-    assert experiment.retry_on == ("exit", "exception", "signal", "timeout", "oom")
+    assert experiment.retry_on == ("exit", "exception", "signal", "timeout", "oom", "outs")
     assert (experiment.repeat, experiment.retries, experiment.grace, experiment.timeout) == (1, 0, 10.0, None)
     assert experiment.ok_exit_codes == (0,)
     assert experiment.order == "interleaved"
@@ -644,8 +644,8 @@ MISTAKES: list[tuple[str, list[str]]] = [
     (
         "command: x\nretry_on: [75, foo]\n",
         [
-            '2:16: "foo" is no value of "retry_on"; it takes one of exit, exception, signal, timeout, oom, start, or an exit '
-            "status, as in 75"
+            '2:16: "foo" is no value of "retry_on"; it takes one of exit, exception, signal, timeout, oom, outs, start, or an '
+            "exit status, as in 75"
         ],
     ),
     (

@@ -142,6 +142,14 @@ MISTAKES = [
         '2:14: the parameter "a.output" is called like the folder of the stage "a"',
     ),
     ("stages: {a: {command: x, per_repeat: 3}}\n", '1:38: "per_repeat" must be true or false, not the number 3'),
+    (
+        "stages: {a: {command: x, outs: [m, ../x]}}\n",
+        '1:36: "../x" is not inside {output}; globs are relative to the folder of a run',
+    ),
+    (
+        "stages: {a: {command: 'x {lr}', outs: 'm-{lr}.pt'}}\nparameters: {lr: [1]}\n",
+        '1:39: "outs" are globs, without values of parameters: {lr}; write * for it',
+    ),
     ("stages: {a: {command: 'x {b.outptu}'}, b: {command: y}}\n", "1:26: there is no parameter for {b.outptu}"),
 ]
 

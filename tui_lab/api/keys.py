@@ -89,9 +89,9 @@ class Keys(TypedDict, total=False):
     """Further attempts at a task that failed."""
 
     retry_on: (
-        Literal["exit", "exception", "signal", "timeout", "oom", "start"]
+        Literal["exit", "exception", "signal", "timeout", "oom", "outs", "start"]
         | int
-        | Sequence[Literal["exit", "exception", "signal", "timeout", "oom", "start"] | int]
+        | Sequence[Literal["exit", "exception", "signal", "timeout", "oom", "outs", "start"] | int]
     )
     """Reasons for which a failed task is tried again; a number is an exit status."""
 

@@ -14,6 +14,7 @@ from tui_lab.store.environment import load
 from tui_lab.store.errors import LabError
 from tui_lab.store.events import Assigned, EnvironmentCaptured, Finished, Submitted, UnlistedFiles
 from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.fold import EXPLAINED
 from tui_lab.store.task_files import TaskFile, listed
 
 _KINDS: Final = (Submitted, EnvironmentCaptured, Assigned, Finished)
@@ -86,11 +87,12 @@ def output_text(folder: ExperimentFolder, task: int, file: str) -> str:
     raise LabError(f'task {task:,} of {folder.name} has no file "{file}"', f"it has {', '.join(names) or 'none'}")
 
 
-def start_messages(folder: ExperimentFolder) -> dict[int, str]:
-    """Return why tasks did not start, for each the last reason. Raises LabError."""
+def messages(folder: ExperimentFolder) -> dict[int, str]:
+    """Return what the journal says of tasks that did not start, or that lack outputs: for each the last message. Raises
+    LabError."""
     events = (event for event, _ in journal.read(folder.journal, kinds=[Finished]))
     return {
-        event.task: event.message or "" for event in events if isinstance(event, Finished) and event.reason == "start"
+        event.task: event.message or "" for event in events if isinstance(event, Finished) and event.reason in EXPLAINED
     }
 
 

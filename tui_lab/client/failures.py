@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import Final, TypedDict
 
 from tui_lab.client.address import address_of
-from tui_lab.client.attempts import start_messages
+from tui_lab.client.attempts import messages
 from tui_lab.client.formatting import last_line
 from tui_lab.store import fold
 from tui_lab.store.experiment import ExperimentFolder
@@ -33,7 +33,7 @@ def failure_groups(folder: ExperimentFolder, state: State) -> list[FailureGroup]
     columns = state.columns
     groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     examples: dict[tuple[str, str, str], str] = {}
-    messages: dict[int, str] = {}
+    explained: dict[int, str] = {}
     read = 0
     for task in range(state.size):
         code = columns["state"][task]
@@ -53,9 +53,9 @@ def failure_groups(folder: ExperimentFolder, state: State) -> list[FailureGroup]
         line = ""
         if read < READ_AT_MOST:
             read += 1
-            if reason == "start":  # nothing ran that could have said why
-                messages = messages or start_messages(folder)
-            message = messages.get(task) if reason == "start" else None
+            if reason in fold.EXPLAINED:  # no program could have said why
+                explained = explained or messages(folder)
+            message = explained.get(task) if reason in fold.EXPLAINED else None
             line = last_line(folder.task_folder(task), columns["attempt"][task], message, columns["signal"][task])
         stage = state.stage(task) or ""
         if stage and reason == "dependency":

@@ -140,6 +140,8 @@ def _told(finished: Finished, outputs: _Outputs, seconds: float) -> int:
     else:
         if finished.raised is not None:
             reason = f"{finished.raised.type} at {finished.raised.at}"
+        elif reason == "outs":
+            reason = f"outs: {finished.message}"
         what = {"exit": f"exit {finished.exit_code}", "signal": f"signal {finished.signal}"}
         why = f": {PIPE}" if finished.signal == signal.SIGPIPE else ""
         print(f"✗ {what.get(reason, reason)} after {span(seconds)}{why}", file=sys.stderr)

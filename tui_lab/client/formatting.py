@@ -111,8 +111,10 @@ def stages_line(counts: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def last_line(place: Path, attempt: int, message: str | None = None, signal_number: int | None = None) -> str:
-    """Return the last line that a failed attempt wrote to standard error, or else its reason. place: the folder of its
-    task."""
+    """Return the message of the end of a failed attempt, else the last line of its standard error, or else its
+    reason. place: the folder of its task."""
+    if message:
+        return printable(message)
     for step in _streams(place, attempt):
         try:
             with open(step.open(), "rb") as file:
@@ -122,7 +124,7 @@ def last_line(place: Path, attempt: int, message: str | None = None, signal_numb
             continue
         if lines:
             return printable(lines[-1])
-    return message or (PIPE if signal_number == signal.SIGPIPE else "")
+    return PIPE if signal_number == signal.SIGPIPE else ""
 
 
 def _streams(place: Path, attempt: int) -> list[TaskFile]:

@@ -12,7 +12,7 @@ import re
 import stat
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec import structs
 
@@ -23,6 +23,7 @@ from tui_lab.engine.core.scheduler import Scheduler
 from tui_lab.engine.run_files import RunFiles
 from tui_lab.engine.transfer import PART, TransferError
 from tui_lab.engine.transports.failures import ChannelError
+from tui_lab.portable.globs import matcher
 from tui_lab.protocol.agent import Start
 from tui_lab.store import layout
 from tui_lab.store.task_files import TaskFile, listed
@@ -39,6 +40,13 @@ _NUMBERED: Final = re.compile(r"(?:.*\.)?(?:stdout|stderr)(?:\.\d+)?|metrics\.js
 PASSING: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOENT)
 
 Files = list[tuple[str, TaskFile]]
+
+
+class Input(NamedTuple):
+    """What an attempt needs of a run of a stage: its folder on the node, and globs of the files, None for all."""
+
+    folder: str
+    outs: tuple[str, ...] | None
 
 
 class OutputStaging:
@@ -59,13 +67,13 @@ class OutputStaging:
         self.start = start
         self.refuse = refuse
         self._under_way: dict[tuple[str, AttemptKey], asyncio.Task[None]] = {}
-        self._inputs: dict[tuple[NodeConnection, str, int], asyncio.Task[None]] = {}  # by folder there and attempt
+        self._inputs: dict[tuple[NodeConnection, Input, int], asyncio.Task[None]] = {}  # by attempt
 
     def stage(
-        self, run: RunFiles, node: NodeConnection, key: AttemptKey, message: Start, before: Mapping[int, str]
+        self, run: RunFiles, node: NodeConnection, key: AttemptKey, message: Start, before: Mapping[int, Input]
     ) -> bool:
         """Return False where there is nothing to send: the attempt may start at once. before: runs of stages that it
-        comes after, and their folders there."""
+        comes after."""
         if message.collect is None or (key[1] == 1 and not before):
             return False
         identity = (run.wire_name, key)
@@ -82,7 +90,7 @@ class OutputStaging:
             del self._under_way[identity]
 
     async def _carry(
-        self, run: RunFiles, node: NodeConnection, key: AttemptKey, message: Start, before: Mapping[int, str]
+        self, run: RunFiles, node: NodeConnection, key: AttemptKey, message: Start, before: Mapping[int, Input]
     ) -> None:
         def wanted() -> bool:
             return self.scheduler.is_open(message.key, node.name)
@@ -121,7 +129,7 @@ class OutputStaging:
         node: NodeConnection,
         key: AttemptKey,
         message: Start,
-        before: Mapping[int, str],
+        before: Mapping[int, Input],
         wanted: Callable[[], bool],
     ) -> bool:
         """Bring the outputs of stages, each once to a node. Return whether they are there."""
@@ -129,8 +137,8 @@ class OutputStaging:
             return False
         while wanted() and not self.scheduler.is_stopping(message.key):
             try:
-                for one, folder in before.items():
-                    await asyncio.shield(self._input(run, node, one, folder))
+                for one, needed in before.items():
+                    await asyncio.shield(self._input(run, node, one, needed))
                 return True
             except (TransferError, ChannelError, OSError) as error:
                 log.warning("%s task %d: %s", run.name, key[0], error)
@@ -140,18 +148,18 @@ class OutputStaging:
                 await asyncio.sleep(AGAIN)
         return wanted()
 
-    def _input(self, run: RunFiles, node: NodeConnection, one: int, folder: str) -> asyncio.Task[None]:
+    def _input(self, run: RunFiles, node: NodeConnection, one: int, wanted: Input) -> asyncio.Task[None]:
         """Return the task that sends the outputs of a run of a stage, which others may wait for, too."""
-        identity = (node, folder, run.state.columns["attempt"][one])
+        identity = (node, wanted, run.state.columns["attempt"][one])
         task = self._inputs.get(identity)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = self._inputs[identity] = asyncio.create_task(self._send_input(run, node, one, folder))
+            task = self._inputs[identity] = asyncio.create_task(self._send_input(run, node, one, wanted))
         return task
 
-    async def _send_input(self, run: RunFiles, node: NodeConnection, one: int, folder: str) -> None:
-        files = await asyncio.to_thread(_all, run.folder.task_folder(one))
+    async def _send_input(self, run: RunFiles, node: NodeConnection, one: int, wanted: Input) -> None:
+        files = await asyncio.to_thread(_all, run.folder.task_folder(one), wanted.outs)
         async with self.files.channel(node) as channel:
-            await channel.put_files(node.home, folder, files)
+            await channel.put_files(node.home, wanted.folder, files)
 
     def forget(self, node: NodeConnection) -> None:
         """Forget what a node has: it has come back, or was removed."""
@@ -177,9 +185,10 @@ class OutputStaging:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _all(folder: Path) -> Files:
-    """Return the files in the folder of a run of a stage."""
-    return [(name, TaskFile(str(folder), name)) for name, _ in sorted(listed(folder, deep=True))]
+def _all(folder: Path, outs: tuple[str, ...] | None) -> Files:
+    """Return the files in the folder of a run of a stage: those that globs match, by default all."""
+    wanted = matcher(outs)
+    return [(name, TaskFile(str(folder), name)) for name, _ in sorted(listed(folder, deep=True)) if wanted(name)]
 
 
 def _found(folder: Path, done: int | None) -> tuple[Files, bool]:

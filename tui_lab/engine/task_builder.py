@@ -355,6 +355,7 @@ class TaskBuilder:
             needs=needs or None,
             collect=paths.collect,
             exception=None if self.call is None else EXCEPTION_FILE,
+            outs=list(self.experiment.outs) or None,
             resume=resume if resume is not None and 0 < len(resume["steps"]) < len(self.commands) else None,
         )
 

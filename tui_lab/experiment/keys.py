@@ -160,6 +160,7 @@ def stage_schema() -> Schema:
         "uses": or_null(one_or_many(TEXT)),
         "after": or_null(one_or_many(TEXT)),
         "per_repeat": {"type": "boolean"},
+        "outs": or_null(one_or_many(TEXT)),
     }
     documented = {**{key.name: documented_keys()[key.name] for key in STAGE_KEYS}, **stage_keys()}
     return closed(documented, {**{key.name: key.schema for key in STAGE_KEYS}, **schemas}, required=("command",))

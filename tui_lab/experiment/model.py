@@ -49,7 +49,7 @@ __all__ = [
 StartMethod = Literal["forkserver", "spawn"]
 Order = Literal["interleaved", "listed", "shuffled", "shuffled-rounds", "by-stage"]
 SeedPer = Literal["repeat", "task"]
-RetryReason = Literal["exit", "exception", "signal", "timeout", "oom", "start"]
+RetryReason = Literal["exit", "exception", "signal", "timeout", "oom", "outs", "start"]
 
 BUILT_IN: Final = (
     "output",
@@ -174,7 +174,7 @@ class Experiment(Model):
     timeout: float | str | tuple[float | str, ...] | None = None
     grace: float = 10.0
     retries: int = 0
-    retry_on: tuple[RetryReason | int, ...] = ("exit", "exception", "signal", "timeout", "oom")
+    retry_on: tuple[RetryReason | int, ...] = ("exit", "exception", "signal", "timeout", "oom", "outs")
     ok_exit_codes: tuple[int, ...] = (0,)
     stagger: float | None = None
     max_failures: int | None = None
@@ -251,6 +251,11 @@ class Experiment(Model):
             stage = metric.stage if metric.stage in self.earlier_stages else None
             found.setdefault(stage, {})[name] = metric
         return found
+
+    @property
+    def outs(self) -> tuple[str, ...]:
+        """Globs of the files that a run of the stage must leave; none without stages."""
+        return () if self.stage is None else self.stages[self.stage].outs
 
     @property
     def visible_names(self) -> tuple[str, ...]:

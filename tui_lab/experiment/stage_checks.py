@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tui_lab.experiment import checks
 from tui_lab.experiment.keys import STAGE_KEYS
-from tui_lab.experiment.model import Experiment, Repeat
+from tui_lab.experiment.model import BUILT_IN, Experiment, Repeat
 from tui_lab.experiment.readers.needs import check_needs
 from tui_lab.experiment.readers.stages import ALL
 from tui_lab.experiment.record import Fields
@@ -122,6 +122,7 @@ class Stages:
             after=self._after(at, own, used),
             takes_seed=takes_seed,
             begins_repeats=per_repeat or takes_seed or "repeat" in built_in,
+            outs=self._outs(at, own),
             own=self._filled(own),
         )
 
@@ -154,6 +155,16 @@ class Stages:
             else:
                 found[other] = None
         return tuple(one for one in self.raw if one in found)
+
+    def _outs(self, at: Keypath, own: Fields) -> tuple[str, ...]:
+        found: tuple[str, ...] = own.get("outs") or ()
+        single = self.r.has((*at, "outs")) and self.r.node((*at, "outs")).kind == "scalar"
+        for i, glob in enumerate(found):
+            for name in (*self.parameters, *BUILT_IN):
+                if "{" + name + "}" in glob:
+                    place = (*at, "outs") if single else (*at, "outs", i)
+                    self.r.add(place, f'"outs" are globs, without values of parameters: {{{name}}}', "write * for it")
+        return found
 
     def _check_uses(self, at: Keypath, asked: tuple[str, ...], named: Iterable[str]) -> None:
         single = self.r.node((*at, "uses")).kind == "scalar"

@@ -16,8 +16,8 @@ class Stage(Model):
 
     uses: the parameters that it sees, in order; they join its identity. after: the stages before it that it depends on,
     as listed or by `{NAME.output}`. takes_seed: the seed joins its identity. begins_repeats: each repeat has a run of
-    its own, also where the stages before it do not. repeated: that, or a stage before it is repeated. own: its other
-    keys, by the fields of `Experiment`.
+    its own, also where the stages before it do not. repeated: that, or a stage before it is repeated. outs: globs of
+    the files that a run must leave. own: its other keys, by the fields of `Experiment`.
     """
 
     uses: tuple[str, ...]
@@ -25,6 +25,7 @@ class Stage(Model):
     takes_seed: bool = False
     begins_repeats: bool = False
     repeated: bool = False
+    outs: tuple[str, ...] = ()
     own: Fields = documented(default_factory=dict)
 
 
@@ -81,4 +82,11 @@ class StageKeys(Model):
         description="Each repeat has its own run of the stage, and so of those after it. A stage that uses `{seed}` or "
         "`{repeat}` has that anyway.",
         examples=[True],
+    )
+    outs: tuple[str, ...] | None = documented(
+        default=None,
+        description="Globs of the files in `{output}` that a run must leave: where one matches no file, the run has "
+        "failed. Later stages on nodes that don't share the lab's folder get these files alone; `keep` does not limit "
+        "them. No part of the stage's identity.",
+        examples=["model.pt", ["model.pt", "plots/**"]],
     )

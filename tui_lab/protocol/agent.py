@@ -148,7 +148,9 @@ class Start(_Message, frozen=True):
     again. With `collect`, its outputs are [fetched](#outputs-that-are-fetched). With `resume`, it begins behind the
     steps that an earlier attempt has done: what these have printed becomes the beginning of its own outputs. It begins
     at the first step where those are not in its folder. `exception` is the name of a file in which its program says
-    which exception has ended it: then the reason is `exception`, and `finished` has what the file says."""
+    which exception has ended it: then the reason is `exception`, and `finished` has what the file says. `outs` are
+    globs: where one matches no file of the folder at the end of an attempt that is done, it has failed, with the reason
+    `outs`."""
 
     experiment: str
     task: int
@@ -168,6 +170,7 @@ class Start(_Message, frozen=True):
     collect: Collect | None = None
     resume: Resume | None = None
     exception: str | None = None
+    outs: Sequence[str] | None = None
 
     @property
     def key(self) -> WireKey:

@@ -70,7 +70,9 @@ REASONS: Final = (
     "stopped",
     "start",
     "exception",
+    "outs",
 )
+EXPLAINED: Final = ("start", "outs")  # reasons of which the event has a `message`
 _STATE_CODE: Final = {name: code for code, name in enumerate(STATES)}
 _REASON_CODE: Final = {name: code for code, name in enumerate(REASONS)}
 

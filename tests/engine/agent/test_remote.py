@@ -90,6 +90,23 @@ def test_a_node_says_what_it_is(any_talk: Talk) -> None:
     assert (pong["id"], pong["time"] >= facts["clock"]) == (7, True)
 
 
+def test_declared_outputs_go_home_whatever_their_size(any_talk: Talk) -> None:
+    talk = any_talk
+    talk.connect()
+    talk.context()
+    script = "mkdir deep; head -c 3000000 /dev/zero >deep/a.pt; echo >b; ln -s deep/a.pt last; ln -s /etc/passwd away"
+    for task, outs in enumerate((["**/*.pt", "last"], ["b", "away", "c*"])):
+        talk.output(task).mkdir(parents=True)
+        where = str(talk.output(task))
+        collected(talk, task, script, workdir=where, keep=["b"], most=1000, outs=outs)
+    ends = [talk.receive("finished"), talk.receive("finished")]
+    done, failed = sorted(ends, key=lambda event: event["key"][1])
+    assert [file["name"] for file in done["files"]] == ["stderr", "stdout", "b", "deep/a.pt", "last"]
+    assert [file["name"] for file in done["left"]] == ["away"]
+    assert (failed["state"], failed["reason"], failed["exit_code"]) == ("failed", "outs", 0)
+    assert failed["message"] == 'it left no file that matches "away", "c*"', "a link that leads nowhere elsewhere"
+
+
 def test_outputs_go_home(any_talk: Talk) -> None:
     talk = any_talk
     talk.connect()

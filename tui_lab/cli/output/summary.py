@@ -244,7 +244,7 @@ def _print(
         console.print(Text(text, style="red"))
         if group["reason"] == "dependency":
             continue
-        if group["reason"] == "start":
+        if group["reason"] in fold.EXPLAINED:
             console.print(Text(f"    tui-lab show{lab} {group['address']}"))
         else:
             console.print(Text(f"    tui-lab logs{lab} {group['address']} --stderr"))

@@ -36,10 +36,11 @@ class CollectedFiles:
         self.room = attempt.message["collect"]["most"]
         self.top = attempt.folder.rstrip("/") + "/"
         wanted = matcher(attempt.message["collect"]["keep"])
+        declared = matcher(attempt.message.get("outs") or ())
         own, others = numbered_files(attempt, concurrent)
         try:
             with attempt.open_folder() as folder:
-                self.add_files(folder, own, others, wanted)
+                self.add_files(folder, own, others, wanted, declared)
                 if attempt.message["steps"] > 1 and folder.has_empty_folders():
                     self.is_whole = False
         except NoFolderError as error:
@@ -50,10 +51,10 @@ class CollectedFiles:
         except OSError as error:
             self.error = "its folder can't be read: %s" % error.strerror
 
-    def add_files(self, folder: Folder, own: set, others: "OtherAttempts", wanted) -> None:
+    def add_files(self, folder: Folder, own: set, others: "OtherAttempts", wanted, declared) -> None:
         """Sort the entries of the folder into `files` and `skipped`.
 
-        wanted: tells whether a path is to be collected."""
+        wanted: tells whether a path is to be collected. declared: whether it is, of any size: later stages read it."""
         found = [(decode(entry.path), entry) for entry in folder.walk()]
         found = [pair for pair in found if pair[0] not in others]
         found.sort(key=lambda pair: (pair[0] not in own, pair[0]))
@@ -64,9 +65,10 @@ class CollectedFiles:
             if entry.error is not None:
                 self.skip(name, 0, error=entry.error.strerror)
             elif entry.is_link:
-                self.add_link(folder, name, wanted(name))
+                self.add_link(folder, name, wanted(name) or declared(name))
             elif facts is not None and entry.is_file:
-                if not (name in own or wanted(name)) or facts.st_size > self.room or not readable(facts):
+                kept = declared(name) or ((name in own or wanted(name)) and facts.st_size <= self.room)
+                if not kept or not readable(facts):
                     self.skip(name, facts.st_size)
                     continue
                 file = {"name": name, "size": facts.st_size, "mode": facts.st_mode & 0o777}
@@ -81,7 +83,7 @@ class CollectedFiles:
                     file["size"], file["inline"] = len(data), True
                     inlined += len(data)
                     pieces.append(data)
-                self.room -= file["size"]
+                self.room -= 0 if declared(name) else file["size"]
                 self.files.append(file)
             else:
                 self.is_whole = False

@@ -137,6 +137,7 @@ MEMBERS = {
             "workdir": is_text,
             "resume": is_resume,
             "exception": is_text,
+            "outs": are_texts,
             "needs": lambda value: are_texts(value) and all(map(is_number, value.values())),
             "collect": lambda value: (
                 is_text(value.get("home") or "") and is_number(value["most"]) and are_texts(value.get("keep") or ())

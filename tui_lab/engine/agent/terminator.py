@@ -7,6 +7,7 @@ import time
 from tui_lab.engine.agent.attempt import Attempt, intent_record, step_record
 from tui_lab.engine.agent.done_steps import measure
 from tui_lab.engine.agent.exception import raised_exception
+from tui_lab.engine.agent.outs import missing_outs
 from tui_lab.engine.agent.processes import (
     all_pids,
     children,
@@ -238,6 +239,9 @@ class Terminator:
         """Make the attempt's event, record it and report it."""
         event = attempt.pending_event
         now = time.monotonic()
+        missing = missing_outs(attempt) if event["state"] == "done" else ""
+        if missing:
+            event.update(state="failed", reason="outs", message=missing)
         if attempt.started is not None:
             event["duration"] = round(now - attempt.started, 6)
         if attempt.usage_known and attempt.has_ended_step:
@@ -251,7 +255,8 @@ class Terminator:
             event["folder_link"] = link
         if attempt.message["steps"] > 1 and not (attempt.first_step and attempt.started is None):
             event["steps"] = attempt.steps
-            if attempt.steps and None not in attempt.ends and link is None:
+            # Any step may be to blame for what is missing: the next attempt begins at the first.
+            if attempt.steps and None not in attempt.ends and link is None and not missing:
                 event["step_ends"] = attempt.ends
             if attempt.first_step:
                 event["first_step"] = attempt.first_step

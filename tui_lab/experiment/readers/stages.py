@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tui_lab.experiment.names import name_error
+from tui_lab.experiment.readers.needs import read_globs
 from tui_lab.experiment.record import Fields, keys_of
 from tui_lab.experiment.stages import StageKeys
 from tui_lab.experiment.yaml.reader import Keypath, Reader
@@ -39,12 +40,18 @@ def _stage(r: Reader, path: Keypath, keys: Mapping[str, Callable[[Reader, Keypat
     if r.node(path).kind != "mapping":
         r.wrong(path, "a mapping, such as {command: ./prepare.sh}")
         return {}
-    readers = {**keys, "uses": _uses, "after": Reader.texts, "per_repeat": Reader.boolean}
+    readers = {**keys, "uses": _uses, "after": Reader.texts, "per_repeat": Reader.boolean, "outs": _outs}
     assert readers.keys() >= keys_of(StageKeys).keys()
     found = {key: readers[key](r, (*path, key)) for key in r.fields(path, readers, "a stage")}
     if "command" not in r.keys(path):
         r.add(path, f'the stage "{path[-1]}" has no "command"', "add one, as in: command: ./prepare.sh", at_key=True)
     return found
+
+
+def _outs(r: Reader, path: Keypath) -> tuple[str, ...] | None:
+    if r.empty(path):
+        return None
+    return read_globs(r, path, "{output}", "globs are relative to the folder of a run")
 
 
 def _uses(r: Reader, path: Keypath) -> tuple[str, ...] | str | None:

@@ -13,6 +13,7 @@ import polars as pl
 from textual import on
 from textual.worker import get_current_worker
 
+from tui_lab.client.attempts import messages
 from tui_lab.client.formatting import last_line, plural
 from tui_lab.experiment.facts import FACTS
 from tui_lab.results.sql.text import is_equal
@@ -67,6 +68,8 @@ class FailureReader:
             facts = {name: column[ids].tolist() for name, column in columns.items()}
             del columns
             raised = dict(state.raised)
+            explained = any(fold.REASONS[code] in fold.EXPLAINED for code in set(facts["reason"]))
+            said = messages(folder) if explained else {}
         groups: dict[tuple[str, str], list[int]] = {}
         examples: dict[tuple[str, str], str] = {}
         for place, task in enumerate(ids[:READ_AT_MOST].tolist()):
@@ -80,10 +83,13 @@ class FailureReader:
                 groups.setdefault(kind, []).append(task)
                 continue
             line = self._lines.get((task, attempt))
+            reason = fold.REASONS[facts["reason"][place]]
             if line is None:
-                line = last_line(folder.task_folder(task), attempt)
+                message = said.get(task) if reason in fold.EXPLAINED else None
+                line = last_line(folder.task_folder(task), attempt, message)
                 self._lines[task, attempt] = line
-            reason = "lost" if facts["state"][place] == fold.LOST else fold.REASONS[facts["reason"][place]]
+            if facts["state"][place] == fold.LOST:
+                reason = "lost"
             if reason in ("exit", "signal"):
                 code = facts["exit_code" if reason == "exit" else "signal"][place]
                 reason = f"{reason} {code}"
