@@ -29,10 +29,15 @@ BEGAN: Final = 1_767_600_000.0  # 5 January 2026, 8 o'clock in UTC
 
 def fixed_lab(workbench: Workbench) -> None:
     """Run the sweep, and make its lab's journal one of another day, person and machine."""
-    file = workbench.write("grid.yaml", FILE)
+    run_fixed(workbench, "grid", FILE)
+
+
+def run_fixed(workbench: Workbench, name: str, text: str) -> None:
+    """Run an experiment in which a task fails, and make its journal one of another day, person and machine."""
+    file = workbench.write(f"{name}.yaml", text)
     workbench("--run", file.name, "--node", "localhost", 1, code=1)
     workbench.close()
-    folder = workbench.lab_path / "grid"
+    folder = workbench.lab_path / name
     for left in ("state.parquet", "results.parquet", "results.steps.parquet"):
         (folder / left).unlink(missing_ok=True)
     for left in ("engine.json", "engine.owner", "engine.log", "nodes.jsonl"):

@@ -313,8 +313,8 @@ class ExperimentFolder:
         return found
 
     def blocking(self, task_id: int) -> str | None:
-        """Return a stage whose run behind a task did not end well, because of which the task failed; None where there
-        is none."""
+        """Return a stage whose run behind a task, or behind another run, did not end well, because of which that
+        failed; None where there is none."""
         state, plan = self.state(), self.plan_of(task_id)
         for name in plan.stages:
             run = plan.run_behind(task_id, name)

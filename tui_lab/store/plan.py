@@ -147,8 +147,10 @@ class Plan:
         return self.tasks.filter(pl.col(LINK + stage) == run)["task_id"].to_list()
 
     def run_behind(self, task: int, stage: str) -> int | None:
-        """Return the run of a stage that a task depends on; None where it does not."""
+        """Return the run of a stage that a task, or another run, depends on; None where it does not."""
         row = self.row(task)
+        if row is None and stage in self.stages and self.has_run(task):
+            return self.runs.filter(pl.col("task_id") == task)[LINK + stage].to_list()[0]  # type: ignore[no-any-return]
         return None if row is None or stage not in self.stages else self.tasks[LINK + stage][row]
 
     def has_run(self, one: int) -> bool:

@@ -33,7 +33,8 @@ class PanelApp(App[None]):
 
 
 def detail(folder: Path, state: str = "done", attempts: int = 1, task: int = 1, **more: object) -> TaskDetail:
-    return TaskDetail("e", task, state, folder, attempts=attempts, commands=("./main",), **more)  # type: ignore[arg-type]
+    about = {"attempts": attempts, "commands": ("./main",), **more}
+    return TaskDetail("e", task, state, folder, f"e/{task}", **about)  # type: ignore[arg-type]
 
 
 async def test_keys_move_through_the_output(tmp_path: Path) -> None:

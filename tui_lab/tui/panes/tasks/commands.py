@@ -13,16 +13,20 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from tui_lab.client.address import Address
 from tui_lab.client.errors import UsageError
 from tui_lab.client.formatting import plural
+from tui_lab.client.formatting import runs as of_stages
 from tui_lab.client.program import changed_since
 from tui_lab.client.retry import check_code, check_needs, read_changes
+from tui_lab.client.stage_runs import with_following
 from tui_lab.engine.client import EngineClient
 from tui_lab.protocol.control import Requeue, Stop
 from tui_lab.store import fold, ranges
 from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
 from tui_lab.tui.base.pane import Host
+from tui_lab.tui.panes.tasks.expansion import StageRun
 from tui_lab.tui.panes.tasks.frame import TaskSource
 from tui_lab.tui.widgets.dialogs import Ask
 
@@ -69,19 +73,21 @@ def retry(
     tasks: Sequence[int],
     environment: Mapping[str, str],
     words: str,
+    step: int | None = None,
+    what: str = "",
 ) -> str:
-    """Retry tasks; return a message. words: changes, as in `timeout=2h needs.memory=16G`. Raises LabError,
-    UsageError."""
+    """Retry tasks; return a message. words: changes, as in `timeout=2h needs.memory=16G`. step: to begin at, by default
+    the one that failed. what: these tasks in words. Raises LabError, UsageError."""
     changes = read_changes(words.split())
     check_needs(source.folder, changes.get("needs", {}))
     check_code(source.folder)
     asked = ranges.to_ranges(tasks)
     engine = connect()
     try:
-        engine.request(Requeue(source.folder.name, asked, dict(environment), changes))
+        engine.request(Requeue(source.folder.name, asked, dict(environment), changes, step=step))
     finally:
         engine.close()
-    return f"{plural(len(tasks), 'task')} to run again"
+    return f"{what or plural(len(tasks), 'task')} to run again"
 
 
 def wrong_changes(words: str) -> str:
@@ -93,8 +99,8 @@ def wrong_changes(words: str) -> str:
     return ""
 
 
-def stop(lab: Lab, source: TaskSource, tasks: Sequence[int]) -> str:
-    """Stop tasks; return a message. Raises LabError."""
+def stop(lab: Lab, source: TaskSource, tasks: Sequence[int], what: str = "") -> str:
+    """Stop tasks; return a message. what: these tasks in words. Raises LabError."""
     engine = EngineClient.connect(lab)
     if engine is None:
         raise LabError("nothing is running in this lab")
@@ -102,7 +108,7 @@ def stop(lab: Lab, source: TaskSource, tasks: Sequence[int]) -> str:
         answer = engine.request(Stop(source.folder.name, ranges.to_ranges(tasks)))
     finally:
         engine.close()
-    return f"stopping {plural(answer.stopped, 'task')}"
+    return f"stopping {what or plural(answer.stopped, 'task')}"
 
 
 async def ask_retry(host: Host, source: TaskSource, wanted: Sequence[int], words: str = "") -> Work | None:
@@ -122,6 +128,56 @@ async def ask_retry(host: Host, source: TaskSource, wanted: Sequence[int], words
     if not await host.confirm(f"Retry {plural(len(found.tasks), 'task')}?", body, "Retry"):
         return None
     return partial(retry, host.engine, source, found.tasks, host.command_environment(), words)
+
+
+async def ask_retry_stage(host: Host, source: TaskSource, run: StageRun, words: str = "") -> Work | None:
+    """The same for a run of a stage, whatever its state, with all that depends on it."""
+    try:
+        follows = await host.before_question(asyncio.to_thread(_following, source, run))
+        changed = await host.before_question(asyncio.to_thread(changed_program, source))
+    except (LabError, UsageError, OSError) as error:
+        host.tell(str(error), "error")
+        return None
+    what = f"{plural(len(follows.tasks), 'task')} and {of_stages(len(follows.runs))}"
+    body = f"{run.stage} runs again, and all that depends on this run: {what}."
+    body += f"\nWith {words}." if words else ""
+    body += "".join(f"\n{line}." for line in changed)
+    if not await host.confirm(f"Retry {source.folder.name}/{run.task}:{run.stage}?", body, "Retry"):
+        return None
+    tasks = [*follows.tasks, *follows.runs]
+    return partial(retry, host.engine, source, tasks, host.command_environment(), words, 0, what)
+
+
+@dataclass(frozen=True)
+class _Following:
+    """A run of a stage with all that depends on it."""
+
+    tasks: tuple[int, ...]
+    runs: tuple[int, ...]
+
+
+def _following(source: TaskSource, run: StageRun) -> _Following:
+    """Return what follows a run, and can run again now. Raises LabError, UsageError."""
+    with source.reading() as folder:
+        found = with_following(Address(folder, run.run, behind=run.task, stage=run.stage))
+        state = folder.state()
+    of_tasks = [one for one in found if state.stage(one) is None]
+    return _Following(tuple(of_tasks), tuple(one for one in found if state.stage(one) is not None))
+
+
+async def ask_stop_stage(host: Host, lab: Lab, source: TaskSource, run: StageRun) -> Work | None:
+    """Ask whether a run of a stage is to be stopped, and all that depends on it. Return the work; None where there is
+    none."""
+    found = await _targets_or_tell(host, source, [run.run], GOING)
+    if found is None:
+        return None
+    if not found.tasks:
+        host.tell("only running and pending runs can be stopped", "warning")
+        return None
+    body = f"{plural(run.shared, 'task')} that need{'s' * (run.shared == 1)} it can't begin then. `r` runs it again."
+    if not await host.confirm(f"Stop {source.folder.name}/{run.task}:{run.stage}?", body, "Stop"):
+        return None
+    return partial(stop, lab, source, found.tasks, of_stages(1, run.stage))
 
 
 def changes_dialog() -> Ask:

@@ -8,18 +8,23 @@ from tui_lab.client.task_facts import repeating_line
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import facts
 from tui_lab.store.errors import LabError
+from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.tui.panes.tasks.frame import TaskSource, folded
 from tui_lab.tui.widgets.log.choice import TaskDetail
 
 
-def read_detail(source: TaskSource, task: int) -> TaskDetail | None:
-    """Return what is known of a task; None where there is no such task. Raises LabError."""
+def read_detail(source: TaskSource, task: int, behind: int | None = None) -> TaskDetail | None:
+    """Return what is known of a task, or of a run of a stage; None where there is none. behind: the task by which the
+    run is named, by default the first that needs it. Raises LabError."""
     with source.reading() as folder:
         state = folder.state()
         if not 0 <= task < state.size:
             return None
         found = facts.frame(folded(state, np.array([task], dtype=np.int64))).row(0, named=True)
         steps, commands = _program(source, task)
+        stage = state.stage(task)
+        needing = [] if stage is None else folder.plan_of(task).tasks_behind(task, stage)
+        named = behind if behind is not None else next(iter(needing), task)
         return TaskDetail(
             experiment=folder.name,
             task=task,
@@ -33,8 +38,16 @@ def read_detail(source: TaskSource, task: int) -> TaskDetail | None:
             duration=found["duration"],
             steps=steps,
             commands=commands,
-            blocked_by=folder.blocking(task) if found["reason"] == "dependency" else None,
+            address=f"{folder.name}/{task}" if stage is None else f"{folder.name}/{named}:{stage}",
+            blocked_by=_blocking(folder, task, named) if found["reason"] == "dependency" else None,
+            shared=max(1, len(needing)),
         )
+
+
+def _blocking(folder: ExperimentFolder, task: int, named: int) -> str | None:
+    """Return the address of the run of a stage because of which a task, or another run, can't begin."""
+    stage = folder.blocking(task)
+    return None if stage is None else f"{folder.name}/{named}:{stage}"
 
 
 def _program(source: TaskSource, task: int) -> tuple[tuple[str | None, ...], tuple[str, ...]]:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -33,7 +33,10 @@ LIVE: Final = 256  # running tasks whose metrics are read while they run
 
 @dataclass(frozen=True)
 class TaskTable:
-    """All tasks at one moment. `frame` has parameters, metrics, then facts; rows ascend by task_id."""
+    """All tasks at one moment. `frame` has parameters, metrics, then facts; rows ascend by task_id.
+
+    named, measured: the columns of parameters and metrics, by name. staged: there are runs of stages before the last.
+    """
 
     frame: pl.DataFrame
     parameters: tuple[str, ...]
@@ -41,6 +44,9 @@ class TaskTable:
     still: frozenset[str]  # columns that have one value in all rows
     offset: int  # of the journal
     unplanned: int = 0  # tasks that the newest plan does not have
+    named: Mapping[str, str] = field(default_factory=dict)
+    measured: Mapping[str, str] = field(default_factory=dict)
+    staged: bool = False
 
     @property
     def columns(self) -> list[str]:
@@ -59,6 +65,7 @@ class TaskSource:
         self._still: frozenset[str] = frozenset()
         self._parameters: tuple[str, ...] = ()
         self._metrics: dict[str, str] = {}
+        self._named: dict[str, str] = {}
         self._submissions = -1
         self._found: pl.DataFrame | None = None  # task_id and metrics
         self._builders: dict[int, TaskBuilder] = {}
@@ -71,13 +78,14 @@ class TaskSource:
             yield self.folder
 
     def builder(self, task: int) -> tuple[TaskBuilder, int]:
-        """Return the task builder of a task, by the newest plan that has it. Only while `reading`."""
+        """Return the task builder and the row of a task, or of a run of a stage, by the newest plan that has it. Only
+        while `reading`."""
         plan = self.folder.plan_of(task)
         if plan.number not in self._builders:
             self._builders = {plan.number: TaskBuilder(self.folder.spec(plan.number), plan, self.folder.path, "")}
-        row = plan.row(task)
+        builder, row = self._builders[plan.number].of(task, self.folder.state().stage(task))
         assert row is not None
-        return self._builders[plan.number], row
+        return builder, row
 
     def live(self, ids: Sequence[int]) -> dict[int, Row]:
         """Return the present facts of some tasks, by task, for those that exist."""
@@ -97,7 +105,7 @@ class TaskSource:
             assert known is not None
             ids = known["task_id"].to_numpy()
             moving = facts.frame(folded(state, ids)).drop("task_id")
-            offset = state.offset
+            offset, staged = state.offset, bool(state.stages)
         found = self._found
         parts = [known.select(self._parameters)]
         metrics = tuple(self._metrics.values())
@@ -109,7 +117,8 @@ class TaskSource:
         order = [*self._parameters, *metrics, *(name for name in FACTS if name in whole.columns)]
         frame = whole.select(*dict.fromkeys(order))
         unplanned = frame.height - int(moving["planned"].sum())
-        return TaskTable(frame, self._parameters, metrics, self._still | _still(moving), offset, unplanned)
+        still = self._still | _still(moving)
+        return TaskTable(frame, self._parameters, metrics, still, offset, unplanned, self._named, self._metrics, staged)
 
     def _read_known(self, state: State) -> None:
         table = self.folder.asked()
@@ -124,6 +133,10 @@ class TaskSource:
         renamed, self._metrics = column_names(parameters, wanted, [name for name in FACTS if name not in parameters])
         self._known = table.rename(renamed)
         self._parameters = tuple(self._known.columns[: len(parameters)])
+        self._named = {}
+        if state.stages:
+            named = self.folder.parameter_columns()
+            self._named = {name: renamed.get(column, column) for name, column in named.items()}
         self._still = _still(self._known)
         self._submissions = len(state.submissions)
 

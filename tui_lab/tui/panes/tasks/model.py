@@ -19,6 +19,7 @@ import polars as pl
 from tui_lab.client.formatting import plural, shortened
 from tui_lab.experiment.data_types import Row
 from tui_lab.tui.base.selection import Chosen
+from tui_lab.tui.panes.tasks.expansion import Expansion, StageRun, expanded
 from tui_lab.tui.panes.tasks.frame import TaskSource, TaskTable, overlaid
 from tui_lab.tui.panes.tasks.view import Shown, View, shown
 
@@ -44,17 +45,21 @@ class TableJob:
         """Return the table and the rows of the view. Raises LabError, OSError, PolarsError."""
         began = time.monotonic()
         table = self.table or self.source.read()
-        return MadeTable(self, table, shown(table, self.view), time.monotonic() - began)
+        rows, expansion = shown(table, self.view), None
+        if self.view.expanded is not None:
+            rows, expansion = expanded(self.source, table, rows, self.view.expanded)
+        return MadeTable(self, table, rows, time.monotonic() - began, expansion)
 
 
 @dataclass(frozen=True)
 class MadeTable:
-    """The table that a job made, and the seconds that it took."""
+    """The table that a job made, and the seconds that it took. expansion: the task whose runs are among the rows."""
 
     job: TableJob
     table: TaskTable
     shown: Shown
     seconds: float
+    expansion: Expansion | None = None
 
 
 class Throttle:
@@ -89,6 +94,8 @@ class TaskModel:
         self.view = View()
         self.shown_view: View | None = None
         """The view that the rows on the screen answer."""
+        self.expansion: Expansion | None = None
+        """The task whose runs of stages stand below it."""
         self.problem = ""
         """What is wrong with the filter."""
         self.running = 0
@@ -108,7 +115,7 @@ class TaskModel:
 
     def close(self) -> None:
         """Show no experiment."""
-        self.source, self.table, self.shown_view, self.live = None, None, None, {}
+        self.source, self.table, self.shown_view, self.live, self.expansion = None, None, None, {}, None
 
     def journal_grew(self, running: int) -> None:
         """Note that the table is behind the journal."""
@@ -157,12 +164,24 @@ class TaskModel:
 
     def show(self, made: MadeTable) -> None:
         """Note that the rows of a table are on the screen."""
-        self.shown_view, self.problem = made.job.view, made.shown.problem
+        self.shown_view, self.problem, self.expansion = made.job.view, made.shown.problem, made.expansion
 
     @property
     def is_waiting(self) -> bool:
         """Whether the rows on the screen answer another view than is wanted."""
         return self.source is not None and self.shown_view != self.view
+
+    # --- Runs of stages
+
+    def stage_run(self, one: int | None) -> StageRun | None:
+        """Return the run of a stage that a row shows; None for the row of a task."""
+        return None if self.expansion is None else self.expansion.run(one)
+
+    def tasks_of(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows of tasks, without those of runs of stages."""
+        if self.expansion is None:
+            return rows
+        return rows.filter(~pl.col("task_id").is_in([run.run for run in self.expansion.runs]))
 
     # --- Metrics and live facts
 
@@ -213,6 +232,7 @@ class TaskModel:
     def count(self, rows: pl.DataFrame, total: int, marked: Collection[int]) -> str:
         """Return how many tasks there are, are shown and are marked."""
         assert self.table is not None
+        rows = self.tasks_of(rows)
         words = [f"{rows.height:,} of {total:,}" if rows.height != total else count_of_tasks(self.table)]
         if self.view.only is not None:
             words.insert(0, self.view.only[0])
@@ -226,7 +246,7 @@ class TaskModel:
         """Return the tasks that charts of steps are narrowed to: the marked ones, else those that a filter found."""
         if self.source is None or self.table is None:
             return None
-        name = self.source.folder.name
+        name, rows = self.source.folder.name, self.tasks_of(rows)
         if marked:
             return Chosen(name, f"{plural(len(marked), 'task')} marked", pl.Series(sorted(marked), dtype=pl.Int64))
         if rows.height != total and not self.problem:

@@ -29,6 +29,7 @@ from tui_lab.tui.base.workers import deliver, promised, work
 from tui_lab.tui.panes.tasks import commands, view
 from tui_lab.tui.panes.tasks.columns import ChooseColumns, columns
 from tui_lab.tui.panes.tasks.detail import command_line, read_detail
+from tui_lab.tui.panes.tasks.expansion import StageRun, labelled
 from tui_lab.tui.panes.tasks.foreground import TaskTry
 from tui_lab.tui.panes.tasks.frame import TaskSource
 from tui_lab.tui.panes.tasks.groups import FAILURES, GroupView
@@ -51,6 +52,8 @@ Every task of the experiment, live; below, the log of the task under the cursor.
 **Filter** (`/`): words that must all occur in a row (`failed relu`), or SQL: `loss < 0.3 and state = 'failed'`.
 **Why did it fail?** `f` goes to the next failed task and shows the end of its standard error; `F` groups all failures
 by their last line. `enter` opens the log as large as the pane, `esc` goes back.
+**Stages**: `e` shows the runs of stages behind a task, below it: `train ×12` is one that 12 tasks share. Log, retry,
+stop and copy then act on the run under the cursor, whose name is that of the task and the stage, as `grid/17:train`.
 **Marks**: `space` marks a task, `*` all that are shown; `r`, `x` act on what is marked, else on the task under the
 cursor. Columns that have one value everywhere are hidden: `c` shows them.
 """
@@ -64,6 +67,7 @@ ACTIONS: Final = (
     _action("filter", "slash", "Filter", "Show the tasks with some words, or that meet a SQL condition.", True),
     _action("next_failed", "f", "Next failed", "Go to the next failed task and the end of its standard error.", True),
     _action("failures", "F", "Failures", "Group the failures by their last line.", True),
+    _action("expand", "e", "Stages", "Show the runs of stages behind the task below it, or hide them.", True),
     _action("mark", "space", "Mark", "Mark or unmark the task.", True),
     _action("mark_all", "asterisk", "Mark all", "Mark all tasks that are shown, or none."),
     _action("retry", "r", "Retry", "Run the marked tasks again, or the one under the cursor.", True),
@@ -79,7 +83,12 @@ ACTIONS: Final = (
     _action("columns", "c", "Columns", "Choose the columns.", True),
     _action("group", "v", "Group", "Group the tasks by state, by a parameter, or see them one by one.", True),
     _action("zoom", "z", "Zoom", "Enlarge the log, or shrink it again."),
-    _action("back", "escape", "Back", "Leave the field, the log, the groups, the filter, the marks: one at a time."),
+    _action(
+        "back",
+        "escape",
+        "Back",
+        "Leave the field, the log, the groups, the stages, the filter, the marks: one at a time.",
+    ),
 )
 
 
@@ -206,6 +215,10 @@ class TasksPane(Pane):
         else:
             self.focus_first()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the stages only where there are any."""
+        return action != "expand" or (self.model.table is not None and self.model.table.staged)
+
     # --- Which experiment
 
     def show(self, snapshot: LabSnapshot) -> None:
@@ -309,12 +322,13 @@ class TasksPane(Pane):
     def read_wanted(self) -> None:
         """Read about the task whose log is to be shown next."""
         if self.model.source is not None and self._at is not None:
-            self._read_detail(self.model.source, self._at)
+            run = self.model.stage_run(self._at)
+            self._read_detail(self.model.source, self._at, None if run is None else run.task)
 
     @work(thread=True, exclusive=True, group="detail")
-    def _read_detail(self, source: TaskSource, task: int) -> None:
+    def _read_detail(self, source: TaskSource, task: int, behind: int | None) -> None:
         try:
-            found = read_detail(source, task)
+            found = read_detail(source, task, behind)
         except (LabError, LookupError, OSError):
             found = None
         deliver(self, self._detail_read, source, task, found)
@@ -368,8 +382,11 @@ class TasksPane(Pane):
         self.table.refresh()
 
     def _take_table(self, made: MadeTable) -> None:
+        staged = self.model.table is not None and self.model.table.staged
         if self.model.take_table(made):
             self._show_rows(made)
+        if made.table.staged != staged:
+            self.refresh_bindings()  # of the key for stages
         if self.model.is_behind(made):
             self._want_table(soon=self.model.is_other(made))
         self._want_metrics()
@@ -386,6 +403,9 @@ class TasksPane(Pane):
         own = {*table.parameters, *table.metrics}
         facts = [name for name in FACTS if name not in own]
         shown = columns(order, facts, self.lab_app.config.ascii)
+        if made.expansion is not None:
+            most = max(table.frame["task_id"][-1], *(run.run for run in made.expansion.runs))
+            shown = labelled(shown, made.expansion, most, self.lab_app.config.ascii)
         self.table.set_frame(made.shown.frame, columns=shown, total=made.shown.total)
         if self._wanted_task is not None:
             self._go_to_wanted()
@@ -532,6 +552,8 @@ class TasksPane(Pane):
         elif self.is_grouped:
             self.leave_groups()
             self.focus_first()
+        elif self.model.expansion is not None:
+            self._collapse()
         elif self.model.view.only is not None:
             self.set_view(replace(self.model.view, only=None))
         elif self.model.view.text:
@@ -574,8 +596,26 @@ class TasksPane(Pane):
 
     def ids_shown(self) -> list[Any]:
         """Return all tasks that are shown."""
-        frame = self.table.frame
+        frame = self.model.tasks_of(self.table.frame)
         return frame["task_id"].to_list() if "task_id" in frame.columns else []
+
+    # --- Runs of stages
+
+    def action_expand(self) -> None:
+        """Show the runs of stages behind the task under the cursor, or hide them."""
+        task = self.table.key_at(self.table.cursor_row)
+        if task is None or self.is_grouped:
+            return
+        if self.model.stage_run(task) is not None or task == self.model.view.expanded:
+            self._collapse()
+        else:
+            self.set_view(replace(self.model.view, expanded=task))
+
+    def _collapse(self) -> None:
+        run = self.model.stage_run(self.table.key_at(self.table.cursor_row))
+        if run is not None:
+            self.table.go_to(run.task)
+        self.set_view(replace(self.model.view, expanded=None))
 
     # --- Groups
 
@@ -634,9 +674,13 @@ class TasksPane(Pane):
     # --- Marks
 
     def action_mark(self) -> None:
-        if not self.is_grouped:
-            self.table.toggle_mark()
-            self.say_count()
+        if self.is_grouped:
+            return
+        if self.model.stage_run(self.table.key_at(self.table.cursor_row)) is not None:
+            self.lab_app.tell("only tasks can be marked", "information")
+            return
+        self.table.toggle_mark()
+        self.say_count()
 
     def action_mark_all(self) -> None:
         ids = set(self.ids_shown())
@@ -656,6 +700,12 @@ class TasksPane(Pane):
         task = self.table.key_at(self.table.cursor_row)
         return [] if task is None else [task]
 
+    def _chosen_run(self) -> StageRun | None:
+        """Return the run of a stage that a key acts on; None where it acts on tasks."""
+        if self.is_grouped or self.table.marked:
+            return None
+        return self.model.stage_run(self.table.key_at(self.table.cursor_row))
+
     # --- What is done to tasks
 
     @work(exclusive=True, group="retry")
@@ -671,7 +721,11 @@ class TasksPane(Pane):
     async def _retry(self, words: str) -> None:
         source = self.model.source
         if source is not None:
-            act = await commands.ask_retry(self.lab_app, source, self.chosen_tasks(), words)
+            run = self._chosen_run()
+            if run is not None:
+                act = await commands.ask_retry_stage(self.lab_app, source, run, words)
+            else:
+                act = await commands.ask_retry(self.lab_app, source, self.chosen_tasks(), words)
             if act is not None:
                 self._do(act)
 
@@ -679,7 +733,11 @@ class TasksPane(Pane):
     async def action_stop(self) -> None:
         source, lab = self.model.source, self.lab_app.lab
         if source is not None and lab is not None:
-            act = await commands.ask_stop(self.lab_app, lab, source, self.chosen_tasks())
+            run = self._chosen_run()
+            if run is not None:
+                act = await commands.ask_stop_stage(self.lab_app, lab, source, run)
+            else:
+                act = await commands.ask_stop(self.lab_app, lab, source, self.chosen_tasks())
             if act is not None:
                 self._do(act)
 
@@ -704,6 +762,8 @@ class TasksPane(Pane):
         task = self.table.key_at(self.table.cursor_row)
         if source is None or task is None or lab is None or self.is_grouped:
             return
+        run = self.model.stage_run(task)
+        task = task if run is None else run.task  # with all its stages
         name = f"{source.folder.name}/{task}"
         body = "It runs on this machine, besides other tasks; its results are not kept."
         if await self.lab_app.confirm(f"Try {name}?", body, "Try"):
@@ -722,7 +782,8 @@ class TasksPane(Pane):
         task = table.key_at(table.cursor_row)
         if source is None or task is None or self.is_grouped:
             return
-        address = f"{source.folder.name}/{task}"
+        run = self.model.stage_run(task)
+        address = f"{source.folder.name}/{task}" if run is None else f"{source.folder.name}/{run.task}:{run.stage}"
         name = table.columns[table.cursor_column].name
         choices = [
             ("command", "the command that repeats it"),

@@ -23,12 +23,13 @@ _BEHIND: Final = ("node", "attempts", "duration", "reason")
 
 @dataclass(frozen=True)
 class View:
-    """What to show. only: these tasks alone, under a name."""
+    """What to show. only: these tasks alone, under a name. expanded: the task below which its runs of stages stand."""
 
     text: str = ""
     order: tuple[str, bool] | None = None
     columns: tuple[str, ...] | None = None  # None: those that vary
     only: tuple[str, tuple[int, ...]] | None = None
+    expanded: int | None = None
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,14 @@ STREAMS: Final[tuple[Streams, ...]] = ("stdout", "stderr", "both")
 
 @dataclass(frozen=True)
 class TaskDetail:
-    """What is known of one task. Durations are in seconds; None where a fact is not known."""
+    """What is known of one task, or of the run of a stage behind one. Durations are in seconds; None where a fact is
+    not known. address: what names it. shared: how many tasks need the run of a stage."""
 
     experiment: str
     task: int
     state: str
     folder: Path
+    address: str
     reason: str | None = None
     exit_code: int | None = None
     signal: int | None = None
@@ -33,7 +35,8 @@ class TaskDetail:
     duration: float | None = None
     steps: tuple[str | None, ...] = (None,)
     commands: tuple[str, ...] = ()
-    blocked_by: str | None = None  # the stage because of which it failed
+    blocked_by: str | None = None  # the address of the run of a stage because of which it failed
+    shared: int = 1
     line: str = ""  # to paste into a shell, which repeats the task
 
     @property
@@ -90,12 +93,14 @@ def most_relevant(detail: TaskDetail, filled: Sequence[Output]) -> Stream:
 def facts_line(detail: TaskDetail, choice: Choice, ascii_only: bool) -> Text:
     """Return the result of a task, in a line."""
     dot = " - " if ascii_only else " · "
-    text = Text(f"{detail.experiment}/{detail.task} ", "bold", no_wrap=True)
+    text = Text(f"{detail.address} ", "bold", no_wrap=True)
     text.append(f"{mark(detail.state, ascii_only)} {detail.state}")
     if detail.why:
         text.append(f" ({detail.why})")
     if detail.attempts > 1:
         text.append(f"{dot}attempt {choice.attempt or detail.attempts} of {detail.attempts}")
+    if detail.shared > 1:
+        text.append(f"{dot}{detail.shared:,} tasks share it")
     if detail.duration is not None and detail.attempts:
         text.append(f"{dot}{span(detail.duration)}")
     if detail.node:

@@ -205,9 +205,9 @@ class LogPanel(Vertical):
         detail = self.detail
         if detail is None:
             return "no task"
-        if not detail.attempts and detail.blocked_by is not None:
-            address = f"{detail.experiment}/{detail.task}:{detail.blocked_by}"
-            return f"it can't begin, for {detail.blocked_by} has not ended well: `tui-lab logs {address}` says why"
+        if not detail.attempts and (address := detail.blocked_by) is not None:
+            stage = address.rpartition(":")[2]
+            return f"it can't begin, for {stage} has not ended well: `tui-lab logs {address}` says why"
         if not detail.attempts:
             return "it has not begun"
         for output in outputs(detail, self.choice):

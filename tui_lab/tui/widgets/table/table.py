@@ -214,6 +214,9 @@ class FrameTable(ScrollView, can_focus=True):
             if shown:
                 sample = Page(frame.head(SAMPLE), shown, 0, SAMPLE, None, self._null)
                 sample.measure(range(len(shown)), self._measures)
+        for place, (column, old) in enumerate(zip(shown, self._columns, strict=True)):
+            if column.width != old.width:
+                self._measures[place] = Measure()
         self._columns = shown
         schema = frame.schema
         self._right = [is_right(column, schema[column.name]) for column in shown]
