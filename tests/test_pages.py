@@ -70,4 +70,5 @@ def run_line(line: str, workbench: Workbench, environment: dict[str, str], code:
 def found(printed: str, text: str) -> bool:
     """Whether a text has these lines; blanks at the ends of lines, and lines without words, don't count."""
     wanted, has = ("\n".join(line.strip() for line in one.splitlines() if line.strip()) for one in (printed, text))
-    return re.search(".*?".join(re.escape(part) for part in wanted.split("...")), has, re.DOTALL) is not None
+    parts = [re.escape(part) for part in re.split(r"\s*\.\.\.\s*", wanted)]
+    return re.search(".*?".join(parts), has, re.DOTALL) is not None

@@ -83,7 +83,7 @@ def test_a_script_without_a_guard(workbench: Workbench) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "grid: 4 of 12 tasks failed (exit 4: no 3)",
-        "[{'reason': 'exit 4', 'line': 'no 3', 'count': 4, 'task': 8, 'address': 'grid/8'}]",
+        "[{'reason': 'exit 4', 'step': '', 'line': 'no 3', 'count': 4, 'task': 8, 'address': 'grid/8'}]",
         "4",
     ]
     assert "grid: 4 pending, 8 done" in done.stderr

@@ -48,7 +48,8 @@ metrics:
 def test_a_retry_goes_on_at_the_failed_step(workbench: Workbench) -> None:
     workbench.write("template", "file: {attempt}")
     files = [workbench.write("named.yaml", NAMED), workbench.write("unnamed.yaml", UNNAMED)]
-    workbench("--run", *files, "--node", "localhost", 2, code=1)
+    err = workbench("--run", *files, "--node", "localhost", 2, code=1).err
+    assert "✗ 2 tasks: exit 1 in step train" in err
     assert workbench.lines().count("first 7") == 1
     [row] = workbench.table("SELECT n, m, attempt FROM unnamed")
     assert row == {"n": 1, "m": 2, "attempt": 3}  # of `m`, the failed run of its step is not read

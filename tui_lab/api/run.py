@@ -119,8 +119,9 @@ class Run:
         parts = []
         if bad:
             first = failures[0]
+            step = f" in step {first['step']}" if first["step"] else ""
             line = f": {first['line']}" if first["line"] else ""
-            parts.append(f"{bad:,} of {plural(sum(counts.values()), 'task')} failed ({first['reason']}{line})")
+            parts.append(f"{bad:,} of {plural(sum(counts.values()), 'task')} failed ({first['reason']}{step}{line})")
         if state.paused is not None:
             parts.append(f"paused: {state.paused.message}")
         elif not bad and (count := open_tasks(state)):
@@ -132,8 +133,8 @@ class Run:
     def failures(self) -> list[FailureGroup]:
         """Return the failed and lost tasks in groups of those that failed alike, the largest first.
 
-        Each has `reason`, the last `line` of their standard error or their exception, `count`, and the id of the first
-        `task`.
+        Each has `reason`, the name or place of the `step` if tasks have several, the last `line` of their standard
+        error or their exception, `count`, and the id of the first `task`.
         """
         from tui_lab.client.failures import failure_groups
 

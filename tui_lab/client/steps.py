@@ -22,11 +22,16 @@ class StepRun:
     duration: float | None
 
 
+def step_names(folder: ExperimentFolder, task: int) -> list[str]:
+    """Return the names of the steps of a task, or their places, from 1, where they have none. Raises LabError."""
+    return [step.name or str(place) for place, step in enumerate(folder.spec_of(task).steps, 1)]
+
+
 def step_runs(folder: ExperimentFolder, task: int) -> list[StepRun]:
     """Return the last run of each step of a task that has ended; none where tasks have one step. Raises LabError."""
-    names = [step.name for step in folder.spec_of(task).steps]
+    names = step_names(folder, task)
     runs = folder.state().steps.runs(task) if len(names) > 1 else []
-    return [StepRun(name or str(place), *run) for place, (name, run) in enumerate(zip(names, runs, strict=False), 1)]
+    return [StepRun(name, *run) for name, run in zip(names, runs, strict=False)]
 
 
 def step_to_begin(address: Address) -> int | None:
@@ -36,7 +41,7 @@ def step_to_begin(address: Address) -> int | None:
 
     if address.step is None:
         return None
-    names = [step.name or str(place) for place, step in enumerate(address.folder.spec_of(address.task).steps, 1)]
+    names = step_names(address.folder, address.task)
     if address.step not in names:
         hint = suggest(address.step, names) or f"it has: {', '.join(names)}"
         raise UsageError(f'{address.folder.name} has no step "{address.step}"; {hint}')

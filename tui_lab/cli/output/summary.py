@@ -240,6 +240,7 @@ def _print(
         stage = state.stage(group["task"])
         count = plural(group["count"], "task") if stage is None else runs(group["count"], stage)
         text = f"  ✗ {count}: {group['reason']}"
+        text += f" in step {group['step']}" if group["step"] else ""
         text += f": {shortened(group['line'], 160)}" if group["line"] else ""
         console.print(Text(text, style="red"))
         if group["reason"] == "dependency":
