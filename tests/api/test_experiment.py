@@ -79,7 +79,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"command": "x {a}", "parameters": [{"a": 1}, {"a": 2}], "retry_on": ["never"]},
         (
             'retry_on[0]: "never" is no value of "retry_on"; it takes one of exit, exception, signal, timeout, oom, '
-            "start, or an exit status, as in 75"
+            "outs, start, or an exit status, as in 75"
         ),
     ),
 ]
