@@ -26,7 +26,7 @@ from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.portable.globs import matcher
 from tui_lab.protocol.agent import Start
 from tui_lab.store import layout
-from tui_lab.store.task_files import TaskFile, listed
+from tui_lab.store.task_files import TaskFile, listed, task_folder
 
 log = logging.getLogger(__name__)
 
@@ -186,9 +186,21 @@ class OutputStaging:
 
 
 def _all(folder: Path, outs: tuple[str, ...] | None) -> Files:
-    """Return the files in the folder of a run of a stage: those that globs match, by default all."""
+    """Return the files in the folder of a run of a stage, and links to such, which arrive as files: those that globs
+    match, by default all. Raises OSError, TransferError where a glob matches none, or the folder is gone."""
+    try:
+        with task_folder(folder) as top:
+            there = [(os.fsdecode(entry.path), entry) for entry in top.walk()]
+    except FileNotFoundError:
+        raise TransferError(f"{folder} is gone") from None
+    found = {name: TaskFile(str(folder), name) for name, entry in there if entry.is_file or entry.is_link}
+    links = [name for name, entry in there if entry.is_link]
+    found = {name: file for name, file in found.items() if name not in links or file.size is not None}
     wanted = matcher(outs)
-    return [(name, TaskFile(str(folder), name)) for name, _ in sorted(listed(folder, deep=True)) if wanted(name)]
+    for glob in outs or ():
+        if not any(map(matcher([glob]), found)):
+            raise TransferError(f'no file in {folder} matches "{glob}"')
+    return sorted((name, file) for name, file in found.items() if wanted(name))
 
 
 def _found(folder: Path, done: int | None) -> tuple[Files, bool]:

@@ -95,7 +95,7 @@ def test_declared_outputs_go_home_whatever_their_size(any_talk: Talk) -> None:
     talk.connect()
     talk.context()
     script = "mkdir deep; head -c 3000000 /dev/zero >deep/a.pt; echo >b; ln -s deep/a.pt last; ln -s /etc/passwd away"
-    for task, outs in enumerate((["**/*.pt", "last"], ["b", "away", "c*"])):
+    for task, outs in enumerate((["last"], ["b", "away", "c*"])):
         talk.output(task).mkdir(parents=True)
         where = str(talk.output(task))
         collected(talk, task, script, workdir=where, keep=["b"], most=1000, outs=outs)

@@ -18,17 +18,18 @@ stages:
   prepare:
     command:
       - echo prepare >> TRUTH_FOLDER/ran; mkdir {output}/deep
-      - seq 100000 > {output}/deep/data; cp own {output}/own; echo waste > {output}/waste
+      - seq 100000 > {output}/deep/data; ln -s data {output}/deep/newest
+      - cp own {output}/own; echo waste > {output}/waste
     inputs: own
     keep: {globs: waste, most: 1K}
-    outs: ['deep/**', own]
+    outs: ['deep/newest', own]
     uses: []
   train:
     command: |
       echo train >> TRUTH_FOLDER/ran
       while test $(grep -c train TRUTH_FOLDER/ran) -lt 2; do sleep 0.05; done  # one on each node
       if test "$(ls {prepare.output})" != "$(printf 'deep\\nown')"; then ls {prepare.output} >&2; exit 1; fi
-      tail -n {n} {prepare.output}/deep/data > {output}/model
+      tail -n {n} {prepare.output}/deep/newest > {output}/model
   test: {command: 'wc -l < {train.output}/model; cat {prepare.output}/own; echo $TUI_LAB_OUTPUT_TRAIN'}
 parameters: {n: [10, 20, 30, 40]}
 metrics: {lines: '^(@int@)$'}

@@ -58,6 +58,7 @@ class CollectedFiles:
         found = [(decode(entry.path), entry) for entry in folder.walk()]
         found = [pair for pair in found if pair[0] not in others]
         found.sort(key=lambda pair: (pair[0] not in own, pair[0]))
+        behind = targets(self.top, (entry.path for name, entry in found if entry.is_link and declared(name)))
         pieces = []
         inlined = 0
         for name, entry in found:
@@ -67,7 +68,8 @@ class CollectedFiles:
             elif entry.is_link:
                 self.add_link(folder, name, wanted(name) or declared(name))
             elif facts is not None and entry.is_file:
-                kept = declared(name) or ((name in own or wanted(name)) and facts.st_size <= self.room)
+                read_later = declared(name) or name in behind
+                kept = read_later or ((name in own or wanted(name)) and facts.st_size <= self.room)
                 if not kept or not readable(facts):
                     self.skip(name, facts.st_size)
                     continue
@@ -83,7 +85,7 @@ class CollectedFiles:
                     file["size"], file["inline"] = len(data), True
                     inlined += len(data)
                     pieces.append(data)
-                self.room -= 0 if declared(name) else file["size"]
+                self.room -= 0 if read_later else file["size"]
                 self.files.append(file)
             else:
                 self.is_whole = False
@@ -156,6 +158,17 @@ class OtherAttempts:
             return False
         number = int(found.group(1) or 1)
         return number < self.number or (number != self.number and number in self.concurrent)
+
+
+def targets(top: str, links) -> set:
+    """Return the names of what some links lead to within a folder, whose path ends with a slash."""
+    names = set()
+    real = os.path.realpath(encode(top)) + b"/"
+    for link in links:
+        target = os.path.realpath(os.path.join(real, link))
+        if target.startswith(real):
+            names.add(decode(target[len(real) :]))
+    return names
 
 
 def readable(facts: os.stat_result) -> bool:
