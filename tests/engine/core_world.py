@@ -20,6 +20,7 @@ from tui_lab.engine.core.effects import (
     Acknowledge,
     Assign,
     Commit,
+    DropCopy,
     DropOutputs,
     Effect,
     Extend,
@@ -99,6 +100,7 @@ class Agent:
         self.world = world
         self.name = name
         self.slots = slots
+        self.shared = world.chance(0.5)  # it sees the lab's folder
         self.lives = 0  # of its spool
         self.contexts: set[str] = set()
         self.waiting: dict[WireKey, str] = {}  # attempt -> its context
@@ -143,7 +145,7 @@ class Agent:
             self.slots,
             self.slots,
             [],
-            True,
+            self.shared,
             "/home",
             {"cores": self.slots + 1},
             self.known(),
@@ -403,6 +405,10 @@ class World:
                     self.fetching.append(effect)
             case DropOutputs(node=node):
                 self.fetching = [one for one in self.fetching if one.node != node]
+            case DropCopy(node=node, run=one):
+                queued = self.scheduler.runs[NAME].state.columns["queued"]
+                assert not self.agents[node].shared
+                assert not any(queued[other] for other, before in self.before.items() if one in before), one
             case WakeAt(moment=moment):
                 self.wake_at = moment
             case StoppedCount():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,12 +12,25 @@ from hypothesis import strategies as st
 from tests.store.events import submitted
 from tests.workbench import Workbench
 from tui_lab.engine.agent import PROTOCOL
-from tui_lab.engine.core.effects import Commit
-from tui_lab.engine.core.events import NodeAdded, NodeDisconnected, NodeWelcomed, RunBegun, RunLoaded, Tick, Woken
+from tui_lab.engine.core.effects import Assign, Commit, DropCopy, Stage, WakeAt
+from tui_lab.engine.core.events import (
+    AgentMessages,
+    Event,
+    NodeAdded,
+    NodeDisconnected,
+    NodeWelcomed,
+    RunBegun,
+    RunLoaded,
+    Staged,
+    Tick,
+    Woken,
+)
 from tui_lab.engine.core.model import Moment, RunSettings
 from tui_lab.engine.core.queue import TaskQueue
 from tui_lab.engine.core.scheduler import Scheduler
-from tui_lab.protocol.agent import Welcome
+from tui_lab.experiment.cluster.entry import NodeEntry
+from tui_lab.protocol.agent import Finished, Welcome
+from tui_lab.store import ranges
 from tui_lab.store.events import JournalBegun, Paused
 from tui_lab.store.fold import State
 
@@ -69,32 +84,85 @@ def test_a_queue_keeps_its_order_in_all_lanes(first: list[int], later: list[tupl
     assert [queue.popleft() for _ in plain] == plain and not queue
 
 
+class Core:
+    """The scheduler alone: two nodes, `a` and `b`, that don't see the lab's folder, and some runs of stages."""
+
+    def __init__(self, slots: int, tasks: int, settings: RunSettings, stages: dict[str, ranges.Ranges]) -> None:
+        self.state = State()
+        self.state.apply(JournalBegun(2, "0123456789abcdef"))
+        nodes: list[NodeEntry] = [
+            {"name": "a", "slots": slots, "tags": []},
+            {"name": "b", "slots": slots, "tags": ["x"]},
+        ]
+        asked = [[0, tasks - 1]]
+        self.state.apply(submitted(plan=1, planned=asked, queued=asked, nodes=nodes, keep_going=True, stages=stages))
+        self.settings = settings
+        self.slots = slots
+        self.now = Moment(1.0, 1.0)
+        self.scheduler = Scheduler(self.now)
+        self.given: dict[str, list[int]] = {"a": [], "b": []}  # ids that were assigned
+        self.paused: list[Paused] = []
+        self.dropped: list[DropCopy] = []
+        self.feed(RunLoaded("e", self.state, settings))
+        self.feed(NodeAdded("a", remote=True, slots=slots), NodeAdded("b", remote=True, slots=slots))
+
+    def welcome(self, *names: str) -> None:
+        for name in names:
+            welcome = Welcome(PROTOCOL, 1, name, "3.12.0", 1, self.slots, [], False, "/home", {}, [], "", None)
+            self.feed(NodeWelcomed(name, welcome, 1))
+
+    def feed(self, *events: Event) -> None:
+        inbox = deque(events)
+        while inbox:
+            for effect in self.scheduler.handle(inbox.popleft(), self.now):
+                match effect:
+                    case Assign(node=name, keys=keys):
+                        self.given[name] += [task for task, _ in keys]
+                    case Stage(node=name):
+                        inbox.append(Staged("e", name, 0))
+                    case Commit(events=written):
+                        self.paused += [one for one in written if isinstance(one, Paused)]
+                    case DropCopy():
+                        self.dropped.append(effect)
+                    case WakeAt():
+                        inbox.append(Woken())
+                    case _:
+                        pass
+
+    def ends(self, node: str, one: int) -> None:
+        self.feed(AgentMessages(node, [Finished(("e@01234567", one, 1), "done", exit_code=0, duration=0.1)]))
+
+
 def test_a_run_whose_tagged_node_can_not_be_reached_ends() -> None:
     """The other node has nothing that it may take: the run must not wait for ever."""
-    state = State()
-    state.apply(JournalBegun(2, "0123456789abcdef"))
-    nodes = [{"name": "a", "slots": 1, "tags": []}, {"name": "b", "slots": 1, "tags": ["x"]}]
-    state.apply(
-        submitted(plan=1, planned=[[0, 0]], queued=[[0, 0]], nodes=nodes, keep_going=True, stages={"make": [[1, 1]]})
-    )
     ids = np.array([1, 0], dtype=np.int64)
     settings = RunSettings(ids, np.zeros(2, dtype=np.int64), before={0: (1,)}, run_on={"make": ("x",), "": ()})
-    welcome = Welcome(PROTOCOL, 1, "spool", "3.12.0", 1, 1, [], True, "", {}, [], "", None)
-    now = Moment(1.0, 1.0)
-    scheduler = Scheduler(now)
-    paused: list[Paused] = []
-    for event in (
-        RunLoaded("e", state, settings),
-        NodeAdded("a", remote=True, slots=1),
-        NodeAdded("b", remote=True, slots=1),
-        NodeWelcomed("a", welcome, 1),
-        NodeDisconnected("b", "no such host", fatal=True, tries=1),
-        RunBegun("e", settings),
-        Woken(),
-        Tick(),
-    ):
-        for effect in scheduler.handle(event, now):
-            if isinstance(effect, Commit):
-                paused += [one for one in effect.events if isinstance(one, Paused)]
-    assert [one.message for one in paused] == ["node b: no such host; the others lack what the tasks need"]
-    assert not scheduler.active
+    core = Core(1, 1, settings, {"make": [[1, 1]]})
+    core.welcome("a")
+    core.feed(NodeDisconnected("b", "no such host", fatal=True, tries=1), RunBegun("e", settings), Tick())
+    assert [one.message for one in core.paused] == ["node b: no such host; the others lack what the tasks need"]
+    assert not core.scheduler.active
+
+
+@pytest.mark.parametrize("has_needs", [False, True])
+def test_what_comes_after_a_stage_runs_where_its_outputs_are(has_needs: bool) -> None:
+    """Even tasks come after run 12, odd ones after run 13. Each node takes those whose input it has, and no slot stays
+    free for the sake of it."""
+    before = {task: (12 + task % 2,) for task in range(12)}
+    ids = np.array([12, 13, *range(12)], dtype=np.int64)
+    settings = RunSettings(ids, np.zeros(14, dtype=np.int64), before=before, has_needs=has_needs, order="listed")
+    core = Core(2, 12, settings, {"make": [[12, 13]]})
+    core.welcome("a", "b")
+    core.feed(RunBegun("e", settings))
+    made = {core.given["a"][0]: "a", core.given["b"][0]: "b"}
+    assert sorted(made) == [12, 13]
+    core.ends("a", 12 if made[12] == "a" else 13)
+    assert len(core.given["b"]) > 1, "its free slot is in use at once"
+    assert len(core.given["a"]) > 3
+    core.ends("b", 12 if made[12] == "b" else 13)
+    while open_ := [(name, one) for name in "ab" for one in core.given[name] if core.state.columns["assigned"][one]]:
+        core.ends(*next(one for one in open_[:: 1 if len(open_) % 2 else -1]))
+    assert core.state.counts_by_name()["done"] == 12
+    near = sum(made[12 + task % 2] == name for name in "ab" for task in core.given[name][1:])
+    assert near >= 8, "most of them"
+    assert {(one.node, one.run) for one in core.dropped} >= {(node, run) for run, node in made.items()}

@@ -22,6 +22,7 @@ from tui_lab.engine.core.effects import (
     Acknowledge,
     Assign,
     Commit,
+    DropCopy,
     DropOutputs,
     Effect,
     Extend,
@@ -158,8 +159,10 @@ class Engine:
                 self._assign(self.runs[name], effect)
             case Send(node=name, message=message):
                 self._send(name, message)
-            case Acknowledge(experiment=name):
+            case Acknowledge(experiment=name, node=node, key=key, kept=kept):
                 self.durability.acknowledge(self.runs[name], effect)
+                if kept:
+                    self.output_staging.keep(self.runs[name], self.nodes[node], key)
             case Stage(experiment=name, node=node, submission=submission):
                 self._stage(self.runs[name], self.nodes[node], submission)
             case SendContext(experiment=name, node=node, submission=submission):
@@ -169,6 +172,9 @@ class Engine:
             case DropOutputs(node=name):
                 self.samples.note(self.nodes[name])
                 self.outputs.forget(lambda incoming: incoming.node.name == name)
+            case DropCopy(experiment=name, node=node, run=one):
+                if node in self.nodes:
+                    self.output_staging.drop(self.runs[name], self.nodes[node], one)
             case Extend(experiment=name):
                 task = asyncio.create_task(self._extend(self.runs[name]))
                 self._extending.add(task)

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 MOST: Final = 2 << 30  # bytes that are taken along: as much as is fetched
 AGAIN: Final = 1.0  # seconds before a further try
+MOMENT: Final = 5.0  # seconds to remove copies from nodes, when the engine ends
 
 # What each attempt writes anew: the outputs, and live metrics.
 _NUMBERED: Final = re.compile(r"(?:.*\.)?(?:stdout|stderr)(?:\.\d+)?|metrics\.jsonl(?:\.\d+)?|params\.json")
@@ -68,6 +69,8 @@ class OutputStaging:
         self.refuse = refuse
         self._under_way: dict[tuple[str, AttemptKey], asyncio.Task[None]] = {}
         self._inputs: dict[tuple[NodeConnection, Input, int], asyncio.Task[None]] = {}  # by attempt
+        self._kept: set[tuple[NodeConnection, str, AttemptKey]] = set()  # attempts whose outputs are still there
+        self._dropping: set[asyncio.Task[None]] = set()
 
     def stage(
         self, run: RunFiles, node: NodeConnection, key: AttemptKey, message: Start, before: Mapping[int, Input]
@@ -157,12 +160,42 @@ class OutputStaging:
         return task
 
     async def _send_input(self, run: RunFiles, node: NodeConnection, one: int, wanted: Input) -> None:
+        if (node, run.wire_name, (one, run.state.columns["attempt"][one])) in self._kept:
+            return
         files = await asyncio.to_thread(_all, run.folder.task_folder(one), wanted.outs)
         async with self.files.channel(node) as channel:
             await channel.put_files(node.home, wanted.folder, files)
 
+    def keep(self, run: RunFiles, node: NodeConnection, key: AttemptKey) -> None:
+        """Note that a node keeps the outputs of an attempt, for what comes after it."""
+        self._kept.add((node, run.wire_name, key))
+
+    def drop(self, run: RunFiles, node: NodeConnection, one: int) -> None:
+        """Remove the outputs of a run of a stage from a node."""
+        folder = f"{node.home}/{run.wire_name}/{run.folder.relative_folder(one)}"
+        self._kept = {known for known in self._kept if known[:2] != (node, run.wire_name) or known[2][0] != one}
+        for identity in [known for known in self._inputs if known[0] is node and known[1].folder == folder]:
+            self._inputs.pop(identity).cancel()
+        if node.ready:
+            made = run.state.nodes[run.state.columns["node"][one]] == node.name
+            task = asyncio.create_task(self._remove(node, folder, run.folder.task_folder(one) if made else None))
+            self._dropping.add(task)
+            task.add_done_callback(self._dropping.discard)
+
+    async def _remove(self, node: NodeConnection, folder: str, here: Path | None) -> None:
+        """Remove a folder from a node. here: only the files that are in this one, for the node may have others."""
+        paths = [folder]
+        try:
+            if here is not None:
+                paths = [f"{folder}/{name}" for name, _ in await asyncio.to_thread(_all, here, None)]
+            async with self.files.channel(node) as channel:
+                await channel.remove(paths, node.home)
+        except (TransferError, ChannelError, OSError) as error:
+            log.warning("%s: %s is not removed: %s", node.name, folder, error)
+
     def forget(self, node: NodeConnection) -> None:
         """Forget what a node has: it has come back, or was removed."""
+        self._kept = {known for known in self._kept if known[0] is not node}
         for identity in [identity for identity in self._inputs if identity[0] is node]:
             self._inputs.pop(identity).cancel()
 
@@ -178,8 +211,10 @@ class OutputStaging:
                 log.warning("%s task %d: %s is not taken along: %s", run.name, key[0], name, error)
 
     async def close(self) -> None:
-        """Cancel what is under way, and wait for its end."""
-        tasks = [*self._under_way.values(), *self._inputs.values()]
+        """Cancel what is under way, and wait for its end; what is being removed has a moment."""
+        if self._dropping:
+            await asyncio.wait(self._dropping, timeout=MOMENT)
+        tasks = [*self._under_way.values(), *self._inputs.values(), *self._dropping]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

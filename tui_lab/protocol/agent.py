@@ -195,7 +195,8 @@ class Stop(_Message, frozen=True):
 
 class Ack(_Message, frozen=True):
     """The ends of these attempts, and the outputs that were fetched, are durable: forget them. `stay` is `[[key,
-    [NAME...]]...]`: files that could not be fetched. They are not removed."""
+    [NAME...]]...]`: files that could not be fetched, or that what comes after a stage will read there. They are not
+    removed."""
 
     keys: Sequence[WireKey]
     stay: Sequence[tuple[WireKey, Sequence[str]]] | None = None

@@ -28,7 +28,7 @@ stages:
     command: |
       echo train >> TRUTH_FOLDER/ran
       while test $(grep -c train TRUTH_FOLDER/ran) -lt 2; do sleep 0.05; done  # one on each node
-      if test "$(ls {prepare.output})" != "$(printf 'deep\\nown')"; then ls {prepare.output} >&2; exit 1; fi
+      ls {prepare.output} > {output}/seen
       tail -n {n} {prepare.output}/deep/newest > {output}/model
   test: {command: 'wc -l < {train.output}/model; cat {prepare.output}/own; echo $TUI_LAB_OUTPUT_TRAIN'}
 parameters: {n: [10, 20, 30, 40]}
@@ -49,6 +49,47 @@ def test_outputs_of_stages_are_brought_to_nodes_without_the_folder(workbench: Wo
     prepared = next((workbench.experiment().path / "stages" / "prepare").iterdir())
     assert sorted(path.name for path in prepared.iterdir() if "std" not in path.name) == ["deep", "own", "waste"]
     assert Counter((truth_folder(workbench) / "ran").read_text().split()) == {"prepare": 1, "train": 4}
-    used = {event["node"] for event in workbench.events("assigned")}
-    assert len(used) > 1, "the test needs outputs that go from one machine to another"
+    runs = table(workbench, fleet, "SELECT stage, run_id, node FROM e_stages")
+    home = next(row["node"] for row in runs if row["stage"] == "prepare")
+    away = [row["run_id"] for row in runs if row["node"] != home]
+    assert away, "the test needs outputs that go from one machine to another"
+    for one in away:
+        seen = (workbench.experiment().path / "stages" / "train" / str(one) / "seen").read_text()
+        assert seen.split() == ["deep", "own"], "these alone are brought"
     until(lambda: not leftovers(fleet))
+
+
+CHAINS = """\
+name: e
+stages:
+  prepare:
+    command: |
+      touch TRUTH_FOLDER/{data}
+      until test -e TRUTH_FOLDER/0 && test -e TRUTH_FOLDER/1; do sleep 0.05; done  # one on each node
+      echo {data} > {output}/data; seq 100000 > {output}/large; ln -s data {output}/link
+  train:
+    command: 'cat {prepare.output}/link > {output}/model; stat -c %Y {prepare.output}/large > {output}/made'
+    uses: data
+  test: {command: 'cat {train.output}/model; stat -c %Y {prepare.output}/large; cat {train.output}/made'}
+parameters: {data: [0, 1]}
+"""
+
+
+@pytest.mark.slow
+def test_a_stage_runs_where_its_inputs_are(workbench: Workbench, fleet: Fleet) -> None:
+    """Each chain stays on its node, which keeps what the next stage needs, and nothing is left there in the end."""
+    file = write(workbench, CHAINS)
+    nodes = [fleet.node("one", slots=1, shared=False), fleet.node("two", slots=1, shared=False)]
+    words = [word for node in nodes for word in node.words]
+    workbench("--run", file, *words, env=fleet.environment(workbench))
+    places: dict[int, set[str]] = {0: set(), 1: set()}
+    for row in table(workbench, fleet, "SELECT data, node FROM e UNION ALL SELECT data, node FROM e_stages"):
+        places[row["data"]].add(row["node"])
+    assert sorted(map(sorted, places.values())) == [["one"], ["two"]]
+    for task in (0, 1):
+        data, first, second = workbench.output(task).split()
+        assert data == str(task) and first == second
+    assert (workbench.experiment().path / "stages" / "prepare" / "2" / "large").stat().st_size > 100_000, "it came home"
+    until(lambda: not leftovers(fleet))
+    for node in nodes:
+        assert not [*node.machine.home.rglob("large"), *node.machine.tmp.rglob("large")]

@@ -162,7 +162,11 @@ class AgentEventHandler:
     ) -> None:
         state = self._state
         if node is not None:
-            state.acknowledge(run, node, key, [one["name"] for one in not_fetched])
+            stay = [one["name"] for one in not_fetched]
+            kept = bool(message.files) and message.state == "done" and key in run.in_flight and run.keeps_copy(key[0])
+            if kept and not node.shared:
+                stay = [one["name"] for one in message.files or ()]
+            state.acknowledge(run, node, key, stay, kept=kept and not node.shared)
         if key in run.in_flight:
             event = finished_event(key, message, state.now, not_fetched, trouble)
             state.record(run, [run.finished(key, event, state.now)])

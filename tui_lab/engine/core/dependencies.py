@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from tui_lab.engine.core.copies import Copies
 from tui_lab.engine.core.model import Moment
 from tui_lab.store import ranges
 from tui_lab.store.events import (
@@ -43,6 +44,10 @@ class Dependencies:
 
     def __bool__(self) -> bool:
         return bool(self._before)
+
+    def copies(self) -> Copies:
+        """Return what is to be known of where the outputs of runs are."""
+        return Copies(self._state, self._before, self._after)
 
     def is_ready(self, one: int) -> bool:
         """Return whether all that an id depends on is done, and its round has come."""

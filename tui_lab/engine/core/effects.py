@@ -30,12 +30,14 @@ class Assign(msgspec.Struct, frozen=True):
 
 
 class Acknowledge(msgspec.Struct, frozen=True):
-    """Let a node forget an attempt, once all events so far are durable. stay: files that it must not remove."""
+    """Let a node forget an attempt, once all events so far are durable. stay: files that it must not remove. kept:
+    these are all of its outputs, for what comes after it."""
 
     experiment: str
     node: str
     key: AttemptKey
     stay: Sequence[str] = ()
+    kept: bool = False
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -75,6 +77,14 @@ class DropOutputs(msgspec.Struct, frozen=True):
     node: str
 
 
+class DropCopy(msgspec.Struct, frozen=True):
+    """Remove the outputs of a run of a stage from a node: nothing needs them there any more, and they are here."""
+
+    experiment: str
+    node: str
+    run: int
+
+
 class Extend(msgspec.Struct, frozen=True):
     """Find out which further repeats are needed; `Extension` is the answer."""
 
@@ -93,4 +103,17 @@ class WakeAt(msgspec.Struct, frozen=True):
     moment: float
 
 
-Effect = Commit | Assign | Acknowledge | Send | Stage | SendContext | Fetch | DropOutputs | Extend | Stopped | WakeAt
+Effect = (
+    Commit
+    | Assign
+    | Acknowledge
+    | Send
+    | Stage
+    | SendContext
+    | Fetch
+    | DropOutputs
+    | DropCopy
+    | Extend
+    | Stopped
+    | WakeAt
+)

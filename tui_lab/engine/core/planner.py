@@ -9,7 +9,7 @@ from typing import Final
 from tui_lab.engine.core.effects import Assign, Extend, SendContext, Stage
 from tui_lab.engine.core.model import AttemptKey
 from tui_lab.engine.core.node import NodeState
-from tui_lab.engine.core.run import RunState
+from tui_lab.engine.core.run import Inputs, RunState
 from tui_lab.engine.core.state import SchedulerState, isolated
 from tui_lab.protocol.agent import Return
 from tui_lab.store import ranges
@@ -104,7 +104,8 @@ class Planner:
     # --- Assigning
 
     def _fill(self, run: RunState, takers: Sequence[NodeState]) -> None:
-        """Fill the free slots of all nodes evenly, then their backlogs."""
+        """Fill the free slots of all nodes evenly, then their backlogs. What depends on outputs goes to nodes that have
+        them before others take it, and these take it only into free slots."""
         if run.stagger:
             self._start_one(run, takers)
         elif run.has_needs:
@@ -113,6 +114,9 @@ class Planner:
             self._fill_slots(run, takers)
 
     def _fill_slots(self, run: RunState, takers: Sequence[NodeState]) -> None:
+        for node in takers:
+            if node.free:
+                self._assign(run, node, run.take(node.free, node, inputs="there"))
         free = sum(node.free for node in takers)
         for node in sorted(takers, key=lambda node: -node.free) if len(takers) > 1 else ():
             mine = node.free
@@ -123,7 +127,7 @@ class Planner:
             share = max(node.slots, -(-len(run.order) // len(takers)))
             while node.wants_more and run.order:
                 count = len(run.order)
-                self._assign(run, node, run.take(min(node.window, share), node))
+                self._assign(run, node, run.take(min(node.window, share), node, inputs="not far"))
                 if len(run.order) == count:
                     break
 
@@ -133,9 +137,11 @@ class Planner:
         now = self._state.now
         if not run.may_start(now):
             return
-        for node in sorted(takers, key=lambda node: -node.free):
-            if node.free and node.setup_since is None:
-                keys = run.take(1, node, node.room()[0] if run.has_needs else None, now=True)
+        ready = [node for node in sorted(takers, key=lambda node: -node.free) if node.setup_since is None]
+        inputs: Inputs
+        for inputs in ("there", "any"):
+            for node in filter(lambda node: node.free, ready):
+                keys = run.take(1, node, node.room()[0] if run.has_needs else None, now=True, inputs=inputs)
                 if keys:
                     run.next_start = now.monotonic + run.stagger
                     run.last_assigned = keys[0]
@@ -147,6 +153,8 @@ class Planner:
         they will fit."""
         offers = {node: node.room() for node in takers}
         chosen: dict[NodeState, list[AttemptKey]] = {node: [] for node in takers}
+        for node in takers:
+            chosen[node] += run.take(node.window, node, offers[node][0], now=True, inputs="there")
         roomy = list(takers)
         while roomy and run.order:
             roomy.sort(key=lambda node: -offers[node][0].free)
@@ -158,7 +166,7 @@ class Planner:
         for node in takers:
             most = min(node.window - len(chosen[node]), node.waiting_limit - len(offers[node][1]))
             if most > 0 and run.order:
-                chosen[node] += run.take(most, node, node.resources)
+                chosen[node] += run.take(most, node, node.resources, inputs="not far")
         for node in takers:
             self._assign(run, node, chosen[node])
 

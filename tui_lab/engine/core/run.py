@@ -6,7 +6,8 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
-from typing import Final
+from functools import partial
+from typing import Final, Literal
 
 import numpy as np
 from msgspec import structs
@@ -40,6 +41,9 @@ from tui_lab.store.events import Finished as AttemptFinished
 from tui_lab.store.fold import DONE, FAILED, LOST, REASONS, State
 
 LOOK_AHEAD: Final = 256  # tasks of the queue that are looked at for one that fits a node
+Inputs = Literal["any", "there", "not far"]
+"""Which attempts a node takes: all; those that depend on outputs, which it has; all but those that need outputs that it
+does not have."""
 FEW: Final = 1000  # tasks that are looked through at once
 LOSS_BUDGET: Final = 3  # lost attempts of a task that use none of its retries
 FIRST_FAILURES: Final = 10  # so many tasks that all fail, and the run pauses
@@ -77,6 +81,7 @@ class RunState:
         self._dependencies = Dependencies(state, {})
         if settings is not None and settings.before:
             self._dependencies = Dependencies(state, settings.before, settings.rounds)
+        self._copies = self._dependencies.copies()
         columns = state.columns
         for task in np.flatnonzero(np.frombuffer(columns["assigned"], dtype=np.int8)).tolist():
             self.in_flight[task, columns["attempts"][task]] = state.nodes[columns["node"][task]]
@@ -147,6 +152,7 @@ class RunState:
         ready: Iterable[int] = wanted.tolist()
         if self.settings.before:
             self._dependencies = Dependencies(self.state, self.settings.before, self.settings.rounds)
+            self._copies = self._dependencies.copies()
             ready = filter(self._dependencies.is_ready, ready)
         self.order = TaskQueue(ready, self._lane_of if self.placed else None)
         self.later = []
@@ -214,11 +220,34 @@ class RunState:
         """Return the lanes of the queue from which a node may take; None for all."""
         return [lane for lane in self.order.lanes if self._takes(node, lane)] if self.placed else None
 
+    def keeps_copy(self, one: int) -> bool:
+        """Return whether a node is to keep the outputs of a run of a stage, for something after it may run there."""
+        return self._copies.needed(one)
+
+    def dropped_copies(self, events: Sequence[KnownEvent], shares: Callable[[str], bool]) -> list[tuple[int, str]]:
+        """Return the runs, and nodes, whose copy of the outputs nothing needs any more after these events. shares:
+        whether a node sees the lab's folder."""
+        if not self._dependencies:
+            return []
+        ended = [event.task for event in events if isinstance(event, AttemptFinished)]
+        return self._copies.dropped(ended, shares)
+
     def take(
-        self, most: int, node: NodeState, resources: Resources | None = None, *, now: bool = False
+        self,
+        most: int,
+        node: NodeState,
+        resources: Resources | None = None,
+        *,
+        now: bool = False,
+        inputs: Inputs = "any",
     ) -> list[AttemptKey]:
         """Take up to `most` attempts from the queue for a node. resources: those that count, where tasks need some.
         now: only those that fit at present; `resources` then counts what they use."""
+        passes: Callable[[int], bool] | None = None
+        if self._dependencies and not node.shared and inputs != "any":
+            passes = partial(self._copies.are_far if inputs == "not far" else self._copies.are_not_at, node.name)
+        elif inputs == "there":
+            return []
         taken: list[AttemptKey] = []
         if self.held:
             return taken
@@ -236,7 +265,9 @@ class RunState:
             if not self._wanted(task) or task in twice or (is_ready is not None and not is_ready(task)):
                 continue
             key = (task, attempts[task] + 1)
-            if resources is None or self._fits(key, resources, now):
+            if passes is not None and passes(task):
+                passed.append(task)
+            elif resources is None or self._fits(key, resources, now):
                 taken.append(key)
                 twice.add(task)
             else:
@@ -258,6 +289,7 @@ class RunState:
             events.insert(0, AgentKnown(now.at(), node, spool))
         for key in keys:
             self.in_flight[key] = node
+            self._copies.assigned(key[0], node)
         return events
 
     def _go_on(self, keys: Iterable[AttemptKey]) -> list[tuple[int, int]]:
@@ -493,6 +525,7 @@ class RunState:
             heapq.heappush(self.later, (now.monotonic + again, task))
         elif event.state == "done":
             self.finished_since[0] += 1
+            self._copies.made(task, node)
         elif event.state in ("failed", "lost"):
             self.finished_since[1] += 1
         if node:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 
-from tui_lab.engine.core.effects import Acknowledge, Commit, Effect, Send, WakeAt
+from tui_lab.engine.core.effects import Acknowledge, Commit, DropCopy, Effect, Send, WakeAt
 from tui_lab.engine.core.model import AttemptKey, Moment
 from tui_lab.engine.core.node import NodeState
 from tui_lab.engine.core.run import RunState
@@ -80,10 +80,18 @@ class SchedulerState:
         else:
             self.effects.append(Commit(run.name, events))
         self.record(run, run.on_recorded(events, self.now))
+        for one, node in run.dropped_copies(events, self._shares):
+            self.emit(DropCopy(run.name, node, one))
 
-    def acknowledge(self, run: RunState, node: NodeState, key: AttemptKey, stay: list[str]) -> None:
-        """Let an agent forget an attempt, once its event is durable. stay: files that it must not remove."""
-        self.acknowledged.append(Acknowledge(run.name, node.name, key, stay))
+    def _shares(self, node: str) -> bool:
+        return node not in self.nodes or self.nodes[node].shared
+
+    def acknowledge(
+        self, run: RunState, node: NodeState, key: AttemptKey, stay: list[str], *, kept: bool = False
+    ) -> None:
+        """Let an agent forget an attempt, once its event is durable. stay: files that it must not remove. kept: they
+        are all of its outputs."""
+        self.acknowledged.append(Acknowledge(run.name, node.name, key, stay, kept))
 
     def stop(self, run: RunState, node: NodeState, key: AttemptKey) -> None:
         """Send the message that stops an attempt, with the recorded reason."""
