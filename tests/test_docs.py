@@ -156,6 +156,8 @@ def test_the_five_minutes_of_the_readme_in_a_fresh_folder(tmp_path: Path) -> Non
 def test_the_example_of_stages(workbench: Workbench) -> None:
     page = ROOT / "docs" / "stages.md"
     (definition, *others), (commands,) = blocks(page, "yaml"), blocks(page)
+    for block in blocks(page, "python"):
+        workbench.write(block.split()[1], block)
     workbench.write("chain.yaml", definition)
     for line in commands.splitlines():
         workbench.process(*shlex.split(line)[1:])
@@ -167,3 +169,6 @@ def test_the_example_of_stages(workbench: Workbench) -> None:
     assert len(runs) == 8
     for text in others:
         workbench("--run", workbench.write("other.yaml", text))
+    rows = workbench.table("SELECT size, lr, acc, largest FROM functions")
+    assert len(rows) == 8 and all(row["acc"] == 1 - row["lr"] / 2 for row in rows)
+    assert len({(row["size"], row["largest"]) for row in rows}) == 2

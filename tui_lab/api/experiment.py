@@ -238,7 +238,7 @@ class Experiment:
             lab = Lab.create(path)
         claim(lab, options.take_over)
         environment = dict(os.environ)
-        if self._spec.function is not None:  # on this machine the interpreter is this one
+        if self._spec.calls_functions:  # on this machine the interpreter is this one
             places = [str(Path(sys.executable).parent), *os.environ.get("PATH", "").split(os.pathsep)]
             environment["PATH"] = os.pathsep.join(filter(None, dict.fromkeys(places)))
         with lab.submitting():

@@ -30,8 +30,8 @@ class Keys(TypedDict, total=False):
     call. `spawn`: each call is a new process, which imports the module itself."""
 
     stages: Mapping[str, Mapping[str, Any]]
-    """Commands that depend on each other, in the place of `command`. Tasks that agree in what a stage uses share one
-    run of it."""
+    """Commands and functions that depend on each other, in the place of `command`. Tasks that agree in what a stage
+    uses share one run of it."""
 
     parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
     """The sweep: each parameter and the values it may take, crossed. A list of mappings is their union; what one

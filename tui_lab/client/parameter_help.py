@@ -14,30 +14,47 @@ _LONGEST = 50  # characters of a cell
 
 def parameter_help(experiment: Experiment) -> list[str]:
     """Return lines: each parameter with its values, type, default and help; then arguments that no parameter gives."""
-    signature = experiment.signature
-    program = experiment.name if experiment.function is None else experiment.function.text
+    calls = [one for one in experiment.per_stage if one.function is not None]
+    staged = bool(experiment.stages)
+    program = experiment.name if staged or experiment.function is None else experiment.function.text
     lines = [f"{experiment.file}: {program}"]
-    if signature is not None and signature.help:
-        lines.append(f"  {signature.help}")
-    known = {} if signature is None else {argument.name: argument for argument in signature.arguments}
+    for one in calls:
+        if one.signature is not None and one.signature.help:
+            lines.append(f"  {one.stage}: {one.signature.help}" if staged else f"  {one.signature.help}")
     values = _values(experiment)
-    given: set[str] = set()
     rows = []
     for name in experiment.parameter_names:
-        first, *rest = experiment.args.get(name, name).split(".")
-        given.add(first)
-        argument = known.get(first)
+        argument, whole = next(filter(None, (_argument(one, name) for one in calls)), (None, False))
         rows.append(
-            [name, values.get(name, ""), "" if rest else _type(argument), "" if argument is None else argument.help]
+            [name, values.get(name, ""), _type(argument) if whole else "", "" if argument is None else argument.help]
         )
     if rows:
         lines += ["", "parameters, which name=value replaces:", *_table(["name", "values", "type", "help"], rows)]
-    passed = {experiment.seed_argument, *(experiment.args.values())}
-    others = [one for one in known.values() if one.name not in given | passed]
-    if others:
-        rows = [[one.name, _type(one), one.help] for one in others]
-        lines += ["", "arguments that the file does not give:", *_table(["name", "type", "help"], rows)]
+    rows = [
+        [*([one.stage or ""] if staged else []), argument.name, _type(argument), argument.help]
+        for one in calls
+        for argument in _not_given(one)
+    ]
+    if rows:
+        head = [*(["stage"] if staged else []), "name", "type", "help"]
+        lines += ["", "arguments that the file does not give:", *_table(head, rows)]
     return lines
+
+
+def _argument(call: Experiment, name: str) -> tuple[Argument, bool] | None:
+    """Return the argument that a parameter is for, and whether it is all of it."""
+    if call.signature is None or name not in call.passed_names:
+        return None
+    first, *rest = call.args.get(name, name).split(".")
+    argument = call.signature.argument(first)
+    return None if argument is None else (argument, not rest)
+
+
+def _not_given(call: Experiment) -> list[Argument]:
+    """Return the arguments that neither a parameter nor anything else gives."""
+    given = {call.args.get(name, name).split(".")[0] for name in call.passed_names}
+    given |= {call.seed_argument, *call.args.values()}
+    return [] if call.signature is None else [one for one in call.signature.arguments if one.name not in given]
 
 
 def _values(experiment: Experiment) -> dict[str, str]:

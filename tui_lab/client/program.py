@@ -249,8 +249,9 @@ def program_files(experiment: Experiment) -> dict[str, str]:
     """Return digests of the files that the commands name and of those of `code`, and of `env`, `setup` and the like as
     `key:` entries."""
     found = declared_files.digests(experiment, "code")
-    if experiment.function is not None and (path := experiment.function.source(experiment.folder)) is not None:
-        found[os.path.relpath(path, experiment.folder)] = declared_files.file_digest(path)
+    for function in (one.function for one in experiment.per_stage):
+        if function is not None and (path := function.source(experiment.folder)) is not None:
+            found[os.path.relpath(path, experiment.folder)] = declared_files.file_digest(path)
     for step in (step for one in experiment.per_stage for step in one.steps):
         for match in _WORDS.finditer(step.command):
             word = match[0]

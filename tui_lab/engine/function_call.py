@@ -81,6 +81,7 @@ class FunctionCall:
             "name": self.function.name,
             "args": self.experiment.args,
             "text": self.function.text,
+            "parameters": list(self.experiment.passed_names) if self.experiment.stage is not None else None,
         }
         return {RUNNER: runner(), CALL: json.dumps(call)}
 
@@ -116,8 +117,8 @@ class FunctionCall:
         return f"{self._interpreter(python)} -c {shlex.quote('; '.join(lines))}"
 
     def _given(self, parameters: Mapping[str, Value]) -> dict[str, Any]:
-        args = self.experiment.args
-        return nested({args.get(name, name): value for name, value in parameters.items()})
+        args, passed = self.experiment.args, self.experiment.passed_names
+        return nested({args.get(name, name): value for name, value in parameters.items() if name in passed})
 
     def _interpreter(self, python: str | None) -> str:
         """Return the interpreter as a word of a shell."""

@@ -31,6 +31,7 @@ from tui_lab.protocol.agent import Collect, Context, Resume, Start, Step
 from tui_lab.store import code_snapshot, layout
 from tui_lab.store.events import Changes
 from tui_lab.store.plan import LINK, Plan
+from tui_lab.store.seeds import task_seed
 
 # Variables that belong to one task: a lab run from inside a task must not pass them on.
 _OF_A_TASK: Final = (
@@ -226,6 +227,8 @@ class TaskBuilder:
 
     def _built_in(self, row: int, attempt: int, paths: NodePaths) -> dict[str, Value]:
         task_id, repeat, seed = (column[row] for column in self._columns)
+        if self._seeded_by_key:
+            seed = task_seed(0, self.plan.tasks["key"][row])
         output = paths.folder(task_id, self.stage)
         before = {f"{name}{OUTPUT}": paths.folder(run, name) for name, run in self.before(row).items()}
         return {
@@ -297,13 +300,19 @@ class TaskBuilder:
         return {"TUI_LAB_STAGE": stage, **outputs}
 
     @cached_property
+    def _seeded_by_key(self) -> bool:
+        """Whether these are calls that take no seed: their random numbers must be the same whatever shares them."""
+        stage = self.experiment.stage
+        return self.call is not None and stage is not None and not self.experiment.stages[stage].takes_seed
+
+    @cached_property
     def _hidden(self) -> list[str]:
         """Variables that a run of a stage does not have, for they would tell more than its identity."""
         stage = self.experiment.stage
         if stage is None:
             return []
         one = self.experiment.stages[stage]
-        found = [] if one.takes_seed or "seed" in self.names else ["TUI_LAB_SEED"]
+        found = [] if one.takes_seed or "seed" in self.names or self._seeded_by_key else ["TUI_LAB_SEED"]
         found += [] if one.repeated else ["TUI_LAB_REPEAT"]
         return found if self.stage is None else [*found, "TUI_LAB_TASK_ID"]
 

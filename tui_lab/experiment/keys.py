@@ -73,7 +73,7 @@ from tui_lab.experiment.schema_parts import (
     words,
 )
 from tui_lab.experiment.sources.kinds import KINDS as METRIC_SOURCES
-from tui_lab.experiment.stages import StageKeys
+from tui_lab.experiment.stages import PROGRAMS, StageKeys
 from tui_lab.experiment.yaml.reader import MOST, Keypath, Reader
 
 
@@ -163,7 +163,8 @@ def stage_schema() -> Schema:
         "outs": or_null(one_or_many(TEXT)),
     }
     documented = {**{key.name: documented_keys()[key.name] for key in STAGE_KEYS}, **stage_keys()}
-    return closed(documented, {**{key.name: key.schema for key in STAGE_KEYS}, **schemas}, required=("command",))
+    found = closed(documented, {**{key.name: key.schema for key in STAGE_KEYS}, **schemas})
+    return {**found, "oneOf": [{"required": [key]} for key in PROGRAMS]}
 
 
 # --- The keys, in the order of the reference
@@ -216,6 +217,7 @@ _ALL: Final = (
             "callable",
             "func",
         ),
+        of_stage=True,
     ),
     Key(
         "python",
@@ -225,6 +227,7 @@ _ALL: Final = (
         "`python` of the node in cluster.yaml, else `python3`.",
         examples=[".venv/bin/python", "python3.12"],
         elsewhere=("interpreter",),
+        of_stage=True,
     ),
     Key(
         "args",
@@ -233,6 +236,7 @@ _ALL: Final = (
         "What the function calls a parameter, where it has another name there. Also passes `output`, `repeat`, "
         "`task_id` and the like.",
         examples=[{"train": "data", "output": "folder"}],
+        of_stage=True,
     ),
     Key(
         "per_repeat",
@@ -248,17 +252,19 @@ _ALL: Final = (
         words(StartMethod),
         "How calls of a function start. `forkserver`: on each node, one process imports the module and forks for each "
         "call. `spawn`: each call is a new process, which imports the module itself.",
+        of_stage=True,
     ),
     Key(
         "stages",
         lambda r, path: read_stages(r, path, {key.name: key.read for key in STAGE_KEYS}),
         named({"$ref": "#/$defs/stage"}),
-        "Commands that depend on each other, in the place of `command`. Tasks that agree in what a stage uses share "
-        "one run of it.",
+        "Commands and functions that depend on each other, in the place of `command`. Tasks that agree in what a stage "
+        "uses share one run of it.",
         examples=[
             {
                 "prepare": {"command": "./prepare.sh {data} {output}/data.bin"},
                 "train": {"command": "./train.py {prepare.output}/data.bin [lr]"},
+                "test": {"function": "test.py::score", "after": "train"},
             }
         ],
     ),

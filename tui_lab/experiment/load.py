@@ -11,11 +11,12 @@ from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.keys import ELSEWHERE, KEYS
 from tui_lab.experiment.model import LATER, Experiment, FileTemplate, Metric, Origin, Repeat
 from tui_lab.experiment.names import experiment_name_error
+from tui_lab.experiment.programs import calls_functions
 from tui_lab.experiment.readers.function import check_function
 from tui_lab.experiment.readers.needs import check_needs
 from tui_lab.experiment.record import Fields
 from tui_lab.experiment.signature import Signature
-from tui_lab.experiment.stage_checks import Stages, check_exclusive, check_stages_of_metrics
+from tui_lab.experiment.stage_checks import Stages, check_exclusive, check_returned, check_stages_of_metrics
 from tui_lab.experiment.uses import Uses
 from tui_lab.experiment.yaml.parser import parse, read_text
 from tui_lab.experiment.yaml.problem import SpecError, closest
@@ -31,13 +32,14 @@ def load(
     folder: Path | None = None,
     stem: str | None = None,
     templates: Mapping[str, str] | None = None,
+    signatures: Mapping[str, Signature] | None = None,
 ) -> Experiment:
     """The experiment in a file. Raises SpecError with everything that is wrong with it.
 
     `text` stands for what the file holds, for instance while it is being edited. Relative paths start at
     `folder`, by default the file's; `stem` is the name where the file gives none, by default the file's stem;
-    `templates` gives the texts of `files` by target. With these three, a copy in a lab means what its
-    original meant.
+    `templates` gives the texts of `files` by target, `signatures` what the functions of stages took. With these, a copy
+    in a lab means what its original meant.
     """
     document = parse(read_text(path) if text is None else text, str(path))
     r = Reader(document, folder or path.absolute().parent)
@@ -57,7 +59,7 @@ def load(
         r.add((), 'there is no "command"', "add one, as in: command: ./main.py {x}")
     _name(r, given, stem or path.stem)
     if given.get("stages"):
-        return _with_stages(r, path, given, templates)
+        return _with_stages(r, path, given, templates, signatures)
     texts = _templates(r, given.get("files") or {}, templates)
     signature = check_function(r, given, checks.mentioned_names(r), templates is not None)
     notices = _check_together(r, given, texts, signature)
@@ -68,7 +70,13 @@ def load(
     return Experiment(**fields, origin=origin)
 
 
-def _with_stages(r: Reader, path: Path, given: Fields, templates: Mapping[str, str] | None) -> Experiment:
+def _with_stages(
+    r: Reader,
+    path: Path,
+    given: Fields,
+    templates: Mapping[str, str] | None,
+    signatures: Mapping[str, Signature] | None,
+) -> Experiment:
     """Return an experiment that has stages: with the keys of the last one."""
     check_exclusive(r)
     texts: dict[str, dict[str, str]] = {}
@@ -76,13 +84,23 @@ def _with_stages(r: Reader, path: Path, given: Fields, templates: Mapping[str, s
         start = f"stages.{name}."
         known = None if templates is None else {k[len(start) :]: v for k, v in templates.items() if k.startswith(start)}
         texts[name] = _templates(r, own.get("files") or {}, known, ("stages", name))
-    stages = Stages(r, given, texts)
+    stages = Stages(r, given, texts, None if templates is None else signatures or {})
     found = stages.resolved()
     notices = (*stages.notices, *_check_together(r, given, {}, stages=stages))
+    if found:
+        check_returned(r, given, found)
     if r.problems:
         raise SpecError(r.problems)
     last = list(found)[-1]
-    origin = Origin(path, r.folder, r.document, {}, tuple(dict.fromkeys(notices)), stage_templates=texts)
+    origin = Origin(
+        path,
+        r.folder,
+        r.document,
+        {},
+        tuple(dict.fromkeys(notices)),
+        stage_templates=texts,
+        stage_signatures=stages.functions.signatures,
+    )
     fields = {key: value for key, value in given.items() if value is not None}
     fields |= {"command": "", "stages": found}
     return Experiment(**fields, origin=origin).of_stage(last)
@@ -221,7 +239,7 @@ def _check_expressions(r: Reader, given: Fields) -> list[str]:
             until.check(repeat.until, metrics)
         except ExpressionError as error:
             hint = error.hint
-            if given.get("function") is not None and not hint.startswith("did you mean"):
+            if calls_functions(r) and not hint.startswith("did you mean"):
                 hint = "name here what the function returns, as in metrics: {acc: {goal: max}}"
             r.add(("repeat", "until"), error.message, hint, offset=error.offset)
     if found:

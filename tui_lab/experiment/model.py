@@ -130,6 +130,7 @@ class Origin:
     """Where an experiment was read. Not part of the experiment: two files may say the same.
 
     stage: whose keys stand in the experiment, where it has stages. stage_templates: texts of the templates of each.
+    stage_signatures: of the functions of stages.
     """
 
     file: Path = field(default=Path(), compare=False)
@@ -140,6 +141,7 @@ class Origin:
     signature: Signature | None = field(default=None, compare=False)
     stage: str | None = None
     stage_templates: Mapping[str, Mapping[str, str]] = field(default_factory=dict, compare=False)
+    stage_signatures: Mapping[str, Signature] = field(default_factory=dict, compare=False)
 
 
 class Experiment(Model):
@@ -223,7 +225,8 @@ class Experiment(Model):
     def of_stage(self, name: str) -> Experiment:
         """Return the experiment with the keys of another stage."""
         templates = self.origin.stage_templates.get(name, {})
-        origin = replace(self.origin, stage=name, templates=templates)
+        signature = self.origin.stage_signatures.get(name)
+        origin = replace(self.origin, stage=name, templates=templates, signature=signature)
         return replace(self, **self.stages[name].own, origin=origin)
 
     @property
@@ -261,6 +264,17 @@ class Experiment(Model):
     def visible_names(self) -> tuple[str, ...]:
         """The parameters that a task sees: all, or those that its stage uses."""
         return self.parameter_names if self.stage is None else self.stages[self.stage].uses
+
+    @property
+    def passed_names(self) -> tuple[str, ...]:
+        """The parameters that the function gets, of those that its stage uses."""
+        passed = None if self.stage is None else self.stages[self.stage].passed
+        return self.visible_names if passed is None else passed
+
+    @property
+    def calls_functions(self) -> bool:
+        """Whether its tasks, or stages of it, call a Python function."""
+        return any(one.function is not None for one in self.per_stage)
 
     @property
     def outputs_before(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from tui_lab.experiment.docstrings import helps
 from tui_lab.experiment.function import Function
@@ -31,6 +31,14 @@ class SignatureError(Exception):
     def __init__(self, message: str, names: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.names = names
+
+
+class RecordedSignature(TypedDict):
+    """A signature in a plan: the names of the arguments, and whether it takes all, or all as one."""
+
+    arguments: list[str]
+    takes_all: bool
+    config: bool
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,16 @@ class Signature:
     def needs(self) -> tuple[str, ...]:
         """The arguments that parameters must give."""
         return () if self.config else tuple(one.name for one in self.arguments if one.required)
+
+    def recorded(self) -> RecordedSignature:
+        """Return what of it says which parameters the function takes."""
+        return {"arguments": list(self.names), "takes_all": self.takes_all, "config": self.config}
+
+    @classmethod
+    def of_record(cls, record: RecordedSignature) -> Signature:
+        """Return what is known of a signature that was recorded."""
+        arguments = tuple(Argument(name, Kind()) for name in record["arguments"])
+        return cls(arguments, record["takes_all"], record["config"])
 
     def argument(self, name: str) -> Argument | None:
         """Return an argument by its name; None for one that is not known."""

@@ -8,29 +8,33 @@ from typing import Any, Final
 
 from tui_lab.experiment import checks
 from tui_lab.experiment.keys import STAGE_KEYS
+from tui_lab.experiment.metric import Metric, Rows
 from tui_lab.experiment.model import BUILT_IN, Experiment, Repeat
+from tui_lab.experiment.programs import calls_functions
 from tui_lab.experiment.readers.needs import check_needs
 from tui_lab.experiment.readers.stages import ALL
 from tui_lab.experiment.record import Fields
+from tui_lab.experiment.signature import Signature
+from tui_lab.experiment.sources.kinds import RETURNED
+from tui_lab.experiment.stage_functions import StageFunctions
 from tui_lab.experiment.stages import MERGED, OUTPUT, Stage, cycle, in_order
 from tui_lab.experiment.uses import PARAMS_VARIABLE, SEED_VARIABLE, Uses
 from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.experiment.yaml.reader import Keypath, Reader
 
-_ONLY_AT_A_STAGE: Final = ("command", "files", "per_repeat")
-_WITHOUT_STAGES: Final = ("function", "python", "args", "start_method")
+_ONLY_AT_A_STAGE: Final = ("command", "function", "args", "files", "per_repeat")
+_OF_FUNCTIONS: Final = ("python", "start_method")
 _OF_ONE_TASK: Final = ("task_id",)  # placeholders of tasks, which stages that they share can't have
 
 
 def check_exclusive(r: Reader) -> None:
-    """Note keys of the experiment that only its stages may have."""
+    """Note keys of the experiment that only its stages may have, and those that no stage takes up."""
     for key in _ONLY_AT_A_STAGE:
         if r.has((key,)):
             r.add((key,), f'with "stages", "{key}" stands at a stage', "move it there", at_key=True)
-    for key in _WITHOUT_STAGES:
-        if r.has((key,)):
-            hint = "a command may call the function, as in: python train.py"
-            r.add((key,), f'"{key}" and "stages" can\'t stand together', hint, at_key=True)
+    for key in _OF_FUNCTIONS:
+        if r.has((key,)) and not calls_functions(r):
+            r.add((key,), f'"{key}" goes with "function", which no stage has', at_key=True)
 
 
 def check_stages_of_metrics(r: Reader, given: Fields) -> None:
@@ -51,15 +55,40 @@ def check_stages_of_metrics(r: Reader, given: Fields) -> None:
             r.add(at, "values by step are read from the last stage alone", 'a stage before it has one value: "take"')
 
 
-class Stages:
-    """Finds out what the stages use, and notes what is wrong. names: the parameters that any of them uses."""
+def check_returned(r: Reader, given: Fields, stages: Mapping[str, Stage]) -> None:
+    """Note metrics and rows that a function returns, of stages that run a command."""
+    last = list(stages)[-1]
+    read: dict[Keypath, str] = {
+        ("metrics", name): one.stage or last for name, one in (given.get("metrics") or {}).items() if _is_returned(one)
+    }
+    if given.get("rows") is not None and _is_returned(given["rows"]):
+        read["rows",] = last
+    for at, stage in read.items():
+        if stage in stages and stages[stage].own["function"] is None:
+            r.add(at, f'"{RETURNED}" goes with "function", and the stage "{stage}" runs a command', at_key=True)
 
-    def __init__(self, r: Reader, given: Fields, texts: Mapping[str, Mapping[str, str]]) -> None:
+
+def _is_returned(one: Metric | Rows) -> bool:
+    return one.source.kind == RETURNED
+
+
+class Stages:
+    """Finds out what the stages use, and notes what is wrong. names: the parameters that any of them uses. recorded:
+    the signatures of functions, where the file is a lab's copy."""
+
+    def __init__(
+        self,
+        r: Reader,
+        given: Fields,
+        texts: Mapping[str, Mapping[str, str]],
+        recorded: Mapping[str, Signature] | None,
+    ) -> None:
         self.r = r
         self.given = given
         self.texts = texts
         self.raw: dict[str, Fields] = given["stages"]
         self.parameters = checks.mentioned_names(r)
+        self.functions = StageFunctions(r, given, self.parameters, recorded)
         self.outputs = {name + OUTPUT: name for name in self.raw}
         self.names: set[str] = set()
         self.takes_all = False
@@ -98,6 +127,10 @@ class Stages:
         for key, names in self._shared.items():
             if own.get(key) is None or key in MERGED:
                 used |= names
+        self.functions.check_keys(name, own)
+        taken = None if own.get("function") is None else self.functions.taken(name, own)
+        passed: tuple[str, ...] = () if taken is None else taken.parameters
+        used |= set() if taken is None else taken.built_in
         self._used[name] = used
         asked = own.get("uses")
         named = [parameter for parameter in self.parameters if parameter in used]
@@ -105,7 +138,7 @@ class Stages:
             uses = tuple(self.parameters)
             self.takes_all = True
         elif asked is None:
-            uses = tuple(named)
+            uses = tuple(parameter for parameter in self.parameters if parameter in (*named, *passed))
             self._check_params(at, own, used)
         else:
             uses = tuple(parameter for parameter in self.parameters if parameter in asked)
@@ -123,6 +156,7 @@ class Stages:
             takes_seed=takes_seed,
             begins_repeats=per_repeat or takes_seed or "repeat" in built_in,
             outs=self._outs(at, own),
+            passed=None if taken is None else passed,
             own=self._filled(own),
         )
 
@@ -182,7 +216,8 @@ class Stages:
         texts = _texts(own.get("command"))
         if "params" in used or any(PARAMS_VARIABLE in text for text in texts):
             what = f'the stage "{at[-1]}" reads its parameters from a file or {PARAMS_VARIABLE}'
-            self.r.add((*at, "command"), what, "say which: add uses: all, or uses: [NAME, ...]")
+            place = "function" if own.get("function") is not None else "command"
+            self.r.add((*at, place), what, "say which: add uses: all, or uses: [NAME, ...]")
 
     def _filled(self, own: Fields) -> Fields:
         """Return the keys of a stage: its own, else those of the experiment, else the defaults."""
@@ -209,7 +244,8 @@ class Stages:
         for name in list(found)[:-1]:
             for one in sorted(self._used[name] & set(_OF_ONE_TASK) - set(self.parameters)):
                 what = f'{{{one}}} can\'t stand at the stage "{name}": several tasks share a run of it'
-                self.r.add(("stages", name, "command"), what, "{output} is a folder of the run's own")
+                place = ("args", one) if self.raw[name].get("function") is not None else ("command",)
+                self.r.add(("stages", name, *place), what, "{output} is a folder of the run's own")
 
     def _check_repeats(self, found: Mapping[str, Stage]) -> None:
         repeat = self.given.get("repeat")

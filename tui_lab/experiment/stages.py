@@ -1,4 +1,4 @@
-"""Stages: commands that depend on each other. Tasks that agree in all that a stage uses share one run of it."""
+"""Stages: commands and functions that depend on each other. Tasks that agree in all that one uses share a run of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 from tui_lab.experiment.record import Fields, Model, documented
 
 MERGED: Final = ("env",)  # keys to which a stage adds; others take the place of the experiment's
+PROGRAMS: Final = ("command", "function")  # what a stage runs: one of them
 OUTPUT: Final = ".output"  # `{prepare.output}` is the folder of the run of `prepare` behind a task
 
 
@@ -17,7 +18,8 @@ class Stage(Model):
     uses: the parameters that it sees, in order; they join its identity. after: the stages before it that it depends on,
     as listed or by `{NAME.output}`. takes_seed: the seed joins its identity. begins_repeats: each repeat has a run of
     its own, also where the stages before it do not. repeated: that, or a stage before it is repeated. outs: globs of
-    the files that a run must leave. own: its other keys, by the fields of `Experiment`.
+    the files that a run must leave. passed: those of `uses` that its function takes; None for all. own: its other keys,
+    by the fields of `Experiment`.
     """
 
     uses: tuple[str, ...]
@@ -26,6 +28,7 @@ class Stage(Model):
     begins_repeats: bool = False
     repeated: bool = False
     outs: tuple[str, ...] = ()
+    passed: tuple[str, ...] | None = None
     own: Fields = documented(default_factory=dict)
 
 
@@ -69,7 +72,7 @@ class StageKeys(Model):
     uses: tuple[str, ...] | None = documented(
         default=None,
         description="Parameters that the stage sees, and that join its identity; `all` for all of them. By default "
-        "those that its command, files, variables, folder, timeout and needs name.",
+        "those that its command, files, variables, folder, timeout and needs name, and that its function takes.",
         examples=["all", "data", ["data", "size"]],
     )
     after: tuple[str, ...] = documented(
@@ -80,7 +83,7 @@ class StageKeys(Model):
     per_repeat: bool = documented(
         default=False,
         description="Each repeat has its own run of the stage, and so of those after it. A stage that uses `{seed}` or "
-        "`{repeat}` has that anyway.",
+        "`{repeat}`, or whose function takes `seed`, has that anyway.",
         examples=[True],
     )
     outs: tuple[str, ...] | None = documented(

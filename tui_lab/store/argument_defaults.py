@@ -55,15 +55,41 @@ class ArgumentDefaults:
 
 def record(experiment: Experiment, previous: Plan | None) -> tuple[Recorded, ArgumentDefaults]:
     """Return what the next plan records, and how keys are made. previous: the newest plan."""
-    if experiment.function is None:
+    if experiment.function is None or experiment.stage is not None:
         return {}, ArgumentDefaults()
     recorded: Recorded = {} if previous is None else dict(previous.about.get("first_defaults") or {})
+    return _record(experiment, recorded, set() if previous is None else {*previous.names})
+
+
+def record_stages(
+    experiment: Experiment, previous: Plan | None
+) -> tuple[dict[str, Recorded], dict[str, ArgumentDefaults]]:
+    """Return the same for each stage that calls a function."""
+    known = {} if previous is None else previous.about.get("stage_defaults") or {}
+    found = {
+        one.stage: _record(one, dict(known.get(one.stage) or {}), _held_before(one.stage, previous))
+        for one in experiment.per_stage
+        if one.stage is not None and one.function is not None
+    }
+    return {name: one for name, (one, _) in found.items()}, {name: one for name, (_, one) in found.items()}
+
+
+def _held_before(stage: str, previous: Plan | None) -> set[str]:
+    """Return the parameters that keys of a stage may have held without a record of the arguments."""
+    if previous is None or f"stage {stage}" not in previous.about["components"]:
+        return set()
+    signature = previous.signatures.get(stage)
+    return {*previous.names} if signature is None or signature.takes_all else set()
+
+
+def _record(experiment: Experiment, recorded: Recorded, before: set[str]) -> tuple[Recorded, ArgumentDefaults]:
+    """Return what is recorded of a function from now on, and how keys are made. before: parameters that keys have held
+    so far."""
     signature = experiment.signature
     parameters = {argument: name for name, argument in experiment.args.items()}
     always = {
         experiment.args.get(name, name) for name in ("seed", *BUILT_IN) if name == "seed" or name in experiment.args
     }
-    before = set() if previous is None else {*previous.names}
     first: dict[str, Value] = {}
     changed: dict[str, Value] = {}
     kinds: dict[str, Kind] = {}
@@ -72,7 +98,7 @@ def record(experiment: Experiment, previous: Plan | None) -> tuple[Recorded, Arg
             continue  # every task gives it
         name = parameters.get(argument.name, argument.name)
         if argument.name not in recorded:
-            # A parameter that keys have held so far stays in them.
+            # What keys have held so far stays in them.
             recorded[argument.name] = [] if name in before else list(argument.literal)
         if recorded[argument.name] and argument.literal:
             kinds[name] = argument.kind

@@ -148,7 +148,7 @@ class ExperimentFolder:
         """The same as its file has it: without metrics that the file does not name."""
         plan = self.plan(number)
         text = self.spec_text(plan.number if number is not None else None)
-        return load(self.file(number), text=text, templates=plan.about["templates"])
+        return load(self.file(number), text=text, templates=plan.about["templates"], signatures=plan.signatures)
 
     def file(self, number: int | None = None) -> Path:
         """Where the file of a plan (by default the newest) is, also after the project was moved; it may be gone."""

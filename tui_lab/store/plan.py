@@ -44,6 +44,7 @@ from tui_lab.experiment.axes import frame as as_frame
 from tui_lab.experiment.combinations import Combinations
 from tui_lab.experiment.domains.canonical import canonical
 from tui_lab.experiment.domains.model import Value
+from tui_lab.experiment.signature import RecordedSignature, Signature
 from tui_lab.store import parquet, ranges, spec_file
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.naming import parameter_columns
@@ -63,7 +64,8 @@ class PlanAbout(spec_file.FilePlace, total=False):
 
     `templates`: their texts. `components`: digests of the parts of a key that all tasks share. `seed`: its base, and
     what has one of its own; None where it is no part of a task. `defaults`, `unhashed`, `version`: as in the file.
-    `first_defaults`: those of a function's arguments, see `argument_defaults`.
+    `first_defaults`: those of a function's arguments, see `argument_defaults`; `stage_defaults`: by stage.
+    `signatures`: what the functions of stages took.
     """
 
     templates: dict[str, str]
@@ -73,6 +75,8 @@ class PlanAbout(spec_file.FilePlace, total=False):
     defaults: dict[str, Value]
     unhashed: list[str]
     first_defaults: dict[str, list[Value]]
+    stage_defaults: dict[str, dict[str, list[Value]]]
+    signatures: dict[str, RecordedSignature]
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,11 @@ class Plan:
     def of_stage(self, stage: str) -> Plan:
         """Return a plan whose tasks are the runs of a stage before the last."""
         return Plan(self.number, self.runs.filter(pl.col("stage") == stage), self.values, self.about)
+
+    @property
+    def signatures(self) -> dict[str, Signature]:
+        """What the functions of stages took when this was planned, as far as that is known."""
+        return {name: Signature.of_record(one) for name, one in (self.about.get("signatures") or {}).items()}
 
     @property
     def names(self) -> list[str]:

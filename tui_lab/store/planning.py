@@ -242,6 +242,7 @@ def make_plan(
     if experiment.stage is not None:  # each stage says so itself, and all of them are newer than that question
         seed = "named" if any(one.takes_seed for one in experiment.stages.values()) else "none"
     first_defaults, defaults = argument_defaults.record(experiment, previous)
+    first_of_stages, of_stages = argument_defaults.record_stages(experiment, previous)
     about: PlanAbout = {
         "file": str(experiment.file.absolute()),
         "templates": all_templates(experiment),
@@ -251,16 +252,23 @@ def make_plan(
         "defaults": dict(experiment.defaults),
         "unhashed": sorted(experiment.unhashed),
     }
+    if signatures := experiment.origin.stage_signatures:
+        about["signatures"] = {name: one.recorded() for name, one in signatures.items()}
     if first_defaults:
         about["first_defaults"] = first_defaults
-    if defaults.changed:
-        about["components"]["argument_defaults"] = keys.digest(dict(defaults.changed))
+    if first_of_stages:
+        about["stage_defaults"] = first_of_stages
+    changed: dict[str, Value] = dict(defaults.changed)
+    changed |= {name: dict(one.changed) for name, one in of_stages.items() if one.changed}
+    if changed:
+        about["components"]["argument_defaults"] = keys.digest(changed)
 
     def tables(rows: Combinations) -> tuple[pl.DataFrame, StageTables | None]:
         if experiment.stage is None:
             return task_table(experiment, rows, seed, shared, defaults), None
         _check_size(experiment, rows)
-        staged = stage_tables(experiment, rows, {one.stage or "": components(one) for one in experiment.per_stage})
+        constant = {one.stage or "": components(one) for one in experiment.per_stage}
+        staged = stage_tables(experiment, rows, constant, of_stages)
         return staged.tasks, staged
 
     from_file = combinations.height

@@ -19,6 +19,7 @@ from tui_lab.experiment.combinations import Combinations
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.model import Experiment
 from tui_lab.store import keys
+from tui_lab.store.argument_defaults import ArgumentDefaults
 from tui_lab.store.plan import LINK, PREFIX, Plan
 from tui_lab.store.seeds import repeat_seed, task_seed
 
@@ -43,10 +44,13 @@ class _Runs:
 
 
 def stage_tables(
-    experiment: Experiment, combinations: Combinations, shared: Mapping[str, Mapping[str, Value]]
+    experiment: Experiment,
+    combinations: Combinations,
+    shared: Mapping[str, Mapping[str, Value]],
+    defaults: Mapping[str, ArgumentDefaults],
 ) -> StageTables:
     """Return the tasks of the combinations and the runs behind them. shared: the parts of keys of each stage that all
-    its runs have in common."""
+    its runs have in common. defaults: those of the arguments of functions, by stage."""
     height, repeats = combinations.height, experiment.repeats
     combination = np.repeat(np.arange(height, dtype=np.int64), repeats)
     repeat = np.tile(np.arange(repeats, dtype=np.int32), height)
@@ -54,7 +58,10 @@ def stage_tables(
     found: dict[str, _Runs] = {}
     for one in experiment.per_stage:
         assert one.stage is not None
-        found[one.stage] = _runs(one, shared[one.stage], columns, combination, repeat, found)
+        own = defaults.get(one.stage) or ArgumentDefaults()
+        other = {name: _members(combinations, name, own) for name in columns if name in own.first}
+        parts = shared[one.stage]
+        found[one.stage] = _runs(one, parts, {**columns, **other}, own.changed, combination, repeat, found)
     *earlier, last = found
     starts = dict(zip(earlier, np.cumsum([0, *(len(found[name].keys) for name in earlier)]).tolist(), strict=False))
 
@@ -97,12 +104,16 @@ def _before(experiment: Experiment, stage: str) -> set[str]:
     return set(wanted[1:])
 
 
-def _members(combinations: Combinations, name: str) -> tuple[npt.NDArray[np.int64], list[bytes]]:
+def _members(
+    combinations: Combinations, name: str, defaults: ArgumentDefaults | None = None
+) -> tuple[npt.NDArray[np.int64], list[bytes]]:
     """Return a code for each combination, and what each code adds to a key. Equal values have one code."""
     column = combinations.frame[name]
     coded = name in combinations.values
     values: Any = combinations.values[name] if coded else column
     known: dict[bytes, int] = {}
+    if defaults is not None:
+        values = (defaults.in_key(name, value) for value in values)
     codes = np.array([known.setdefault(keys.member(name, value), len(known)) for value in values], dtype=np.int64)
     return codes[column.to_numpy()] if coded else codes, list(known)
 
@@ -111,14 +122,21 @@ def _runs(
     one: Experiment,
     shared: Mapping[str, Value],
     columns: Mapping[str, tuple[npt.NDArray[np.int64], list[bytes]]],
+    changed: Mapping[str, Value],
     combination: npt.NDArray[np.int64],
     repeat: npt.NDArray[np.int32],
     found: Mapping[str, _Runs],
 ) -> _Runs:
-    """Return the runs of a stage. one: the experiment as the stage has it. found: the runs of the stages before."""
+    """Return the runs of a stage. one: the experiment as the stage has it. changed: defaults of arguments that join
+    keys where no parameter is given. found: the runs of the stages before."""
     assert one.stage is not None
     stage = one.stages[one.stage]
     hashed = [name for name in sorted(stage.uses) if name in columns and name not in one.unhashed]
+    own = {
+        name: keys.member(name, value)
+        for name, value in changed.items()
+        if name not in hashed and name not in one.unhashed
+    }
     parts: list[npt.NDArray[Any]] = [columns[name][0][combination] for name in hashed]
     parts += [found[name].of_row for name in stage.after]
     if stage.begins_repeats:
@@ -131,7 +149,10 @@ def _runs(
 
     def rows(with_seed: bool) -> Iterator[tuple[bytes, int | None, int | None, bytes]]:
         for row in first.tolist():
-            parameters = b"".join(columns[name][1][columns[name][0][combination[row]]] for name in hashed)
+            parameters = b"".join(
+                own[name] if name in own else columns[name][1][columns[name][0][combination[row]]]
+                for name in sorted((*hashed, *own))
+            )
             seed = None
             if stage.takes_seed and with_seed:
                 seed = seeding.base if per_task else repeat_seed(seeding.base, int(repeat[row]))

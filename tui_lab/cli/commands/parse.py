@@ -199,7 +199,8 @@ def _changed(folder: ExperimentFolder, text: str, changes: JsonObject) -> tuple[
     source = folder.file()
     document = {**parse(text, str(source)).value, **changes}
     written = yaml.safe_dump({k: v for k, v in document.items() if v is not None}, sort_keys=False, allow_unicode=True)
-    return written, load(source, text=written, templates=folder.plan().about["templates"])
+    plan = folder.plan()
+    return written, load(source, text=written, templates=plan.about["templates"], signatures=plan.signatures)
 
 
 def report(results: Results, warnings: list[str], as_json: bool) -> None:

@@ -78,17 +78,18 @@ class ArgumentValues:
 
 def check_overrides(experiment: Experiment, overrides: Mapping[str, Sequence[Value]]) -> None:
     """Check values of the command line. Raises SpecError."""
-    if experiment.function is None or experiment.signature is None:
-        return
-    values = ArgumentValues(experiment.function, experiment.signature, experiment.args)
-    problems = [
-        Problem(f"{name}={written(value)}", 0, 0, *problem)
-        for name, given in overrides.items()
-        for value in given
-        if (problem := values.value_problem(name, value))
-    ]
+    problems: dict[str, Problem] = {}
+    for one in experiment.per_stage:
+        if one.function is None or one.signature is None:
+            continue
+        values = ArgumentValues(one.function, one.signature, one.args)
+        for name, given in overrides.items():
+            for value in given if name in one.passed_names else ():
+                if problem := values.value_problem(name, value):
+                    where = f"{name}={written(value)}"
+                    problems.setdefault(where, Problem(where, 0, 0, *problem))
     if problems:
-        raise SpecError(problems)
+        raise SpecError([*problems.values()])
 
 
 def check_values(r: Reader, given: Fields, values: ArgumentValues, parameters: Mapping[str, Keypath]) -> None:

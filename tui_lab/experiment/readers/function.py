@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from tui_lab.experiment.function import FORMS, Function, parse_function
@@ -15,6 +16,8 @@ from tui_lab.experiment.yaml.reader import Keypath, Reader
 
 SEED: Final = "seed"
 """The argument that takes the task's seed."""
+_SWEPT: Final = ("parameters", "defaults", "derive")
+"""Keys under which a parameter is a key."""
 
 
 def read_function(r: Reader, path: Keypath) -> Function | None:
@@ -65,21 +68,26 @@ def check_function(r: Reader, given: Fields, parameters: Mapping[str, Keypath], 
         return None
     try:
         found = read_signature(function, r.folder)
-    except OSError as error:
+    except (OSError, SignatureError) as error:
         if not copied:
-            what = error.strerror or str(error)
-            r.add(("function",), f"{function.file or function.module}: {what}", f"looked for in {r.folder}")
+            note_missing(r, ("function",), function, error)
         return None
-    except SignatureError as error:
-        if not copied:
-            r.add(("function",), str(error), suggest(function.name or "", error.names))
-        return None
-    _check_args(r, given.get("args") or {}, parameters)
+    args: Mapping[str, str] = given.get("args") or {}
+    check_args(r, ("args",), args, parameters)
     _check_repeats(r, given, found)
     if found is not None and not copied:
-        _check_arguments(r, given, found, parameters)
-        check_values(r, given, ArgumentValues(function, found, given.get("args") or {}), parameters)
+        check_arguments(r, Call(function, found, args), given, parameters)
+        check_values(r, given, ArgumentValues(function, found, args), parameters)
     return found
+
+
+def note_missing(r: Reader, path: Keypath, function: Function, error: OSError | SignatureError) -> None:
+    """Note why there is no such function. path: where it is named."""
+    if isinstance(error, SignatureError):
+        r.add(path, str(error), suggest(function.name or "", error.names))
+    else:
+        what = error.strerror or str(error)
+        r.add(path, f"{function.file or function.module}: {what}", f"looked for in {r.folder}")
 
 
 def _check_repeats(r: Reader, given: Fields, signature: Signature | None) -> None:
@@ -92,24 +100,38 @@ def _check_repeats(r: Reader, given: Fields, signature: Signature | None) -> Non
         r.add(("repeat",), message, f'give it a "{SEED}", or write per_repeat: true')
 
 
-def _check_args(r: Reader, args: Mapping[str, str], parameters: Mapping[str, Keypath]) -> None:
+def check_args(r: Reader, path: Keypath, args: Mapping[str, str], parameters: Collection[str]) -> None:
+    """Note names among `args` that stand for nothing. path: of `args`."""
     for name in args:
         if name not in parameters and name not in BUILT_IN:
-            r.add(("args", name), f'there is no parameter "{name}"', suggest(name, parameters), at_key=True)
+            r.add((*path, name), f'there is no parameter "{name}"', suggest(name, parameters), at_key=True)
 
 
-def _check_arguments(r: Reader, given: Fields, signature: Signature, parameters: Mapping[str, Keypath]) -> None:
-    """Note parameters that the function does not take, and arguments that nothing gives."""
-    args: Mapping[str, str] = given.get("args") or {}
+@dataclass(frozen=True)
+class Call:
+    """A function that is called. at: the stage at which it stands, if it is one. given: the arguments that stages
+    before it give."""
+
+    function: Function
+    signature: Signature
+    args: Mapping[str, str]
+    at: Keypath = ()
+    given: Collection[str] = ()
+
+
+def check_arguments(r: Reader, call: Call, given: Fields, parameters: Mapping[str, Keypath]) -> None:
+    """Note parameters that the function does not take, and arguments that nothing gives. given: the keys of the
+    experiment. parameters: those that it is passed, and where they stand."""
+    args, signature = call.args, call.signature
     wanted = {args.get(name, name).split(".")[0]: path for name, path in parameters.items()}
-    wanted |= {args[name].split(".")[0]: ("args", name) for name in args if name not in parameters}
+    wanted |= {args[name].split(".")[0]: (*call.at, "args", name) for name in args if name not in parameters}
     if not signature.takes_all:
         bundles = {name for sweep in given.get("parameters") or () for name, one in sweep.items() if one.inner_names}
         for name, path in wanted.items():
             if name not in signature.names and name not in bundles:
                 hint = suggest(name, signature.names) or f"it takes {', '.join(signature.names) or 'none'}"
-                r.add(path, f'{given["function"].text} has no argument "{name}"', hint, at_key=path[0] != "args")
+                r.add(path, f'{call.function.text} has no argument "{name}"', hint, at_key=path[0] in _SWEPT)
     for name in signature.needs:
-        if name not in wanted and name != SEED:
-            message = f'nothing gives the argument "{name}" of {given["function"].text}'
-            r.add(("function",), message, "add it to parameters or defaults")
+        if name not in wanted and name not in call.given and name != SEED:
+            message = f'nothing gives the argument "{name}" of {call.function.text}'
+            r.add((*call.at, "function"), message, "add it to parameters or defaults")

@@ -7,6 +7,7 @@ from typing import Final, get_args
 from tui_lab.experiment.function import FORMS
 from tui_lab.experiment.metric import Decimal, Goal, Metric, MetricType, Take, Thousands
 from tui_lab.experiment.names import name_error
+from tui_lab.experiment.programs import calls_functions
 from tui_lab.experiment.readers.sources import made, read_kind, read_own_keys
 from tui_lab.experiment.record import Fields
 from tui_lab.experiment.sources.function import FunctionSource, function_error
@@ -74,7 +75,7 @@ def _metric(r: Reader, path: Keypath) -> Metric | None:
         return None
     owner = f'metric "{path[-1]}"'
     before = len(r.problems)
-    if r.has(("function",)) and all(key in COMMON_KEYS for key in r.keys(path)):
+    if calls_functions(r) and all(key in COMMON_KEYS for key in r.keys(path)):
         kind: type[MetricSource] | None = KINDS[RETURNED]
     else:
         kind = read_kind(r, path, KINDS, COMMON_KEYS, owner, "a metric")

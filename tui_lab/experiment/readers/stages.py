@@ -8,7 +8,7 @@ from typing import Any
 from tui_lab.experiment.names import name_error
 from tui_lab.experiment.readers.needs import read_globs
 from tui_lab.experiment.record import Fields, keys_of
-from tui_lab.experiment.stages import StageKeys
+from tui_lab.experiment.stages import PROGRAMS, StageKeys
 from tui_lab.experiment.yaml.reader import Keypath, Reader
 
 ALL = "all"  # of `uses`
@@ -43,7 +43,9 @@ def _stage(r: Reader, path: Keypath, keys: Mapping[str, Callable[[Reader, Keypat
     readers = {**keys, "uses": _uses, "after": Reader.texts, "per_repeat": Reader.boolean, "outs": _outs}
     assert readers.keys() >= keys_of(StageKeys).keys()
     found = {key: readers[key](r, (*path, key)) for key in r.fields(path, readers, "a stage")}
-    if "command" not in r.keys(path):
+    if all(key in r.keys(path) for key in PROGRAMS):
+        r.add((*path, "function"), 'there are both "command" and "function"', "a stage does one of them", at_key=True)
+    elif not any(key in r.keys(path) for key in PROGRAMS):
         r.add(path, f'the stage "{path[-1]}" has no "command"', "add one, as in: command: ./prepare.sh", at_key=True)
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from tui_lab.experiment.programs import calls_functions
 from tui_lab.experiment.record import Fields, documented
 from tui_lab.experiment.row_sources.source import RowSource
 from tui_lab.experiment.schema_parts import TEXT, Schema
@@ -26,7 +27,7 @@ class ReturnedRows(RowSource):
 
     @classmethod
     def check(cls, r: Reader, path: Keypath, found: Fields, owner: str) -> None:
-        if not r.has(("function",)):
+        if not calls_functions(r):
             r.add((*path, cls.kind), f'"{cls.kind}" goes with "function"', at_key=True)
 
     @property

@@ -1,8 +1,9 @@
 """Calls the function of a task in this process, and keeps what it returns.
 
 A call has two parts. What all tasks of an experiment share is JSON: `folder` (that stands for the experiment's), `file`
-or `module`, `name`, `args` (arguments by parameter) and `text` (the function for messages). What differs from task to
-task is in the environment, as for a command."""
+or `module`, `name`, `args` (arguments by parameter), `parameters` (those that it is passed, if not all) and `text` (the
+function for messages). What differs from task to task is in the environment, as for a command; of a stage, less is
+there."""
 
 import json
 import os
@@ -35,7 +36,6 @@ class Loaded:
 def load(call: "dict[str, Any]") -> Loaded:
     """Import the module of a function. Raises what that raises, and NoFunctionError."""
     sys.argv[:] = [call["file"] or call["module"]]
-    sys.argv[:] = [call["file"] or call["module"]]
     provide_log()
     module = import_module(call["folder"], call["file"], call["module"])
     return Loaded(module, function_of(module, call["name"], call["text"]))
@@ -49,15 +49,20 @@ def main(text: str) -> None:
 def run(call: "dict[str, Any]", environment: "Mapping[str, str]", loaded: "Loaded | None" = None) -> int:
     """Call the function; return the exit status. loaded: it, where its module is imported. Raises SystemExit where the
     function does."""
-    task = {name: environment["TUI_LAB_" + name.upper()] for name in BUILT_IN}  # type: dict[str, Any]
+    names = [name for name in BUILT_IN if "TUI_LAB_" + name.upper() in environment]
+    task = {name: environment["TUI_LAB_" + name.upper()] for name in names}  # type: dict[str, Any]
     for name in ("task_id", "repeat", "seed", "attempt", "slot"):
-        task[name] = int(task[name])
+        if name in task:
+            task[name] = int(task[name])
     output = task["output"]
     try:
         if os.path.exists(os.path.join(output, returned.FILE)):
             os.unlink(os.path.join(output, returned.FILE))  # of an earlier attempt
         loaded = loaded or load(call)
         parameters = json.loads(environment["TUI_LAB_PARAMS"])
+        passed = call.get("parameters")
+        if passed is not None:
+            parameters = {name: value for name, value in parameters.items() if name in passed}
         seed_all(task[SEED])
         if loaded.function is None:
             value = chain(loaded.module, parameters, task)
@@ -91,7 +96,8 @@ def call_function(
 def chain(module: "Any", parameters: "dict[str, Any]", task: "dict[str, Any]") -> "Any":
     """Call `pre(cfg)`, `fit(cfg, x)` and `post(cfg, y)` of a module; `pre` and `post` may be missing."""
     cfg = nested(parameters)
-    cfg.update(experiment_id=task["task_id"], run_id=task["repeat"], out_path=task["output"])
+    own = (("experiment_id", "task_id"), ("run_id", "repeat"), ("out_path", "output"))
+    cfg.update((name, task[value]) for name, value in own if value in task)
     returned.write_json(os.path.join(task["output"], "config.json"), cfg, indent=4)
     pre, fit, post = (getattr(module, name, None) for name in ("pre", "fit", "post"))
     before = None if pre is None else pre(cfg)
