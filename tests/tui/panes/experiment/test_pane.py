@@ -19,6 +19,7 @@ from tests.workbench import Workbench, searching, until
 from tui_lab.client.errors import UsageError
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.load import load
+from tui_lab.results.extraction import slow_search
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.base.config import state_folder
 from tui_lab.tui.base.templates import TEMPLATES
@@ -27,7 +28,7 @@ from tui_lab.tui.panes.experiment.launch import LaunchDialog, nodes_of, nodes_wo
 from tui_lab.tui.panes.experiment.pane import ExperimentPane
 from tui_lab.tui.panes.experiment.plan import PlanView
 from tui_lab.tui.panes.experiment.tester import PatternTester, columns_line, output_line
-from tui_lab.tui.panes.experiment.trial import Line, Trial
+from tui_lab.tui.panes.experiment.trial import Asked, Line, Outputs, Trial, asked_at, try_out
 from tui_lab.tui.widgets.dialogs import Confirm
 from tui_lab.tui.widgets.open_dialog import NewDialog, OpenDialog, entries
 
@@ -162,6 +163,23 @@ async def test_the_pattern_under_the_cursor_is_tried_on_a_real_output(own_lab: W
         await wait_until(
             pilot, lambda: (found := trial_of(app)) and "(l|o)" in (found.asked.metric.source.search or "")
         )
+
+
+def test_a_pattern_is_explained_also_on_a_busy_machine(
+    own_lab: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The helper that searches takes long to start: that is no time of the pattern.
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "sitecustomize.py").write_text(f"import time\ntime.sleep({2 * trial.QUICK})\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "slow"))
+    monkeypatch.setattr(slow_search, "_HELPERS", slow_search._Helpers())
+    file = own_lab.folder / "small.yaml"
+    text = file.read_text().replace("'score: (@float@)'", "'score:(@float@)'")
+    line = next(i for i, one in enumerate(text.splitlines()) if one.startswith("  score:"))
+    asked = asked_at(file, text, line)
+    assert isinstance(asked, Asked)
+    tried = try_out(own_lab.lab, asked, Outputs())
+    assert not tried.found and "spaces differ" in tried.hint
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,7 +42,7 @@ from tui_lab.store.lab import Lab
 PATIENCE: Final = 2.0
 """Seconds of CPU time that a pattern may take for one output: some take years."""
 QUICK: Final = 0.3
-"""Seconds below which a pattern is tried again, for a hint."""
+"""Seconds of CPU time below which a pattern is tried again, for a hint."""
 MOST: Final = 5000
 """Most lines with a match that are analysed."""
 
@@ -235,15 +234,14 @@ def _try_pattern(trial: Trial, folder: Path) -> Trial:
         return replace(trial, hint=_hint(trial, _stub(asked), folder) or f"{source} is missing")
     except (OSError, SourceError) as error:
         return replace(trial, message=str(error))
-    began = time.monotonic()
+    search = SlowSearch(reader.pattern, PATIENCE)
     try:
-        count, found, spans = _where(reader.pattern, text)
+        count, found, spans = _where(search, reader.pattern, text)
     except TooSlowError:
         return _too_long(trial)
     if not found:
-        quick = time.monotonic() - began < QUICK
         lines = _lines(text.lines, spans, len(text.lines) - 1, offset)
-        hint = _hint(trial, _stub(asked), folder) if quick else ""
+        hint = _hint(trial, _stub(asked), folder) if search.took < QUICK else ""
         return _at_nearest(replace(trial, lines=lines, focus=len(lines) - 1, hint=hint), text.lines, offset)
     numbers = sorted(found)
     focus = numbers[0] if reader.take == "first" else numbers[-1]
@@ -283,7 +281,7 @@ def _try_rows(trial: Trial, rows: Rows, folder: Path) -> Trial:
     except (OSError, SourceError) as error:
         return replace(trial, message=str(error))
     try:
-        _, _, spans = _where(reader.pattern, text)
+        _, _, spans = _where(SlowSearch(reader.pattern, PATIENCE), reader.pattern, text)
         records = list(reader.find(text))
     except TooSlowError:
         return _too_long(trial)
@@ -320,10 +318,9 @@ def _value_span(pattern: Pattern, match: Found) -> tuple[int, int]:
     return match.span(group)
 
 
-def _where(pattern: Pattern, text: Text) -> tuple[int, dict[int, list[Found]], _Spans]:
+def _where(search: SlowSearch, pattern: Pattern, text: Text) -> tuple[int, dict[int, list[Found]], _Spans]:
     """Return the number of matches, those in at most MOST lines by the line of their value, and what they cover. Raises
     TooSlowError."""
-    search = SlowSearch(pattern, PATIENCE)
     if not pattern.spans:
         count, found = search.where(text.lines, MOST)
         return count, found, {number: [match.span() for match in matches] for number, matches in found.items()}
