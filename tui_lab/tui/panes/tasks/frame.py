@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -36,6 +36,7 @@ class TaskTable:
     """All tasks at one moment. `frame` has parameters, metrics, then facts; rows ascend by task_id.
 
     named, measured: the columns of parameters and metrics, by name. staged: there are runs of stages before the last.
+    reads: metrics are to be read, maybe such of which only reading tells the names.
     """
 
     frame: pl.DataFrame
@@ -47,6 +48,7 @@ class TaskTable:
     named: Mapping[str, str] = field(default_factory=dict)
     measured: Mapping[str, str] = field(default_factory=dict)
     staged: bool = False
+    reads: bool = False
 
     @property
     def columns(self) -> list[str]:
@@ -65,6 +67,7 @@ class TaskSource:
         self._still: frozenset[str] = frozenset()
         self._parameters: tuple[str, ...] = ()
         self._metrics: dict[str, str] = {}
+        self._finds_names = False  # metrics may come of which the file does not know the names
         self._named: dict[str, str] = {}
         self._submissions = -1
         self._found: pl.DataFrame | None = None  # task_id and metrics
@@ -118,14 +121,19 @@ class TaskSource:
         frame = whole.select(*dict.fromkeys(order))
         unplanned = frame.height - int(moving["planned"].sum())
         still = self._still | _still(moving)
-        return TaskTable(frame, self._parameters, metrics, still, offset, unplanned, self._named, self._metrics, staged)
+        named, reads = (self._named, self._metrics), self._reads
+        return TaskTable(frame, self._parameters, metrics, still, offset, unplanned, *named, staged, reads)
 
-    def _read_known(self, state: State) -> None:
+    def _read_known(self, state: State, found: Iterable[str] = ()) -> None:
+        """Read what only a submission changes. found: names of all metrics, where they are known."""
         table = self.folder.asked()
         parameters = table.columns[: table.columns.index("task_id")]
-        wanted: list[str] = []
+        wanted = list(found)
         try:
-            wanted = list(self.folder.spec().metrics)
+            written = self.folder.written_spec()
+            several = any(metric.source.several for metric in written.metrics.values())
+            self._finds_names = several or written.function is not None
+            wanted = wanted or list(self.folder.spec().metrics if self._finds_names else written.metrics)
         except SpecError as error:
             self.trouble = f"no metrics: {error}"
         except (LookupError, OSError):
@@ -140,14 +148,20 @@ class TaskSource:
         self._still = _still(self._known)
         self._submissions = len(state.submissions)
 
+    @property
+    def _reads(self) -> bool:
+        return bool(self._metrics) or self._finds_names
+
     def read_metrics(self, running: int) -> bool:
         """Read new outputs; return whether any value is new."""
-        if not self._metrics:
+        if not self._reads:
             return False
         results = refresh(self._reader, live=0 < running <= LIVE)
         self.trouble = next(iter(results.problems.values()), "")
         values = results.tasks.select("task_id", *results.metrics.values())
         with self._lock:
+            if results.metrics.keys() != self._metrics.keys() and self._finds_names:
+                self._read_known(self.folder.state(), results.metrics)
             before, self._found = self._found, values
         return before is None or not values.equals(before)  # another pane, or a command, may have read them first
 

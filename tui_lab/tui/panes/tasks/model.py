@@ -188,7 +188,7 @@ class TaskModel:
     def begin_metrics(self) -> TaskSource | None:
         """Ask for the metrics. Return where to read them now; None where it is too early: the pane asks again."""
         self.metrics.wanted = True
-        if self.source is None or self.table is None or not self.table.metrics or self.metrics.busy:
+        if self.source is None or self.table is None or not self.table.reads or self.metrics.busy:
             return None
         if self.metrics.delay():
             return None
