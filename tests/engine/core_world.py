@@ -77,6 +77,7 @@ from tui_lab.store.events import (
     Assigned,
     Changes,
     Cleaned,
+    DependencyDone,
     DependencyFailed,
     DependencyRevived,
     EndState,
@@ -262,7 +263,9 @@ class World:
         count = self.random.randint(1, 4)
         self.agents = {name: Agent(self, name, self.random.randint(1, 3)) for name in "abcd"[:count]}
         has_needs = self.chance(0.3)
-        stages, self.before = self.staged(tasks) if self.chance(0.4) else ({}, {})
+        self.before: dict[int, tuple[int, ...]] = {}
+        self.beside: dict[int, tuple[int, ...]] = {}
+        stages = self.staged(tasks) if self.chance(0.4) else {}
         runs = [one for ids in stages.values() for one in ranges.each(ids)]
         self.ids = [*runs, *range(tasks)]
         self.rounds: list[npt.NDArray[np.int64]] = []
@@ -277,6 +280,7 @@ class World:
             tasks=np.array(self.ids, dtype=np.int64),
             repeats=np.zeros(len(self.ids), dtype=np.int64),
             before=self.before,
+            beside=self.beside,
             rounds=self.rounds,
             order=self.random.choice(["listed", "shuffled", "interleaved", "shuffled-rounds"]),
             retries=self.random.randint(0, 2),
@@ -306,15 +310,34 @@ class World:
         self.tasks = tasks
         self.begin_engine()
 
-    def staged(self, tasks: int) -> tuple[dict[str, ranges.Ranges], dict[int, tuple[int, ...]]]:
-        """Return runs of two stages, and what each task and each run depends on."""
-        first = range(tasks, tasks + self.random.randint(1, 3))
-        second = range(first.stop, first.stop + self.random.randint(1, 5))
-        before: dict[int, tuple[int, ...]] = {one: (self.random.choice(first),) for one in second}
+    def staged(self, tasks: int) -> dict[str, ranges.Ranges]:
+        """Return the runs of up to three stages before the tasks, and of one beside them; make up what each task and
+        each run depends on."""
+        stages: dict[str, ranges.Ranges] = {}
+        levels: list[range] = []
+        first = tasks
+        for level in range(self.random.randint(1, 3)):
+            runs = range(first, first + self.random.randint(1, 3 + level))
+            first, stages[f"stage{level}"] = runs.stop, [[runs.start, runs.stop - 1]]
+            for one in runs if levels else ():
+                self.before[one] = self.some_before(levels)
+            levels.append(runs)
+        if self.chance(0.5):
+            runs = range(first, first + self.random.randint(1, 4))
+            stages["also"] = [[runs.start, runs.stop - 1]]
+            for one in runs:
+                self.before[one] = self.some_before(levels)
+            self.beside = {task: (self.random.choice(runs),) for task in range(tasks)}
         for task in range(tasks):
-            some = [self.random.choice(second)] + [self.random.choice(first)] * self.chance(0.3)
-            before[task] = tuple(some)
-        return {"make": [[first.start, first.stop - 1]], "test": [[second.start, second.stop - 1]]}, before
+            self.before[task] = self.some_before(levels)
+        return stages
+
+    def some_before(self, levels: list[range]) -> tuple[int, ...]:
+        """Return a run of the last stage so far, and now and then one of a stage before."""
+        found = [self.random.choice(levels[-1])]
+        if len(levels) > 1 and self.chance(0.3):
+            found.append(self.random.choice(self.random.choice(levels[:-1])))
+        return tuple(found)
 
     def chance(self, share: float) -> bool:
         return self.random.random() < share
@@ -352,7 +375,7 @@ class World:
             events = [Resumed(self.now.at())]
             self.journal += events
             self.feed(Recorded(NAME, events))
-        self.feed(RunBegun(NAME, self.settings))
+        self.feed(RunBegun(NAME, self.settings, again=self.chance(0.2)))
         self.supplied = True
 
     def folded(self) -> State:
@@ -715,7 +738,7 @@ class World:
         run = self.scheduler.runs[NAME]
         columns = run.state.columns
         folded = self.folded()
-        for name in ("state", "queued", "assigned", "attempts", "attempt"):
+        for name in ("state", "queued", "assigned", "attempts", "attempt", "waits"):
             assert folded.columns[name] == columns[name], name  # what the scheduler knows is what is written
         assert run.state.ended is not None and not run.in_flight and not run.stopping
         assert not any(columns["assigned"]) and not any(columns["queued"])
@@ -724,9 +747,12 @@ class World:
         if not self.stopping:
             assert "stopped" not in names, names
         states, reasons = columns["state"], columns["reason"]
-        for task in range(self.tasks):
-            if REASONS[reasons[task]] == "dependency":
-                assert any(states[one] != DONE for one in self.before[task]), task
+        for one in self.ids:
+            others = (*self.before.get(one, ()), *self.beside.get(one, ()))
+            if REASONS[reasons[one]] == "dependency" and STATES[states[one]] == "failed":
+                assert any(states[other] != DONE for other in others), one
+            if states[one] == DONE:  # a person may have removed the outputs since
+                assert all(STATES[states[other]] in ("done", "pending") for other in self.beside.get(one, ())), one
         if not self.failing:
             failed = [task for task in range(self.tasks) if STATES[states[task]] == "failed"]
             assert all(REASONS[reasons[task]] == "dependency" for task in failed), failed
@@ -748,7 +774,7 @@ class World:
             if isinstance(event, DependencyRevived):
                 for task in ranges.each(event.tasks):
                     found.pop(task, None)
-            if isinstance(event, AttemptFinished | Stopped | DependencyFailed) and before is not None:
+            if isinstance(event, AttemptFinished | Stopped | DependencyFailed | DependencyDone) and before is not None:
                 for task in range(self.tasks):
                     if before[task] and not state.columns["queued"][task]:
                         found[task].append(event)

@@ -236,3 +236,54 @@ def test_what_300_tasks_share_runs_once_though_engine_and_agent_are_killed(workb
         {"tasks": 300, "least": 7, "most": 7}
     ]
     assert workbench.table("SELECT tasks, attempts FROM e_stages") == [{"tasks": 300, "attempts": 1}]
+
+
+SEVERAL = """\
+stages:
+  train: {command: 'echo "train {lr}" >> $TRUTH; echo {lr} > {output}/model'}
+  test_a:
+    command: |
+      echo "a {lr}" >> $TRUTH
+      test {lr} != 2 -o -e mended || exit 1
+      until test -e go; do sleep 0.05; done
+      cat {train.output}/model $(ls more 2> /dev/null)
+  test_b: {command: 'echo "b {lr}" >> $TRUTH; env | grep TUI_LAB_OUTPUT_; test {lr} != 3 -o -e mended', after: train}
+parameters: {lr: [1, 2, 3]}
+metrics: {a: {pattern: '^(@int@)$', stage: test_a}, outputs: {pattern: 'TUI_LAB_OUTPUT_(@str@)', take: count}}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+def test_several_last_stages_run_side_by_side(workbench: Workbench) -> None:
+    file = workbench.write("experiment.yaml", "name: e\n" + SEVERAL)
+    drawn = workbench("plan", "--graph", file).out.splitlines()
+    assert [line.split()[:2] for line in drawn] == [["train", "3"], ["└▶", "test_a"], ["└▶", "test_b"]]
+    words = ("--run", file, "--node", "localhost", 4)
+    workbench(*words, "--detach")
+    # All of both run, whatever becomes of the others. A task that has ended well itself waits for its other last stage.
+    every = [f"{name} {lr}" for name in ("a", "b", "train") for lr in (1, 2, 3)]
+    until(lambda: sorted(workbench.lines()) == every, 60)
+    until(lambda: sum(event["task"] < 3 for event in workbench.events("finished")) == 3, 60)
+    until(lambda: workbench.events("dependency_failed"), 60)
+    found = [(row["state"], row["reason"], row["exit_code"]) for row in workbench.tasks()]
+    assert found == [("pending", None, 0), ("failed", "dependency", 0), ("failed", "exit", 1)]
+    assert "failed (dependency: test_a)" in workbench("show", "e/1").out
+    workbench.kill_engine()
+    for name in ("mended", "go"):
+        (workbench.folder / name).touch()
+    workbench(*words)
+    assert Counter(workbench.lines()) == Counter([*every, "a 2", "b 3"]), "only what failed has run again"
+    rows = workbench.table("SELECT lr, a, outputs, state FROM e_tasks ORDER BY task_id")
+    assert rows == [{"lr": lr, "a": lr, "outputs": 1, "state": "done"} for lr in (1, 2, 3)]
+    # One of them again, with what it finds now, and nothing else.
+    (workbench.folder / "more").write_text("7\n")
+    workbench("retry", "e/0:test_a")
+    assert workbench.lines()[11:] == ["a 1"] and workbench.tasks()[0]["state"] == "done"
+    assert [row["a"] for row in workbench.table("SELECT a FROM e ORDER BY task_id")] == [7, 2, 3]
+    workbench("retry", "e/1:test_b")
+    assert workbench.lines()[12:] == ["b 2"]
+    workbench("--run", "--rerun=test_b", *words[1:])
+    assert sorted(workbench.lines()[13:]) == ["b 1", "b 2", "b 3"]
+    assert "0 tasks to run" in workbench(*words).err
+    workbench("check", workbench.lab_path)

@@ -65,7 +65,7 @@ def test_a_stage_has_its_own_keys_before_those_of_the_experiment() -> None:
     assert str(experiment.problem(("timeout",), "it")) == "f.yaml:10:10: it"
 
 
-def test_the_last_stage_comes_after_all_that_none_comes_after() -> None:
+def test_the_last_stage_is_beside_all_others_that_none_comes_after() -> None:
     experiment = load(
         """
         stages:
@@ -76,7 +76,9 @@ def test_the_last_stage_comes_after_all_that_none_comes_after() -> None:
         """
     )
     assert experiment.stage == "bench"
-    assert experiment.stages["bench"].after == ("build", "check")
+    assert experiment.stages["bench"].after == ("build",)
+    assert experiment.beside == experiment.stages["bench"].beside == ("check",)
+    assert experiment.outputs_before == ("build.output",), "it can't read what may not be there yet"
 
 
 MISTAKES = [

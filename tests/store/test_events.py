@@ -43,6 +43,8 @@ WRITTEN = r"""
 {"event":"stopped","at":1.5,"tasks":[[7,9]]}
 {"event":"dependency_failed","at":1.5,"tasks":[[7,9]]}
 {"event":"dependency_revived","at":1.5,"tasks":[[7,9]]}
+{"event":"finished","at":2.5,"task":0,"attempt":1,"state":"done","waits":true}
+{"event":"dependency_done","at":1.5,"tasks":[[7,9]]}
 {"event":"paused","at":1.5,"reason":"no_node","failed":0,"message":"no node can be reached"}
 {"event":"paused","at":1.5,"reason":"asked","failed":2}
 {"event":"resumed","at":1.5}

@@ -89,3 +89,23 @@ def test_files_version_and_inputs_of_a_stage_are_parts_of_it(planner: Planner) -
     third = planner.submit(text)
     assert not set(ids(second, "prepare")) & set(ids(third, "prepare"))
     assert planner.folder.spec(first.planned.plan.number).of_stage("prepare").templates == {"x": "{data}"}
+
+
+def test_the_key_of_a_task_has_those_of_its_other_last_stages(planner: Planner) -> None:
+    text = """\
+    stages:
+      build: {command: make}
+      check: {command: 'make check', after: build}
+      bench: {command: 'make bench SIZE={n} {seed}', after: build}
+    parameters: {n: [1, 2]}
+    repeat: 2
+    """
+    first = planner.submit(text)
+    assert [key.hex()[:8] for key in first.planned.plan.tasks["key"]] == [
+        "7e181d27",
+        "da4c487e",
+        "9c109921",
+        "3e653fc2",
+    ]
+    edited = planner.submit(text.replace("make check", "make -j check"))
+    assert ids(edited, "build") == ids(first, "build") and len(edited.new) == 4

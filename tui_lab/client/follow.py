@@ -24,7 +24,7 @@ from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
 from tui_lab.protocol.control import AskStatus, Drain, Resume, Stop, StoppingTasks
 from tui_lab.store import layout, ranges
 from tui_lab.store.errors import LabError, StorageError
-from tui_lab.store.events import DependencyFailed, Event, Extended, Finished
+from tui_lab.store.events import DependencyDone, DependencyFailed, Event, Extended, Finished
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
 from tui_lab.store.lab import Lab
@@ -65,10 +65,10 @@ class Followed:
             self.asked += ranges.count(event.queued)
             if event.note:
                 self.notes.append(event.note)
-        if isinstance(event, DependencyFailed):
+        if isinstance(event, DependencyFailed | DependencyDone):
             self.ended += sum(self.state.stage(task) is None for task in ranges.each(event.tasks))
         if isinstance(event, Finished) and event.again is None and not event.duplicate:
-            self.ended += self.state.stage(event.task) is None
+            self.ended += self.state.stage(event.task) is None and not event.waits
             if event.state in ("failed", "lost"):
                 self.failure = event
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
@@ -17,6 +17,9 @@ from tui_lab.store.plan import LINK, Plan
 if TYPE_CHECKING:
     from tui_lab.client.address import Address
     from tui_lab.experiment.model import Experiment
+
+
+_BADLY: Final = (fold.FAILED, fold.STOPPED, fold.LOST)
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def counted(
     _reach(
         wanted,
         plan.tasks.filter(pl.col("task_id").is_in(tasks.implode())),
-        experiment.stages[experiment.stage or ""].after,
+        experiment.stages[experiment.stage or ""].linked,
     )
     for name in reversed(plan.stages):
         wanted[name] = {one for one in wanted[name] if codes[one] != fold.DONE or one in gone}
@@ -83,6 +86,15 @@ def with_following(address: Address) -> list[int]:
     if state.columns["assigned"][address.task] or state.columns["queued"][address.task]:
         raise UsageError(f"{address} has not ended yet")
     return following(plan, folder.spec(plan.number), address.task)
+
+
+def waiting_beside(address: Address) -> list[int]:
+    """Return the tasks that are not done, and that only wait for a run of another of their last stages."""
+    folder = address.folder
+    plan, states = folder.plan(), folder.state().columns["state"]
+    if address.stage not in folder.spec(plan.number).beside:
+        return []
+    return [task for task in plan.tasks_behind(address.task, address.stage) if states[task] in _BADLY]
 
 
 def following(plan: Plan, experiment: Experiment, one: int) -> list[int]:

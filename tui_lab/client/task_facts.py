@@ -32,8 +32,9 @@ class AttemptUnlistedFiles:
 class TaskDetails:
     """All that is known of a task.
 
-    `before`: the folders of the runs that it comes directly after, by stage. `tasks_behind`: how many tasks need this
-    run of a stage; None for a task. `facts` is its row of the table of tasks. `history`: the ends of its attempts.
+    `before`: the folders of the runs that it comes directly after, by stage. `beside`: those of its other last stages.
+    `blocked_by`: the stage because of which it failed with the reason `dependency`. `tasks_behind`: how many tasks need
+    this run of a stage; None for a task. `facts` is its row of the table of tasks. `history`: the ends of its attempts.
     `steps`: the last run of each step, where it has several. `refused`: what a metric found and could not read, by
     metric.
     """
@@ -54,6 +55,8 @@ class TaskDetails:
     node_facts: Facts
     refused: dict[str, str]
     before: dict[str, str]
+    beside: dict[str, str]
+    blocked_by: str | None
     tasks_behind: int | None
 
     def as_json(self) -> Row:
@@ -133,6 +136,10 @@ def facts(address: Address, builder: TaskBuilder, row: int) -> TaskDetails:
         node_facts=node_facts(folder, found[-1]) if found else {},
         refused=_refused(folder, address.task, record["attempt"]) if builder.stage is None else {},
         before={name: str(builder.here.folder(run, name)) for name, run in builder.before(row).items()},
+        beside={name: str(builder.here.folder(run, name)) for name, run in builder.beside(row).items()},
+        blocked_by=folder.blocking(address.task)
+        if record["reason"] == "dependency" and builder.stage is None
+        else None,
         tasks_behind=None if builder.stage is None else len(_behind(address, builder.stage)),
     )
 

@@ -540,13 +540,13 @@ class Engine:
         for index, before in enumerate(run.state.submissions):
             if before.id == event.id:
                 if run.environment is None and run.state.ended is None:
-                    self._begin(run, environment, umask)
+                    self._begin(run, environment, umask, again=True)
                 return index
         self.registry.check(event.nodes)
         if run.name in self.scheduler.active:
             event = structs.replace(event, joins=True)
         self.feed(Recorded(run.name, [run.submit(event, seen)]))
-        self._begin(run, environment, umask, fresh=True)
+        self._begin(run, environment, umask, fresh=True, again=True)
         return run.submission
 
     def requeue(
@@ -563,7 +563,7 @@ class Engine:
         run = self.submitted(name)
         self.registry.check(run.nodes)
         self.feed(Recorded(name, [run.requeue(tasks, changes, step)]))
-        self._begin(run, environment, umask)
+        self._begin(run, environment, umask, again=True)
         return run.submission
 
     def resume(self, name: str, environment: Mapping[str, str], umask: int | None) -> None:
@@ -575,13 +575,22 @@ class Engine:
             self.feed(Recorded(name, [resumed]))
         self._begin(run, environment, umask)
 
-    def _begin(self, run: RunFiles, environment: Mapping[str, str], umask: int | None, *, fresh: bool = False) -> None:
-        """Make a run active, with the environment that its tasks inherit. fresh: it is a new submission."""
+    def _begin(
+        self,
+        run: RunFiles,
+        environment: Mapping[str, str],
+        umask: int | None,
+        *,
+        fresh: bool = False,
+        again: bool = False,
+    ) -> None:
+        """Make a run active, with the environment that its tasks inherit. fresh: it is a new submission. again: tasks
+        were requested anew."""
         settings = run.settings(extends=self.more is not None)
         run.environment, run.umask = dict(environment), umask
         for entry in run.nodes:
             self.registry.connect(entry, environment)
-        self.feed(RunBegun(run.name, settings, fresh=fresh))
+        self.feed(RunBegun(run.name, settings, fresh=fresh, again=again))
         for entry in run.nodes:
             self.facts.tell(self.nodes[entry["name"]])
 

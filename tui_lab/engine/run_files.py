@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +21,17 @@ from tui_lab.protocol.agent import Resume
 from tui_lab.store import journal, ranges
 from tui_lab.store.declared_files import file_digest
 from tui_lab.store.errors import LabError, StorageError
-from tui_lab.store.events import Changes, Finished, KnownEvent, NodesChanged, Requeued, Resumed, Stopped, Submitted
+from tui_lab.store.events import (
+    Changes,
+    DependencyDone,
+    Finished,
+    KnownEvent,
+    NodesChanged,
+    Requeued,
+    Resumed,
+    Stopped,
+    Submitted,
+)
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.journal import Journal
 from tui_lab.store.plan import LINK, Plan
@@ -107,9 +117,9 @@ class RunFiles:
         planned."""
         ended = set[int]()
         for event, _ in journal.read(self.folder.journal, offset):
-            if isinstance(event, Finished) and event.again is None:
+            if isinstance(event, Finished) and event.again is None and not event.waits:
                 ended.add(event.task)
-            elif isinstance(event, Stopped):
+            elif isinstance(event, Stopped | DependencyDone):
                 ended.update(ranges.each(event.tasks))
         return ranges.to_ranges([task for task in ranges.each(tasks) if task not in ended]) if ended else tasks
 
@@ -222,7 +232,8 @@ class RunFiles:
             has_needs=builder.has_needs,
             needs=needs,
             extends=extends and not isinstance(experiment.repeat, int),
-            before=dict(before(plan, rows, experiment)) if plan.runs.height else {},
+            before=_edges(plan, rows, {name: stage.after for name, stage in experiment.stages.items()}),
+            beside=_edges(plan, rows, {name: stage.beside for name, stage in experiment.stages.items()}),
             stage_retries={
                 one.stage: (one.retries, tuple(one.retry_on)) for one in experiment.per_stage[:-1] if one.stage
             },
@@ -262,18 +273,17 @@ def run_on(experiment: Experiment) -> dict[str, tuple[str, ...]]:
     return {**{one.stage or "": one.run_on for one in earlier}, "": last.run_on}
 
 
-def before(plan: Plan, rows: pl.DataFrame, experiment: Experiment) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Yield what each task, and each run of a stage, directly depends on."""
+def _edges(plan: Plan, rows: pl.DataFrame, stages: dict[str, tuple[str, ...]]) -> dict[int, tuple[int, ...]]:
+    """Return the runs of certain stages that each task, and each run of a stage, is linked to."""
     names = plan.stages
     columns = [rows[LINK + name].to_list() for name in names]
-    last = next(reversed(experiment.stages))
-    wanted = {
-        name: [names.index(other) for other in stage.after] for name, stage in experiment.stages.items() if stage.after
-    }
-    for row, (one, stage) in enumerate(zip(rows["task_id"], rows["stage"], strict=True)):
-        places = wanted.get(stage or last)
-        if places:
-            yield one, tuple(columns[place][row] for place in places)
+    wanted = {name: [names.index(other) for other in others] for name, others in stages.items() if others}
+    found = {}
+    last = next(reversed(stages), "")
+    for row, (one, stage) in enumerate(zip(rows["task_id"], rows["stage"], strict=True)) if wanted else ():
+        if places := wanted.get(stage or last):
+            found[one] = tuple(columns[place][row] for place in places)
+    return found
 
 
 class ProgramChanges:

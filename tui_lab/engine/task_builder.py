@@ -145,21 +145,32 @@ class TaskBuilder:
 
     @cached_property
     def _links(self) -> dict[str, pl.Series]:
-        """The runs of the stages that these come after, by stage."""
+        """The runs of the stages that these come after, or are beside of, by stage."""
         stage = self.experiment.stage
-        return {} if stage is None else {n: self.plan.tasks[LINK + n] for n in self.experiment.stages[stage].after}
+        return {} if stage is None else {n: self.plan.tasks[LINK + n] for n in self.experiment.stages[stage].linked}
 
     def before(self, row: int) -> dict[str, int]:
         """Return the runs that a task, or a run, comes directly after, by stage."""
-        return {name: column[row] for name, column in self._links.items()}
+        beside = self._beside_names
+        return {name: column[row] for name, column in self._links.items() if name not in beside}
+
+    def beside(self, row: int) -> dict[str, int]:
+        """Return the runs of the other last stages of a task, by stage."""
+        return {name: self._links[name][row] for name in self._beside_names}
+
+    @cached_property
+    def _beside_names(self) -> tuple[str, ...]:
+        stage = self.experiment.stage
+        return () if stage is None else self.experiment.stages[stage].beside
 
     def chain(self, row: int) -> Iterator[tuple[TaskBuilder, int]]:
-        """Yield the runs that a task needs, each behind those that it comes after, then the task: builders and rows."""
+        """Yield the runs that belong to a task, each behind those that it comes after, then the task: builders and
+        rows."""
         needed: dict[str, int] = {}
         open_ = [(self, row)]
         while open_:
             builder, one = open_.pop()
-            for name, number in builder.before(one).items():
+            for name, number in {**builder.before(one), **builder.beside(one)}.items():
                 place = self.stages[name].plan.row(number)
                 if name not in needed and place is not None:
                     needed[name] = place

@@ -222,6 +222,11 @@ class Experiment(Model):
         """The stages before the last, each behind those that it comes after."""
         return tuple(self.stages)[:-1]
 
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The other last stages: a task is done once its runs of these are, too."""
+        return self.stages[next(reversed(self.stages))].beside if self.stages else ()
+
     def of_stage(self, name: str) -> Experiment:
         """Return the experiment with the keys of another stage."""
         templates = self.origin.stage_templates.get(name, {})

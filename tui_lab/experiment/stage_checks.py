@@ -115,7 +115,7 @@ class Stages:
         found = {name: found[name] for name in order}
         self._join(found)
         for name, stage in found.items():
-            repeated = stage.begins_repeats or any(found[other].repeated for other in stage.after)
+            repeated = stage.begins_repeats or any(found[other].repeated for other in stage.linked)
             found[name] = dataclasses.replace(stage, repeated=repeated)
         self._check_shared(found)
         self._check_repeats(found)
@@ -234,11 +234,11 @@ class Stages:
         return found
 
     def _join(self, found: dict[str, Stage]) -> None:
-        """Let the last stage come after all others that none comes after: with it, a task is done."""
+        """Put all others that none comes after beside the last stage: a task is done once all of them are."""
         last = list(found)[-1]
         waited_for = {other for stage in found.values() for other in stage.after}
-        others = [name for name in found if name != last and name not in waited_for]
-        found[last] = dataclasses.replace(found[last], after=(*found[last].after, *others))
+        others = tuple(name for name in found if name != last and name not in waited_for)
+        found[last] = dataclasses.replace(found[last], beside=others)
 
     def _check_shared(self, found: Mapping[str, Stage]) -> None:
         for name in list(found)[:-1]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from tui_lab.experiment.record import Fields, Model, documented
@@ -16,20 +16,27 @@ class Stage(Model):
     """A stage as loaded: what the file leaves out is filled in.
 
     uses: the parameters that it sees, in order; they join its identity. after: the stages before it that it depends on,
-    as listed or by `{NAME.output}`. takes_seed: the seed joins its identity. begins_repeats: each repeat has a run of
-    its own, also where the stages before it do not. repeated: that, or a stage before it is repeated. outs: globs of
-    the files that a run must leave. passed: those of `uses` that its function takes; None for all. own: its other keys,
-    by the fields of `Experiment`.
+    as listed or by `{NAME.output}`. beside: of the last stage, the others that none comes after: a task is done once
+    they are, too. takes_seed: the seed joins its identity. begins_repeats: each repeat has a run of its own, also where
+    the stages before it do not. repeated: that, or a stage before it is repeated. outs: globs of the files that a run
+    must leave. passed: those of `uses` that its function takes; None for all. own: its other keys, by the fields of
+    `Experiment`.
     """
 
     uses: tuple[str, ...]
     after: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     takes_seed: bool = False
     begins_repeats: bool = False
     repeated: bool = False
     outs: tuple[str, ...] = ()
     passed: tuple[str, ...] | None = None
     own: Fields = documented(default_factory=dict)
+
+    @property
+    def linked(self) -> tuple[str, ...]:
+        """The stages whose runs join its identity."""
+        return (*self.after, *self.beside)
 
 
 def in_order(after: Mapping[str, tuple[str, ...]]) -> list[str] | None:
@@ -55,15 +62,6 @@ def cycle(after: Mapping[str, tuple[str, ...]]) -> list[str]:
     while way[-1] not in way[:-1]:
         way.append(next(name for name in rest[way[-1]] if name in rest))
     return way[way.index(way[-1]) :]
-
-
-def before(stages: Mapping[str, Stage], name: str) -> Iterator[str]:
-    """Yield all stages that must have ended before one can begin, in order."""
-    wanted = {name}
-    for other in reversed(in_order({one: stage.after for one, stage in stages.items()}) or []):
-        if other in wanted:
-            wanted.update(stages[other].after)
-    yield from (one for one in stages if one in wanted and one != name)
 
 
 class StageKeys(Model):

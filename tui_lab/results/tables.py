@@ -293,6 +293,7 @@ def refresh(
         about = {
             "metrics": {name: [metrics[name], reading.prints[name], c.form] for name, c in columns.items()},
             "again": ranges.to_ranges(sorted(reading.again)),
+            "beside": reading.beside(),
             "troubles": reading.troubles,
             "slow": {name: ranges.to_ranges(sorted(tasks)) for name, tasks in reading.slow.items()},
             "units": reading.units,
@@ -337,7 +338,7 @@ def rows_of(ascending: pl.Series, ids: pl.Series) -> npt.NDArray[np.int64]:
 
 
 def _said(about: About) -> list[Any]:
-    return [*(about.get(key) for key in ("metrics", "again", "units", "bases")), about.get("slow", {})]
+    return [*(about.get(key) for key in ("metrics", "again", "beside", "units", "bases")), about.get("slow", {})]
 
 
 def _assembled(
@@ -430,6 +431,7 @@ class _Reading:
             known = rows >= 0
             known[known] = attempts[rows[known]] == ended["attempt"].to_numpy()[known]
             known &= ~np.isin(ended["task_id"].to_numpy(), ranges.to_ids(about["again"]))
+            known &= ~np.isin(ended["task_id"].to_numpy(), self._changed_beside(about.get("beside", {})))
             rows = rows[known]
             for name, (column, print_, form) in about["metrics"].items():
                 if self.prints.get(name) == print_ and column in cached.columns:
@@ -543,11 +545,41 @@ class _Reading:
             self.read += len(tasks)
         return whole
 
-    def _of_stage(self, stage: str, tasks: Sequence[Task], metrics: Mapping[str, Metric]) -> Extraction:
-        """Read metrics from the outputs of a stage: each run once, for all tasks that depend on it."""
+    def beside(self) -> dict[str, dict[str, ranges.Ranges]]:
+        """Return the attempts beside tasks from which metrics are: by stage and attempt the tasks. Such an attempt may
+        change while that of the task stays."""
+        found: dict[str, dict[str, ranges.Ranges]] = {}
+        for stage in {metric.stage for metric in self.metrics.values()} & {*self.spec.beside}:
+            tasks: dict[str, list[int]] = {}
+            for task, (_, attempt) in self._attempts_behind(stage or "").items():
+                tasks.setdefault(str(attempt), []).append(task)
+            found[stage or ""] = {attempt: ranges.to_ranges(sorted(ids)) for attempt, ids in tasks.items()}
+        return found
+
+    def _changed_beside(self, known: Mapping[str, Mapping[str, ranges.Ranges]]) -> list[int]:
+        """Return the tasks whose attempts beside them are others than those of the cache."""
+
+        def each(found: Mapping[str, Mapping[str, ranges.Ranges]]) -> set[tuple[str, str, int]]:
+            return {
+                (stage, attempt, task)
+                for stage in found
+                for attempt, ids in found[stage].items()
+                for task in ranges.each(ids)
+            }
+
+        present = self.beside()
+        before = {stage: known.get(stage, {}) for stage in present}
+        return sorted({task for _, _, task in each(present) ^ each(before)})
+
+    def _attempts_behind(self, stage: str) -> dict[int, tuple[int, int]]:
         if stage not in self._behind:
             self._behind[stage] = self.folder.attempts_behind(stage)
-        behind = [self._behind[stage].get(task) for task, _ in tasks]
+        return self._behind[stage]
+
+    def _of_stage(self, stage: str, tasks: Sequence[Task], metrics: Mapping[str, Metric]) -> Extraction:
+        """Read metrics from the outputs of a stage: each run once, for all tasks that depend on it."""
+        runs_of = self._attempts_behind(stage)
+        behind = [runs_of.get(task) for task, _ in tasks]
         runs = list(dict.fromkeys(run for run in behind if run is not None))
         places = {run: place for place, run in enumerate(runs)}
         found = extract(self.spec.of_stage(stage), OutputFolders(self.folder.path, stage), runs, metrics)

@@ -229,7 +229,8 @@ class Finished(_Event, frozen=True, tag="finished"):
     has become a symbolic link. `steps`: exit status and duration of each step, also of those before `first_step`, which
     an earlier attempt has run. `step_ends`: further facts of each; missing where not all of their files lie in the
     task's folder, so that the next attempt begins at the first step. `raised`: `{"type", "message", "at"}`, the
-    exception that ended a function, and where it was raised."""
+    exception that ended a function, and where it was raised. `waits`: the run of the task itself is done, but not all
+    those of the other last stages: the task stays pending, and nothing of it runs again, until `dependency_done`."""
 
     at: float
     task: int
@@ -254,6 +255,7 @@ class Finished(_Event, frozen=True, tag="finished"):
     first_step: int = 0
     step_ends: list[StepEnd] | None = None
     raised: Raised | None = None
+    waits: bool = False
 
 
 class Stopping(_Event, frozen=True, tag="stopping"):
@@ -282,7 +284,14 @@ class DependencyFailed(_Event, frozen=True, tag="dependency_failed"):
 
 class DependencyRevived(_Event, frozen=True, tag="dependency_revived"):
     """What these depend on is to be run again, or was removed meanwhile: they are to be run again, too, with all their
-    retries."""
+    retries. A task that is done itself only waits for its other last stages."""
+
+    at: float
+    tasks: Ranges
+
+
+class DependencyDone(_Event, frozen=True, tag="dependency_done"):
+    """These tasks, which have ended well themselves, are done: so are the runs of all their other last stages."""
 
     at: float
     tasks: Ranges
@@ -362,6 +371,7 @@ KnownEvent: TypeAlias = (
     | Stopped
     | DependencyFailed
     | DependencyRevived
+    | DependencyDone
     | Paused
     | Resumed
     | Drained

@@ -24,6 +24,7 @@ from tui_lab.store.events import (
     Assigned,
     Changes,
     Cleaned,
+    DependencyDone,
     DependencyFailed,
     DependencyRevived,
     Drained,
@@ -93,6 +94,7 @@ COLUMNS: Final[dict[str, tuple[str, float]]] = {
     "attempt": ("i", NONE),  # the one that counts: the last that ended
     "base": ("i", 0),  # attempts before the submission or retry that asked for the task
     "losses": ("h", 0),  # attempts lost since then
+    "waits": ("b", 0),  # the task itself has ended well, but not all runs of its other last stages
     "assigned": ("b", 0),  # handed to a node, not yet ended
     "node": ("h", NONE),  # index into `State.nodes`
     "submission": ("i", NONE),  # under which the last attempt was assigned
@@ -214,7 +216,12 @@ class State:
                 case DependencyFailed():
                     self._fail_dependent(event)
                 case DependencyRevived():
-                    self._queue(event.tasks)
+                    self._revive(event.tasks)
+                case DependencyDone():
+                    for task in ranges.each(event.tasks):
+                        self._move(task, DONE)
+                        self.columns["queued"][task] = self.columns["waits"][task] = 0
+                        self.columns["reason"][task] = 0
                 case Cleaned():
                     self._clean(event)
                 case FilesRemoved():
@@ -278,7 +285,15 @@ class State:
             self._move(task, FAILED)
             self.columns["queued"][task] = 0
             self.columns["reason"][task] = _REASON_CODE["dependency"]
-            self.columns["ended"][task] = event.at
+            if not self.columns["waits"][task]:
+                self.columns["ended"][task] = event.at
+
+    def _revive(self, tasks: ranges.Ranges) -> None:
+        ids = ranges.to_ids(tasks)
+        ids = ids[ids < self.size]
+        done = ids[self._view("state")[ids] == DONE]
+        self._queue(tasks)
+        self._view("waits")[done] = 1
 
     def _restore_plan(self, event: PlanRestored) -> None:
         """The file of a plan was made again."""
@@ -291,7 +306,7 @@ class State:
         self.quarantined.add(event.node)
         columns = self.columns
         for task in ranges.each(event.tasks):
-            if columns["assigned"][task] or columns["state"][task] == DONE:
+            if columns["assigned"][task] or self.has_result(task):
                 continue
             self._move(task, PENDING)
             columns["queued"][task] = 1
@@ -308,6 +323,7 @@ class State:
         for task in ranges.each(event.queued) if event.step is not None else ():
             if not self.columns["assigned"][task]:
                 self.columns["go_on"][task] = min(event.step or 0, self.done_steps(task))
+                self.columns["waits"][task] = 0
         self._queue(event.queued)
 
     def _queue(self, wanted: ranges.Ranges) -> None:
@@ -361,7 +377,7 @@ class State:
 
     def _start(self, event: Started) -> None:
         columns, task = self.columns, event.task
-        if columns["attempts"][task] == event.attempt and columns["assigned"][task] and columns["state"][task] != DONE:
+        if columns["attempts"][task] == event.attempt and columns["assigned"][task] and not self.has_result(task):
             if columns["state"][task] != RUNNING:  # else the event comes again, after a reconnect
                 columns["go_on"][task] = event.first_step
                 columns["outputs"][task] = event.attempt if event.first_step else NONE
@@ -380,7 +396,7 @@ class State:
     def _finish(self, event: Finished) -> None:
         columns, task = self.columns, event.task
         if event.late:  # of a node that was lost, before the attempt in its place has come to an end
-            if columns["state"][task] == DONE or not 0 < event.attempt < columns["attempts"][task]:
+            if self.has_result(task) or not 0 < event.attempt < columns["attempts"][task]:
                 return
             columns["started"][task] = event.at - _or_unknown(event.duration)
         elif not columns["assigned"][task] or columns["attempts"][task] != event.attempt:
@@ -414,8 +430,9 @@ class State:
         state = _STATE_CODE[event.state]
         if state == LOST:
             columns["losses"][task] += 1
-        if event.again is not None:  # the task goes back to the queue, `again` seconds later
+        if event.again is not None or event.waits:  # the task goes back to the queue, `again` seconds later
             self._move(task, PENDING)
+            columns["waits"][task] = event.waits
         else:
             self._move(task, state)
             columns["queued"][task] = 0
@@ -470,6 +487,10 @@ class State:
             self.steps.clear(task)
 
     # --- Questions
+
+    def has_result(self, task: int) -> bool:
+        """Return whether an attempt of a task has ended well: nothing of it is to be run again."""
+        return bool(self.columns["state"][task] == DONE or self.columns["waits"][task])
 
     def done_steps(self, task: int) -> int:
         """Return how many of the first steps of a task have ended well, with outputs from which another attempt can go

@@ -19,7 +19,8 @@ key. The members are
 The key of a run of a stage has the same members, but `repeat` only where the stage begins repeats, and
 
     stage        its name
-    stages       stage -> key of the run that it comes after, in hexadecimal
+    stages       stage -> key of the run that it comes after, in hexadecimal; in a task's key also those of the other
+                 last stages, which run beside it
 
 A task is a key and a version. The version is that of the file at first, and `--rerun` gives the next one.
 """

@@ -1,7 +1,8 @@
 """The runs of stages that the tasks of a plan share, their keys, and their ids.
 
 A run of a stage is found by its key: the stage's name, its commands and files, the parameters that it uses, the keys of
-the runs that it comes after, and, where it begins repeats or takes the seed, these. A task is a run of the last stage.
+the runs that it comes after, and, where it begins repeats or takes the seed, these. A task is a run of the last stage;
+if there are several last ones, of that in the file, and its key has the keys of the others behind it, too.
 """
 
 from __future__ import annotations
@@ -97,10 +98,10 @@ def stage_tables(
 
 
 def _before(experiment: Experiment, stage: str) -> set[str]:
-    """Return all stages that a run of a stage depends on."""
+    """Return all stages whose runs join the identity of a run of a stage, near or far."""
     wanted = [stage]
     for name in wanted:
-        wanted += [other for other in experiment.stages[name].after if other not in wanted]
+        wanted += [other for other in experiment.stages[name].linked if other not in wanted]
     return set(wanted[1:])
 
 
@@ -138,11 +139,11 @@ def _runs(
         if name not in hashed and name not in one.unhashed
     }
     parts: list[npt.NDArray[Any]] = [columns[name][0][combination] for name in hashed]
-    parts += [found[name].of_row for name in stage.after]
+    parts += [found[name].of_row for name in stage.linked]
     if stage.begins_repeats:
         parts.append(repeat)
     of_row, first = _groups(parts, len(combination))
-    after = sorted(stage.after)
+    after = sorted(stage.linked)
     texts = [_AfterKeys(found[name], name) for name in after]
     seeding = one.seeding
     per_task = seeding.per == "task"

@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
     from tui_lab.client.formatting import plural
     from tui_lab.client.formatting import runs as of_stages
     from tui_lab.client.program import changed_since
-    from tui_lab.client.stage_runs import with_following
+    from tui_lab.client.stage_runs import waiting_beside, with_following
     from tui_lab.client.steps import step_to_begin
     from tui_lab.engine.client import EngineClient
     from tui_lab.store import fold, ranges
@@ -70,6 +70,8 @@ def main(arguments: list[str]) -> int:
         if address.stage is not None:
             # From their first step: what they have done already is of another run of the stage.
             steps.setdefault(0, []).extend(with_following(address))
+            if waiting := waiting_beside(address):
+                steps.setdefault(None, []).extend(waiting)
         elif state is not None and (state != fold.DONE or address.step is not None):
             steps.setdefault(step_to_begin(address), []).append(address.task)
     wanted = {name: steps for name, steps in wanted.items() if steps}

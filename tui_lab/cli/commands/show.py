@@ -87,12 +87,15 @@ def _show(found: TaskDetails, address: Address) -> None:
     from tui_lab.experiment.facts import FACTS
 
     state = found.facts["state"]
-    reason = f" ({found.facts['reason']})" if found.facts["reason"] else ""
+    blocked = f": {found.blocked_by}" if found.blocked_by else ""
+    reason = f" ({found.facts['reason']}{blocked})" if found.facts["reason"] else ""
     print(f"{address}: {STATE_MARKS[state]} {state}{reason}")
     if found.tasks_behind is not None:
         print(f"  {plural(found.tasks_behind, 'task')} of the plan need{'s' * (found.tasks_behind == 1)} it")
     for name, run in found.before.items():
         print(f"  after {name}: {run}")
+    for name, run in found.beside.items():
+        print(f"  beside {name}: {run}")
     for name, value in found.parameters.items():
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         print(f"  {name} = {shown_value(shown)}")

@@ -14,7 +14,6 @@ from tui_lab.engine.core.run import RunState, finished_event
 from tui_lab.engine.core.state import SchedulerState, isolated
 from tui_lab.protocol.agent import Ack, Finished, OutputFile, Returned, Setup, Started, StepEnded, WireKey
 from tui_lab.store.events import KnownEvent
-from tui_lab.store.fold import DONE
 
 QUIET: Final = 1.0  # seconds before a node that had nothing to return is asked again
 
@@ -61,7 +60,7 @@ class AgentEventHandler:
                 self._planner.send_context(run, node, run.state.columns["submission"][key[0]])
                 if key in run.stopping:
                     state.stop(run, node, key)
-                elif run.state.columns["state"][key[0]] == DONE:
+                elif run.state.has_result(key[0]):
                     state.end_unwanted(node, wire_key)  # another attempt was the first
             elif same_spool:
                 events += run.returned([key], state.now)  # it never arrived
@@ -171,8 +170,7 @@ class AgentEventHandler:
             event = finished_event(key, message, state.now, not_fetched, trouble)
             state.record(run, [run.finished(key, event, state.now)])
         elif run.late_result_counts(key, message.state):
-            run.finished_since[0] += 1
-            state.record(run, [finished_event(key, message, state.now, not_fetched, trouble, late=True)])
+            state.record(run, [run.done(finished_event(key, message, state.now, not_fetched, trouble, late=True))])
             replaced = run.replaced(key[0])
             other = None if replaced is None else state.nodes.get(run.in_flight[replaced])
             if replaced is not None and other is not None:

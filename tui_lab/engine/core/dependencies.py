@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Final
 
 import numpy as np
@@ -13,6 +13,7 @@ from tui_lab.engine.core.model import Moment
 from tui_lab.store import ranges
 from tui_lab.store.events import (
     Cleaned,
+    DependencyDone,
     DependencyFailed,
     DependencyRevived,
     Finished,
@@ -20,41 +21,50 @@ from tui_lab.store.events import (
     Quarantined,
     Stopped,
 )
-from tui_lab.store.fold import DONE, FAILED, REASONS, STOPPED, State
+from tui_lab.store.fold import DONE, FAILED, LOST, REASONS, STOPPED, State
 
 _DEPENDENCY: Final = REASONS.index("dependency")
 
+Edges = Mapping[int, Sequence[int]]
+
 
 class Dependencies:
-    """The graph of a run. before: what each id depends on. Both tasks and runs of stages are meant by ids. rounds: if
-    not empty, ids of which none is ready while one of an earlier round is requested."""
+    """The graph of a run. Both tasks and runs of stages are meant by ids.
+
+    before: what must be done before an id begins. beside: what must be done, too, before a task is done; it waits for
+    that once its own run has ended well (`waits` in the fold). rounds: if not empty, ids of which none is ready while
+    one of an earlier round is requested.
+    """
 
     def __init__(
-        self, state: State, before: Mapping[int, Sequence[int]], rounds: Sequence[npt.NDArray[np.int64]] = ()
+        self, state: State, before: Edges, beside: Edges, rounds: Sequence[npt.NDArray[np.int64]] = ()
     ) -> None:
         self._state = state
         self._before = before
+        self._beside = beside
         self._rounds = rounds
         self._round_of = {one: number for number, ids in enumerate(rounds) for one in ids.tolist()}
         self._round = self._first_open(0)
-        self._after: dict[int, list[int]] = {}
-        for one, ids in before.items():
-            for other in ids:
-                self._after.setdefault(other, []).append(one)
+        self._after = _turned(before)
+        self._tasks = _turned(beside)  # the tasks that each run is beside of
 
     def __bool__(self) -> bool:
-        return bool(self._before)
+        return bool(self._before or self._beside)
 
     def copies(self) -> Copies:
         """Return what is to be known of where the outputs of runs are."""
         return Copies(self._state, self._before, self._after)
 
     def is_ready(self, one: int) -> bool:
-        """Return whether all that an id depends on is done, and its round has come."""
-        if self._rounds and self._round_of[one] > self._round:
+        """Return whether all that must be done before an id is done, and its round has come."""
+        if self._state.columns["waits"][one] or (self._rounds and self._round_of[one] > self._round):
             return False
+        return all(self._state.has_result(other) for other in self._before.get(one, ()))
+
+    def is_waiting_for_others(self, task: int) -> bool:
+        """Return whether a task that ends well itself is not done by that."""
         states = self._state.columns["state"]
-        return all(states[other] == DONE for other in self._before.get(one, ()))
+        return any(states[other] != DONE for other in self._beside.get(task, ()))
 
     def ready_after(self, events: Iterable[KnownEvent]) -> list[int]:
         """Return the ids that wait for nothing any more after these events, which have been applied, or that are to be
@@ -63,8 +73,8 @@ class Dependencies:
         if self._rounds:
             found.update(dict.fromkeys(self._next_round(events)))
         for event in events:
-            if isinstance(event, Finished) and self._state.columns["state"][event.task] == DONE:
-                found.update(dict.fromkeys(one for one in self._after.get(event.task, ()) if self._waits(one)))
+            if isinstance(event, Finished) and self._state.has_result(event.task):
+                found.update(dict.fromkeys(one for one in self._after.get(event.task, ()) if self._is_queued(one)))
             elif isinstance(event, DependencyRevived):
                 found.update(dict.fromkeys(ranges.each(event.tasks)))
         return [one for one in found if self.is_ready(one)]
@@ -75,7 +85,7 @@ class Dependencies:
         before, self._round = self._round, self._first_open(0 if again else self._round)
         if self._round <= before or self._round == len(self._rounds):
             return []
-        return [one for one in self._rounds[self._round].tolist() if self._waits(one)]
+        return [one for one in self._rounds[self._round].tolist() if self._is_queued(one)]
 
     def _first_open(self, start: int) -> int:
         """Return the first round, from one on, of which something is requested."""
@@ -85,95 +95,180 @@ class Dependencies:
                 return number
         return len(self._rounds)
 
+    # --- What follows
+
     def consequences(self, events: Iterable[KnownEvent], now: Moment) -> list[KnownEvent]:
         """Return the events that follow from these events, which have been applied."""
         found: list[KnownEvent] = []
         for event in events:
             match event:
                 case Finished(task=task):
-                    if not self._state.columns["queued"][task]:
-                        found += self._on_end(task, now)
+                    found += self._on_end(task, now)
                 case Stopped(tasks=tasks):
                     found += self._on_stopped(tasks, now)
                 case Cleaned():
-                    found += self._on_cleaned(now)
+                    found += self._revival(self._needed((), again=False), now)
                 case Quarantined(tasks=tasks):
-                    found += self._revived(ranges.each(tasks), now)
+                    found += self._revival(self._failed_because_of(ranges.each(tasks)), now)
+                case DependencyRevived(tasks=tasks):
+                    found += self._revival(self._done_beside(ranges.each(tasks)), now)
                 case _:
                     pass
         return found
 
-    def settled(self, gone: Container[int], now: Moment) -> list[KnownEvent]:
-        """Return the events with which all is to be run that the requested tasks need. gone: runs that are done, but
-        whose outputs are no longer there."""
-        needed = self._needed(gone)
-        removed = [one for one in needed if self._state.columns["state"][one] == DONE]
-        found: list[KnownEvent] = [Cleaned(now.at(), ranges.to_ranges(removed))] if removed else []
-        return [*found, DependencyRevived(now.at(), ranges.to_ranges(needed))] if needed else []
-
-    def _waits(self, one: int) -> bool:
+    def settled(self, gone: Container[int], now: Moment, *, again: bool) -> list[KnownEvent]:
+        """Return the events with which all is to be run that the requested tasks need, and with which those end that
+        wait for nothing any more. gone: runs that are done, but whose outputs are no longer there. again: tasks were
+        requested anew, and so is what failed beside them."""
         columns = self._state.columns
-        return bool(columns["queued"][one] and columns["planned"][one] and not columns["assigned"][one])
+        needed = self._needed(gone, again=again)
+        removed = [one for one in needed if columns["state"][one] == DONE]
+        found: list[KnownEvent] = [Cleaned(now.at(), ranges.to_ranges(removed))] if removed else []
+        found += self._revival(needed, now)
+        queued = {*needed, *(one for one in self._tasks if columns["queued"][one])}
+        found += self._revival(self._done_beside(queued), now)
+        for task, others in self._beside.items():
+            if self._awaits(task) and queued.isdisjoint(others):
+                found += self._on_own_end(task, now) or self._completion([task], now)
+        return found
 
-    def _behind(self, ids: Iterable[int], meant: Callable[[int], bool]) -> Iterator[int]:
-        """Yield those that are meant of what depends on the ids, or on one of those; each once. What is done already
-        does not depend on anything any more."""
+    @staticmethod
+    def _revival(ids: Iterable[int], now: Moment) -> list[KnownEvent]:
+        found = ranges.to_ranges(sorted(set(ids)))
+        return [DependencyRevived(now.at(), found)] if found else []
+
+    @staticmethod
+    def _completion(tasks: Iterable[int], now: Moment) -> list[KnownEvent]:
+        found = ranges.to_ranges(sorted(tasks))
+        return [DependencyDone(now.at(), found)] if found else []
+
+    def _is_queued(self, one: int) -> bool:
+        """Return whether an id is requested, and has neither been assigned nor ended well."""
+        columns = self._state.columns
+        return bool(columns["queued"][one] and columns["planned"][one]) and not (
+            columns["assigned"][one] or columns["waits"][one]
+        )
+
+    def _awaits(self, task: int) -> bool:
+        """Return whether a task is requested, has ended well itself, and waits for its other last stages."""
+        columns = self._state.columns
+        return bool(columns["waits"][task] and columns["queued"][task] and columns["planned"][task])
+
+    def _behind(self, ids: Iterable[int]) -> Iterator[int]:
+        """Yield what waits for the ids, or for what does; each once."""
         seen = set(ids)
         open_ = list(seen)
         while open_:
             for one in self._after.get(open_.pop(), ()):
-                if one not in seen and meant(one):
+                if one not in seen and self._is_queued(one):
                     seen.add(one)
                     open_.append(one)
                     yield one
 
+    def _with_tasks_beside(self, ids: Iterable[int]) -> set[int]:
+        """Return the ids, and the tasks that wait only for them."""
+        found = set(ids)
+        return found | {task for one in found for task in self._tasks.get(one, ()) if self._awaits(task)}
+
     def _on_end(self, one: int, now: Moment) -> list[KnownEvent]:
-        """Nothing that depends on what did not end well can run."""
-        state = self._state.columns["state"][one]
-        waiting = [] if state == DONE else list(self._behind([one], self._waits))
-        if not waiting:
+        columns = self._state.columns
+        if self._awaits(one):
+            return self._on_own_end(one, now)
+        if columns["queued"][one]:
             return []
-        found = ranges.to_ranges(sorted(waiting))
+        if columns["state"][one] == DONE:
+            waiting = [task for task in self._tasks.get(one, ()) if self._awaits(task)]
+            return self._completion([task for task in waiting if not self.is_waiting_for_others(task)], now)
+        # Nothing that depends on what did not end well can run.
+        failed = self._with_tasks_beside([one, *self._behind([one])]) - {one}
+        return self._failure(failed, columns["state"][one], now)
+
+    def _on_own_end(self, task: int, now: Moment) -> list[KnownEvent]:
+        """Fail a task that has ended well, if another of its last stages has ended otherwise."""
+        columns = self._state.columns
+        ends = {columns["state"][other] for other in self._beside[task] if not columns["queued"][other]}
+        return self._failure([task], STOPPED if STOPPED in ends else FAILED, now) if ends & _BADLY else []
+
+    @staticmethod
+    def _failure(ids: Iterable[int], state: int, now: Moment) -> list[KnownEvent]:
+        found = ranges.to_ranges(sorted(ids))
+        if not found:
+            return []
         return [Stopped(now.at(), found) if state == STOPPED else DependencyFailed(now.at(), found)]
 
     def _on_stopped(self, tasks: ranges.Ranges, now: Moment) -> list[KnownEvent]:
-        stopped = self.stopped_with(set(ranges.each(tasks)))
-        return [Stopped(now.at(), ranges.to_ranges(sorted(stopped)))] if stopped else []
+        return self._failure(self.stopped_with(set(ranges.each(tasks))), STOPPED, now)
 
     def stopped_with(self, ids: Set[int]) -> set[int]:
         """Return what stops with some ids: what depends on them, and runs that nothing needs any more."""
-        stopped = set(self._behind(ids, self._waits))
-        for one in reversed([one for one in self._after if one not in ids]):
-            needed = any(self._waits(other) and other not in stopped for other in self._after[one])
-            touched = any(other in ids or other in stopped for other in self._after[one])
-            if touched and not needed and self._waits(one):
-                stopped.add(one)
-        return stopped
+        over = self._with_tasks_beside([*ids, *self._behind(ids)])
+        open_ = list(over)
+        while open_:
+            one = open_.pop()
+            for other in (*self._before.get(one, ()), *self._beside.get(one, ())):
+                if other not in over and self._is_queued(other) and not self._is_needed(other, over):
+                    over.add(other)
+                    open_.append(other)
+        return over - ids
 
-    def _on_cleaned(self, now: Moment) -> list[KnownEvent]:
-        """Runs whose outputs were removed while they are needed run again."""
-        needed = self._needed(())
-        return [DependencyRevived(now.at(), ranges.to_ranges(needed))] if needed else []
+    def _is_needed(self, run: int, but_for: Container[int]) -> bool:
+        """Return whether something that is requested can't begin, or be done, without a run."""
+        columns = self._state.columns
+        if any(self._is_queued(one) and one not in but_for for one in self._after.get(run, ())):
+            return True
+        tasks = self._tasks.get(run, ())
+        return any(columns["queued"][task] and columns["planned"][task] and task not in but_for for task in tasks)
 
-    def _needed(self, gone: Container[int]) -> list[int]:
-        """Return the runs that are not requested, and that something needs which is: they are not done, or are gone."""
+    def _needed(self, gone: Container[int], *, again: bool) -> list[int]:
+        """Return the runs that are not requested, and that something needs which is: they are not done, or are gone.
+        again: also those that have failed beside a task."""
         columns = self._state.columns
         found: set[int] = set()
-        for one in reversed(self._after):  # those behind come first
-            done = columns["state"][one] == DONE and one not in gone
-            if done or columns["queued"][one] or not columns["planned"][one]:
+        open_ = [one for one in self._before.keys() | self._beside.keys() if columns["queued"][one]]
+        while open_:
+            one = open_.pop()
+            if not columns["planned"][one]:
                 continue
-            if any(other in found or self._waits(other) for other in self._after[one]):
-                found.add(one)
-        return sorted(found)
+            begins = one in found or self._is_queued(one)
+            others = [*self._before.get(one, ())] if begins else []
+            beside = self._beside.get(one, ())
+            others += [other for other in beside if again or columns["state"][other] not in _BADLY]
+            for other in others:
+                done = columns["state"][other] == DONE and other not in gone
+                if other not in found and not (done or columns["queued"][other]):
+                    found.add(other)
+                    open_.append(other)
+        return sorted(one for one in found if columns["planned"][one])
 
-    def _revived(self, ids: Iterable[int], now: Moment) -> list[KnownEvent]:
-        """What failed only because of these is to be run, for these run again."""
+    def _failed_because_of(self, ids: Iterable[int]) -> set[int]:
+        """Return what failed only because of these, which are to be run again."""
         columns = self._state.columns
+        seen = set(ids)
+        open_ = list(seen)
+        found = set[int]()
+        while open_:
+            one = open_.pop()
+            for other in (*self._after.get(one, ()), *self._tasks.get(one, ())):
+                failed = columns["state"][other] == FAILED and columns["reason"][other] == _DEPENDENCY
+                if other not in seen and failed and columns["planned"][other]:
+                    seen.add(other)
+                    found.add(other)
+                    open_.append(other)
+        return found
 
-        def failed(one: int) -> bool:
-            failed = columns["state"][one] == FAILED and columns["reason"][one] == _DEPENDENCY
-            return bool(failed and columns["planned"][one])
+    def _done_beside(self, ids: Iterable[int]) -> set[int]:
+        """Return the tasks that are done, though runs beside them are to be run again."""
+        columns = self._state.columns
+        tasks = (task for one in ids for task in self._tasks.get(one, ()))
+        return {task for task in tasks if columns["state"][task] == DONE and columns["planned"][task]}
 
-        found = sorted(self._behind(ids, failed))
-        return [DependencyRevived(now.at(), ranges.to_ranges(found))] if found else []
+
+_BADLY: Final = {FAILED, STOPPED, LOST}
+
+
+def _turned(edges: Edges) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for one, ids in edges.items():
+        for other in ids:
+            found.setdefault(other, []).append(one)
+    return found

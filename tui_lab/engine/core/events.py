@@ -38,12 +38,13 @@ class Recorded(msgspec.Struct, frozen=True):
 class RunBegun(msgspec.Struct, frozen=True):
     """A client has supplied the environment of a run, with `submit`, `requeue` or `resume`.
 
-    fresh: it is a new submission.
+    fresh: it is a new submission. again: tasks were requested anew, by that or by `requeue`.
     """
 
     experiment: str
     settings: RunSettings
     fresh: bool = False
+    again: bool = False
 
 
 class PauseRequested(msgspec.Struct, frozen=True):

@@ -43,7 +43,8 @@ class RunSettings(msgspec.Struct, frozen=True):
     tasks, repeats: of the newest plan, in its order. order: `interleaved`, `listed` or `shuffled`. needs: what an
     attempt needs (a slot is not named) and its `tokens` of the limits; raises ValueError where that can't be computed.
     extends: further repeats may be needed once all have ended. before: what each task, or run of a stage, depends on;
-    in `tasks`, runs stand before those that depend on them. stage_retries: retries, and what they are for, of the
+    in `tasks`, runs stand before those that depend on them. beside: the runs of other last stages, which must be done
+    before each task is, but not before it begins. stage_retries: retries, and what they are for, of the
     stages before the last. gone: runs of stages that are done, but whose folder is gone. rounds: if not empty, the ids
     of each stage, none of which begins while one before is requested. run_on: the tags that nodes must have, by stage,
     empty for the tasks; not needed where all nodes have them.
@@ -63,6 +64,7 @@ class RunSettings(msgspec.Struct, frozen=True):
     needs: Callable[[AttemptKey, Changes | None], AttemptNeeds] = no_needs
     extends: bool = False
     before: Mapping[int, Sequence[int]] = msgspec.field(default_factory=dict)
+    beside: Mapping[int, Sequence[int]] = msgspec.field(default_factory=dict)
     stage_retries: Mapping[str, tuple[int, Sequence[str | int]]] = msgspec.field(default_factory=dict)
     gone: frozenset[int] = frozenset()
     rounds: Sequence[npt.NDArray[np.int64]] = ()

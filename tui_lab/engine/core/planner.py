@@ -352,6 +352,7 @@ class Planner:
             run.noted = run.noted or bool(note)
             self._state.record(run, [event])
             run.queue_up()
+            self._state.record(run, run.settle_dependencies(self._state.now, again=True))
             self._state.plan()
         else:
             self._end(run)

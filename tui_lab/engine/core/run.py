@@ -78,9 +78,9 @@ class RunState:
         self.next_start = 0.0  # monotonic: nothing starts before
         self.last_assigned: AttemptKey | None = None  # the attempt that was assigned last, until it starts
         self._needs: dict[AttemptKey, AttemptNeeds] = {}
-        self._dependencies = Dependencies(state, {})
-        if settings is not None and settings.before:
-            self._dependencies = Dependencies(state, settings.before, settings.rounds)
+        self._dependencies = Dependencies(state, {}, {})
+        if settings is not None:
+            self._dependencies = Dependencies(state, settings.before, settings.beside, settings.rounds)
         self._copies = self._dependencies.copies()
         columns = state.columns
         for task in np.flatnonzero(np.frombuffer(columns["assigned"], dtype=np.int8)).tolist():
@@ -149,10 +149,11 @@ class RunState:
             wanted = wanted[mixed[np.argsort(self.settings.repeats[chosen][mixed], kind="stable")]]
         elif self.settings.order == "shuffled":
             wanted = np.array(random.Random(self.state.plan).sample(wanted.tolist(), len(wanted)), dtype=np.int64)
+        settings = self.settings
+        self._dependencies = Dependencies(self.state, settings.before, settings.beside, settings.rounds)
         ready: Iterable[int] = wanted.tolist()
-        if self.settings.before:
-            self._dependencies = Dependencies(self.state, self.settings.before, self.settings.rounds)
-            self._copies = self._dependencies.copies()
+        self._copies = self._dependencies.copies()
+        if self._dependencies:
             ready = filter(self._dependencies.is_ready, ready)
         self.order = TaskQueue(ready, self._lane_of if self.placed else None)
         self.later = []
@@ -174,11 +175,12 @@ class RunState:
         self.order.extendleft(reversed(self._dependencies.ready_after(events)))
         return self._dependencies.consequences(events, now)
 
-    def settle_dependencies(self, now: Moment) -> list[KnownEvent]:
-        """Return the events with which all is to be run that the requested tasks depend on."""
+    def settle_dependencies(self, now: Moment, *, again: bool) -> list[KnownEvent]:
+        """Return the events with which all is to be run that the requested tasks depend on. again: tasks were requested
+        anew."""
         if not self._dependencies or self.settings is None:
             return []
-        return self._dependencies.settled(self.settings.gone, now)
+        return self._dependencies.settled(self.settings.gone, now, again=again)
 
     def queue_due_retries(self, now: Moment) -> None:
         """Put retries that are due at the head of the queue."""
@@ -191,9 +193,10 @@ class RunState:
             heapq.heapify(self.later)
 
     def _wanted(self, task: int) -> bool:
-        """Whether a task is requested, and not assigned to a node."""
+        """Whether a task is requested, and not assigned to a node, and does not only wait for others to be done."""
         columns = self.state.columns
-        return bool(columns["queued"][task] and columns["planned"][task] and not columns["assigned"][task])
+        wanted = columns["queued"][task] and columns["planned"][task] and not columns["assigned"][task]
+        return bool(wanted and not columns["waits"][task])
 
     # --- Where it may run
 
@@ -462,7 +465,7 @@ class RunState:
             return []
         known = columns["attempts"][task]
         # One more than known: the machine went down before `assigned` was durable.
-        if columns["state"][task] == DONE or attempt not in (known, known + 1) or attempt == columns["base"][task]:
+        if self.state.has_result(task) or attempt not in (known, known + 1) or attempt == columns["base"][task]:
             return []
         # Its end is recorded, but the agent has not got the `ack`.
         if attempt == columns["attempt"][task] and REASONS[columns["reason"][task]] != "node-lost":
@@ -517,20 +520,25 @@ class RunState:
         self.stopping.pop(key, None)
         self.tokens.pop(key, None)
         self._needs.pop(key, None)
-        if self.state.columns["state"][task] == DONE:
+        if self.state.has_result(task):
             return structs.replace(event, duplicate=True)
         again = None if wanted == "stopped" else self._again(key, event, interrupted)
         if again is not None:
             event = structs.replace(event, again=again)
             heapq.heappush(self.later, (now.monotonic + again, task))
         elif event.state == "done":
-            self.finished_since[0] += 1
+            event = self.done(event)
             self._copies.made(task, node)
         elif event.state in ("failed", "lost"):
             self.finished_since[1] += 1
         if node:
             self.health.note(node, task, event.state)
         return event
+
+    def done(self, event: AttemptFinished) -> AttemptFinished:
+        """Return the event of an attempt that ended well, which may be late; it is counted."""
+        self.finished_since[0] += 1
+        return structs.replace(event, waits=self._dependencies.is_waiting_for_others(event.task))
 
     def failed_to_start(self, key: AttemptKey, message: str, now: Moment) -> AttemptFinished:
         """Return the event of an attempt that can't be started."""
@@ -548,7 +556,7 @@ class RunState:
     def late_result_counts(self, key: AttemptKey, state: str) -> bool:
         """Return whether the result of a lost attempt counts, because it came before that of its replacement."""
         columns, (task, attempt) = self.state.columns, key
-        if state != "done" or not 0 <= task < self.state.size or columns["state"][task] == DONE:
+        if state != "done" or not 0 <= task < self.state.size or self.state.has_result(task):
             return False
         return 0 < attempt < columns["attempts"][task] and bool(columns["queued"][task])
 

@@ -15,9 +15,9 @@ from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
 from tui_lab.engine.lock import EngineFacts
 from tui_lab.protocol.control import AskStatus, ListNodes, NodeStatus, Status
 from tui_lab.results.node_samples import node_samples
-from tui_lab.store import layout
+from tui_lab.store import layout, ranges
 from tui_lab.store.errors import LabError
-from tui_lab.store.events import Event, Finished, Requeued, Resumed, Submitted
+from tui_lab.store.events import DependencyDone, Event, Finished, Requeued, Resumed, Submitted
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
 from tui_lab.store.journal import damage_text
@@ -105,10 +105,12 @@ class WatchedExperiment:
             if isinstance(event, Submitted):
                 self._failure, self._line = None, ""
         elif isinstance(event, Finished) and event.again is None and not event.duplicate:
-            if self._state is None or self._state.stage(event.task) is None:
+            if (self._state is None or self._state.stage(event.task) is None) and not event.waits:
                 self._ends.append(event.at)
             if event.state in ("failed", "lost"):
                 self._failure, self._line = event, ""
+        elif isinstance(event, DependencyDone):
+            self._ends.extend([event.at] * ranges.count(event.tasks))
 
     def _rate(self) -> float | None:
         """Return the tasks that have ended per second, recently."""
