@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from tui_lab.experiment.record import Fields, Model, documented
@@ -62,6 +62,15 @@ def cycle(after: Mapping[str, tuple[str, ...]]) -> list[str]:
     while way[-1] not in way[:-1]:
         way.append(next(name for name in rest[way[-1]] if name in rest))
     return way[way.index(way[-1]) :]
+
+
+def before(stages: Mapping[str, Stage], name: str) -> Iterator[str]:
+    """Yield all stages that must have ended before one can begin, in order."""
+    wanted = {name}
+    for other in reversed(in_order({one: stage.after for one, stage in stages.items()}) or []):
+        if other in wanted:
+            wanted.update(stages[other].after)
+    yield from (one for one in stages if one in wanted and one != name)
 
 
 class StageKeys(Model):
