@@ -375,7 +375,10 @@ class World:
             events = [Resumed(self.now.at())]
             self.journal += events
             self.feed(Recorded(NAME, events))
-        self.feed(RunBegun(NAME, self.settings, again=self.chance(0.2)))
+        again = self.chance(0.2)
+        if again:  # what tasks need is requested with them, though it was stopped
+            self.stopped = {one: known for one, known in self.stopped.items() if one < self.tasks}
+        self.feed(RunBegun(NAME, self.settings, again=again))
         self.supplied = True
 
     def folded(self) -> State:

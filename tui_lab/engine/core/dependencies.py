@@ -19,6 +19,7 @@ from tui_lab.store.events import (
     Finished,
     KnownEvent,
     Quarantined,
+    Returned,
     Stopped,
 )
 from tui_lab.store.fold import DONE, FAILED, LOST, REASONS, STOPPED, State
@@ -108,6 +109,8 @@ class Dependencies:
                     found += self._on_stopped(tasks, now)
                 case Cleaned():
                     found += self._revival(self._needed((), again=False), now)
+                case Returned(attempts=attempts):
+                    found += self._made_again([task for task, _ in attempts], now)
                 case Quarantined(tasks=tasks):
                     found += self._revival(self._failed_because_of(ranges.each(tasks)), now)
                 case DependencyRevived(tasks=tasks):
@@ -175,13 +178,19 @@ class Dependencies:
         if self._awaits(one):
             return self._on_own_end(one, now)
         if columns["queued"][one]:
-            return []
+            return self._made_again([one], now)
         if columns["state"][one] == DONE:
             waiting = [task for task in self._tasks.get(one, ()) if self._awaits(task)]
             return self._completion([task for task in waiting if not self.is_waiting_for_others(task)], now)
         # Nothing that depends on what did not end well can run.
         failed = self._with_tasks_beside([one, *self._behind([one])]) - {one}
         return self._failure(failed, columns["state"][one], now)
+
+    def _made_again(self, ids: Iterable[int], now: Moment) -> list[KnownEvent]:
+        """Request again what these need, which are back in the queue: it may have been removed meanwhile."""
+        if all(self._state.has_result(other) for one in ids for other in self._before.get(one, ())):
+            return []
+        return self._revival(self._needed((), again=False), now)
 
     def _on_own_end(self, task: int, now: Moment) -> list[KnownEvent]:
         """Fail a task that has ended well, if another of its last stages has ended otherwise."""
