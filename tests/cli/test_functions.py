@@ -18,7 +18,7 @@ TRAIN = """\
         tui_lab.log(step=0, loss=1.0)
         print("layers", layers)
         if lr > 0.9:
-            raise ValueError("bad lr")
+            raise ValueError("bad lr\\nvery bad")
         open(folder + "/mine.txt", "w").close()
         noise = random.random()
         return {"acc": lr * layers, "bad": float("nan"), "noise": noise, "curve": [3, 2], "model": sys}
@@ -51,14 +51,15 @@ def test_a_function_is_called_and_its_results_are_kept(workbench: Workbench) -> 
     assert "mine.txt" in {path.name for path in workbench.experiment().task_folder(0).iterdir()}
     stderr = workbench.output(4, "stderr")
     assert stderr.splitlines()[0].startswith("Traceback") and "_tui_lab" not in stderr
-    assert stderr.splitlines()[-1] == "ValueError: bad lr"
+    assert stderr.splitlines()[-2:] == ["ValueError: bad lr", "very bad"]
     columns = "reason, exception, exception_message, exit_code, count(*) AS tasks"
     (failed,) = workbench.table(f"SELECT {columns} FROM e_tasks WHERE state = 'failed' GROUP BY ALL")
-    exception = {"exception": "ValueError", "exception_message": "bad lr"}
+    exception = {"exception": "ValueError", "exception_message": "bad lr\nvery bad"}
     assert failed == {"reason": "exception", **exception, "exit_code": 1, "tasks": 2}
     assert "2 tasks: exception at train.py:9 in fit: ValueError: bad lr" in first.err
     # The same again runs only what failed; another run of the same task gives the same.
-    assert "$ train.py::fit(lr=1.0, layers=1)" in workbench("show", "e/4").out
+    shown = workbench("show", "e/4").out
+    assert "$ train.py::fit(lr=1.0, layers=1)" in shown and "    ValueError: bad lr\n" in shown
     line = workbench("show", "--command", "e/2").out
     again = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
     assert "'acc': 0.5" in again.stdout, again
@@ -100,6 +101,7 @@ def test_new_arguments_with_a_default_change_nothing_and_changed_defaults_do(wor
     assert "would run 2 tasks" in plan("def f(a): return a", "{a: [1, 2]}")
     workbench.run(file)
     assert "would run 0 tasks" in plan("def f(a, b=1): return a", "{a: [1, 2]}")
+    assert "the function takes it: give it a value" in workbench("plan", file, "b=3", code=2).err
     workbench.run(file)  # which records the default
     changed = plan("def f(a, b=2): return a", "{a: [1, 2]}")
     assert "2 tasks would run again: a default of the function changed" in changed

@@ -52,7 +52,7 @@ def failure_groups(folder: ExperimentFolder, state: State) -> list[FailureGroup]
         if raised is not None:
             where = f"exception at {raised.at}" if raised.at else reason
             kind = (where, raised.type, state.stage(task) or "", fold.NONE)
-            examples.setdefault(kind, f"{raised.type}: {raised.message.splitlines()[0] if raised.message else ''}")
+            examples.setdefault(kind, raised.line)
             groups[kind].append(task)
             continue
         line = ""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final, Protocol
 
-from tui_lab.client.formatting import last_line
+from tui_lab.client.formatting import last_line, printable
 
 # SELF from Followed
 from tui_lab.client.node_formatting import stop_line
@@ -345,12 +345,14 @@ class Follower:
 
 
 def failure_line(run: Followed) -> str:
-    """The last failure in a line: task, reason, and the end of its standard error."""
+    """The last failure in a line: task, reason, and its exception or the end of its standard error."""
     event = run.failure
     assert event is not None
     what = {"exit": f"exit {event.exit_code}", "signal": f"signal {event.signal}"}
     reason = what.get(event.reason or "", event.reason or event.state)
-    line = last_line(run.folder.task_folder(event.task), event.attempt, event.message, event.signal)
+    place = run.folder.task_folder(event.task)
+    raised = printable(event.raised.line) if event.raised else ""
+    line = raised or last_line(place, event.attempt, event.message, event.signal)
     stage = run.state.stage(event.task)
     which = f"task {event.task}" if stage is None else f"run {event.task} of {stage}"
     return f"✗ {which}: {reason}" + (f": {line}" if line else "")

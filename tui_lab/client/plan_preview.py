@@ -14,13 +14,16 @@ EXAMPLES = 3
 
 
 def commands(prepared: Prepared, most: int | None) -> list[str]:
-    """Return the first commands that would run, as one would type them; with stages, behind one of each."""
+    """Return the first commands that would run, as one would type them; with stages, one of each that has runs to do
+    before them: that of the first task."""
     builder, tasks = prepared.builder, prepared.plan.tasks
     rows = tasks.select("task_id", "repeat").with_row_index("row")
     rows = rows.filter(rows["task_id"].is_in(prepared.queued.implode()))
     if prepared.experiment.order == "interleaved":
         rows = rows.sort("repeat", maintain_order=True)
-    stages = [" && ".join(one.shown(0)) for one in builder.stages.values() if one.plan.tasks.height and rows.height]
+    needed = {one.stage for one in prepared.stages if one.to_run}
+    chain = [] if rows.is_empty() else [*builder.chain(rows["row"][0])][:-1]
+    stages = [" && ".join(one.shown(row)) for one, row in chain if one.stage in needed]
     return [*stages, *(" && ".join(builder.shown(row)) for row in rows["row"].head(most or rows.height))]
 
 

@@ -32,11 +32,11 @@ class AttemptUnlistedFiles:
 class TaskDetails:
     """All that is known of a task.
 
-    `before`: the folders of the runs that it comes directly after, by stage. `beside`: those of its other last stages.
-    `blocked_by`: the stage because of which it failed with the reason `dependency`. `tasks_behind`: how many tasks need
-    this run of a stage; None for a task. `facts` is its row of the table of tasks. `history`: the ends of its attempts.
-    `steps`: the last run of each step, where it has several. `refused`: what a metric found and could not read, by
-    metric.
+    `parameters`: those of the task; of a run of a stage, those that it uses. `before`: the folders of the runs that
+    it comes directly after, by stage. `beside`: those of its other last stages. `blocked_by`: the stage because of
+    which it failed with the reason `dependency`. `tasks_behind`: how many tasks need this run of a stage; None for a
+    task. `facts` is its row of the table of tasks. `history`: the ends of its attempts. `steps`: the last run of each
+    step, where it has several. `refused`: what a metric found and could not read, by metric.
     """
 
     experiment: str
@@ -121,7 +121,7 @@ def facts(address: Address, builder: TaskBuilder, row: int) -> TaskDetails:
         experiment=folder.name,
         task=address.task,
         key=builder.plan.tasks["key"][row].hex(),
-        parameters=builder.parameters(row),
+        parameters=builder.plan.parameters(row) if builder.stage is None else builder.parameters(row),
         facts={name: value for name, value in record.items() if name not in parameters and name != "task_id"},
         commands=builder.shown(row),
         folder=str(place),

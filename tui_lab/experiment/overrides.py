@@ -160,9 +160,8 @@ def plan(experiment: Experiment, overrides: Mapping[str, Sequence[Value]]) -> Pl
         if name in experiment.derive:
             problems.append(Problem(written, 0, 0, f'"{name}" is derived from other parameters: set those'))
         elif name not in names:
-            problems.append(
-                Problem(written, 0, 0, f'{experiment.file} has no parameter "{name}"', suggest(name, names))
-            )
+            hint = suggest(name, names) or _argument_hint(experiment, name)
+            problems.append(Problem(written, 0, 0, f'{experiment.file} has no parameter "{name}"', hint))
         elif not given:
             problems.append(Problem(written, 0, 0, "give at least one value"))
         else:
@@ -171,6 +170,13 @@ def plan(experiment: Experiment, overrides: Mapping[str, Sequence[Value]]) -> Pl
     if problems:
         raise SpecError(problems)
     return result
+
+
+def _argument_hint(experiment: Experiment, name: str) -> str:
+    """Return what to do where a function takes an argument that the file does not give."""
+    signatures = [one for one in (experiment.signature, *experiment.origin.stage_signatures.values()) if one]
+    takes = any(name.partition(".")[0] in signature.names for signature in signatures)
+    return "the function takes it: give it a value under `defaults` first" if takes else ""
 
 
 def _unknown_cases(

@@ -52,6 +52,12 @@ class Raised(msgspec.Struct, frozen=True, gc=False):
     message: str
     at: str  # where it was raised, as `train.py:12 in fit`; empty where that is not known
 
+    @property
+    def line(self) -> str:
+        """Its type, and the first line of its message."""
+        first = self.message.strip().splitlines()[:1]
+        return ": ".join([self.type, *first])
+
 
 class UnlistedFiles(msgspec.Struct, frozen=True, gc=False):
     """Further files that stayed on a node, not listed."""

@@ -120,7 +120,8 @@ def _show(found: TaskDetails, address: Address) -> None:
         if event.note is not None:
             print(f"    {printable(event.note)}")
         place = address.folder.task_folder(event.task)
-        if event.state != "done" and (line := last_line(place, event.attempt, event.message, event.signal)):
+        raised = printable(event.raised.line) if event.raised else ""
+        if event.state != "done" and (line := raised or last_line(place, event.attempt, event.message, event.signal)):
             print(f"    {line}")
     for step in found.steps:
         parts = [] if step.exit_code is None else [f"exit {step.exit_code}"]

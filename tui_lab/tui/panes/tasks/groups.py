@@ -78,8 +78,7 @@ class FailureReader:
             attempt = facts["attempt"][place]
             if (exception := raised.get(task)) is not None:
                 kind = (f"exception at {exception.at}", exception.type)
-                first = exception.message.splitlines()[0] if exception.message else ""
-                examples.setdefault(kind, f"{exception.type}: {first}")
+                examples.setdefault(kind, exception.line)
                 groups.setdefault(kind, []).append(task)
                 continue
             line = self._lines.get((task, attempt))
