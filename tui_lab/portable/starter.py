@@ -82,31 +82,34 @@ class Starter:
         os.set_blocking(wake_write, False)
         signal.set_wakeup_fd(wake_write)
         self.channel.setblocking(False)
+        poll = select.poll()
+        poll.register(wake_read, select.POLLIN)
+        channel = self.channel.fileno()
+        poll.register(channel, select.POLLIN)
         while self.listening or self.names:
-            reading: Any = [wake_read]
-            writing: Any = []
-            if self.listening:
-                reading.append(self.channel)
-                if self.unsent:
-                    writing.append(self.channel)
-            readable, _, _ = select.select(reading, writing, [], RETRY if self.unwritten else None)
-            if wake_read in readable:
+            waits = bool(self.unsent)
+            if waits:
+                poll.modify(channel, select.POLLIN | select.POLLOUT)
+            ready = [file for file, _ in poll.poll(RETRY * 1000 if self.unwritten else None)]
+            if waits:
+                poll.modify(channel, select.POLLIN)
+            if wake_read in ready:
                 try:
                     os.read(wake_read, 4096)
                 except BlockingIOError:
                     pass
             self.reap()
-            if self.channel in readable:
+            if channel in ready and self.listening:
                 self.receive()
+                if not self.listening:
+                    poll.unregister(channel)
             self.write()
             self.send()
         self.write()
 
     # --- What starts processes
 
-    def launch(
-        self, executable: bytes, words: "list[bytes]", environment: "dict[bytes, Any]", outputs: "list[int]"
-    ) -> int:
+    def launch(self, executable: bytes, words: "list[bytes]", environment: "Any", outputs: "list[int]") -> int:
         """Start a process in the current folder, and return its pid. Raises OSError, ValueError."""
         raise NotImplementedError
 
@@ -159,15 +162,19 @@ class Starter:
             self.tell(
                 "refused", number, folder, getattr(error, "errno", None) or 0, getattr(error, "strerror", str(error))
             )
+            self.leave(outputs)
             return
-        finally:
-            for output in outputs:
-                os.close(output)
-            os.chdir("/")
+        self.leave(outputs)
         start_time = self.start_time(pid)
         self.names[pid] = (name, exits)
         self.note(exits, b"started %d %d %s" % (pid, start_time, name))
         self.tell("started", number, pid, start_time, time.monotonic())
+
+    def leave(self, outputs: "list[int]") -> None:
+        """Leave the folder of a process, and close its files; a process that `launch` has forked keeps both."""
+        for output in outputs:
+            os.close(output)
+        os.chdir("/")
 
     def reap(self) -> None:
         """Record how processes have ended, and tell the agent."""

@@ -61,6 +61,19 @@ MODULE = """\
             while not os.path.exists("go"):
                 time.sleep(0.01)
 """
+AT_EXIT = """\
+    import atexit, sys
+
+    class Copy:
+        def write(self, text):
+            sys.__stdout__.write(text)
+
+    sys.stdout = Copy()
+
+    def call(what, seed=0):
+        atexit.register(print, "at the end")
+        print("printed")
+"""
 
 
 def serve(talk: Talk, code: str = MODULE, **more: Any) -> None:
@@ -220,3 +233,8 @@ def test_where_a_fork_differs_from_a_process_there_is_none(any_talk: Talk) -> No
     assert ended(talk, 3)["state"] == "stopped"
     (pid,) = read(talk.folder / "hangs")
     until(lambda: not alive(int(pid)))
+    # A call ends as its interpreter would, also where that isn't taken apart.
+    serve(talk, AT_EXIT, id="plain")
+    ask(talk, 5, "a", context="plain")
+    assert ended(talk, 5)["state"] == "done"
+    assert read(talk.output(5) / "stdout") == ["printed", "at the end"]

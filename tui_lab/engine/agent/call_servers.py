@@ -68,12 +68,13 @@ class CallServer(StarterEnd):
         process.returncode = 0  # reaped by the agent's loop, not by Popen
         super().__init__(path, channel, process.pid)
 
-    def difference(self, environment: dict) -> dict:
-        """Return how an environment differs from what the import has seen; None where a variable is not there."""
+    def difference(self, environment: dict) -> bytes:
+        """Return how an environment differs from what the import has seen, as `NAME=VALUE`, and `NAME` where a variable
+        is not there. One text is quicker to receive for the server than many."""
         own = self.environment
-        found = {name: value for name, value in environment.items() if own.get(name) != value}
-        found.update((name, None) for name in own if name not in environment)
-        return found
+        found = [b"%s=%s" % (name, value) for name, value in environment.items() if own.get(name) != value]
+        found += [name for name in own if name not in environment]
+        return b"\0".join(found)
 
 
 class CallServers:

@@ -76,16 +76,22 @@ def kinds_of(function: "Any", names: "list[str]") -> "dict[str, Kind]":
     return found
 
 
-def arguments(function: "Any", parameters: "dict[str, Any]", seed: "tuple[str, int]") -> "tuple[list[Any], Any]":
-    """Return the positional and the named arguments of a call. seed: the argument that takes it, and its value. Raises
-    Misfit."""
+def arguments(
+    function: "Any",
+    parameters: "dict[str, Any]",
+    seed: "tuple[str, int]",
+    taken: "Taken | None" = None,
+    kinds: "dict[str, Kind] | None" = None,
+) -> "tuple[list[Any], Any]":
+    """Return the positional and the named arguments of a call. seed: the argument that takes it, and its value. taken,
+    kinds: what the function takes, where that is known. Raises Misfit."""
     given = nested(parameters)
-    taken = taken_by(function)
+    taken = taken or taken_by(function)
     if taken is None:
         return [], given
     names = taken.arguments
     if list(names) == [CONFIG] and names[CONFIG][0] == NAMED and not taken.takes_all:
-        kind = kinds_of(function, [CONFIG]).get(CONFIG)
+        kind = (kinds_of(function, [CONFIG]) if kinds is None else kinds).get(CONFIG)
         return [kind.convert(given) if isinstance(kind, Record) else given], {}
     name, value = seed
     if name in names and name not in given:
@@ -93,7 +99,8 @@ def arguments(function: "Any", parameters: "dict[str, Any]", seed: "tuple[str, i
     for one in given:
         if one not in names and not taken.takes_all:
             raise Misfit("there is no argument %s; it takes %s" % (one, ", ".join(names) or "none"))
-    kinds = kinds_of(function, [one for one in names if one in given])
+    if kinds is None:
+        kinds = kinds_of(function, [one for one in names if one in given])
     found = {}
     positional = []
     for one, (way, has_default, default) in names.items():

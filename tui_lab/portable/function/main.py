@@ -11,9 +11,9 @@ import sys
 import time
 
 from . import returned
-from .arguments import arguments, nested
+from .arguments import arguments, kinds_of, nested, taken_by
 from .kinds import Misfit
-from .seeding import seed_all
+from .seeding import prepare, seed_all
 from .target import function_of, import_module, provide_log
 
 TYPE_CHECKING = False
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BUILT_IN = ("output", "task_id", "repeat", "seed", "attempt", "experiment", "node", "slot")
 SEED = "seed"
+_decode = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # `json.loads` does more, which takes its time
 
 
 class Loaded:
@@ -31,6 +32,17 @@ class Loaded:
     def __init__(self, module: "Any", function: "Any") -> None:
         self.module = module
         self.function = function
+        self.taken = None  # type: Any
+        self.kinds = None  # type: Any
+
+    def prepare(self) -> None:
+        """Work out what is the same for each call."""
+        prepare()
+        try:
+            self.taken = taken_by(self.function)
+            self.kinds = kinds_of(self.function, list(self.taken.arguments) if self.taken else [])
+        except Exception:  # noqa: BLE001 (annotations may do anything: each call finds out)
+            self.taken = self.kinds = None
 
 
 def load(call: "dict[str, Any]") -> Loaded:
@@ -56,10 +68,10 @@ def run(call: "dict[str, Any]", environment: "Mapping[str, str]", loaded: "Loade
             task[name] = int(task[name])
     output = task["output"]
     try:
-        if os.path.exists(os.path.join(output, returned.FILE)):
+        if os.access(os.path.join(output, returned.FILE), os.F_OK):
             os.unlink(os.path.join(output, returned.FILE))  # of an earlier attempt
         loaded = loaded or load(call)
-        parameters = json.loads(environment["TUI_LAB_PARAMS"])
+        parameters = _decode(environment["TUI_LAB_PARAMS"], 0)[0]
         passed = call.get("parameters")
         if passed is not None:
             parameters = {name: value for name, value in parameters.items() if name in passed}
@@ -67,7 +79,7 @@ def run(call: "dict[str, Any]", environment: "Mapping[str, str]", loaded: "Loade
         if loaded.function is None:
             value = chain(loaded.module, parameters, task)
         else:
-            value = call_function(loaded.function, parameters, task, call["args"], call["text"])
+            value = call_function(loaded, parameters, task, call["args"], call["text"])
         returned.write(value, output, lambda what: print(what, file=sys.stderr))
     except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
         from . import failure  # late, as `traceback` takes long to import
@@ -78,7 +90,7 @@ def run(call: "dict[str, Any]", environment: "Mapping[str, str]", loaded: "Loade
 
 
 def call_function(
-    function: "Any", parameters: "dict[str, Any]", task: "dict[str, Any]", args: "dict[str, str]", text: str
+    loaded: Loaded, parameters: "dict[str, Any]", task: "dict[str, Any]", args: "dict[str, str]", text: str
 ) -> "Any":
     """Call a function with the parameters of a task. text: the function for messages. Raises TypeError where they don't
     fit."""
@@ -87,10 +99,12 @@ def call_function(
         if name in task and name not in parameters and name != SEED:
             given[argument] = task[name]
     try:
-        positional, named = arguments(function, given, (args.get(SEED, SEED), task[SEED]))
+        positional, named = arguments(
+            loaded.function, given, (args.get(SEED, SEED), task[SEED]), loaded.taken, loaded.kinds
+        )
     except Misfit as error:
         raise TypeError("%s: %s" % (text, error)) from None
-    return function(*positional, **named)
+    return loaded.function(*positional, **named)
 
 
 def chain(module: "Any", parameters: "dict[str, Any]", task: "dict[str, Any]") -> "Any":

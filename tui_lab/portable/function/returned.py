@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FILE = "returned.json"
+NOTHING = b'{"metrics": {}}\n'  # the file where nothing was returned
 RESULT = "result"  # the metric that a number is
 LONGEST_NAME = 100
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
@@ -164,6 +165,9 @@ def plain(value: "Any") -> "Any":
 def write(value: "Any", output: str, report: "Callable[[str], object]") -> None:
     """Keep what a function returned: steps as live metrics, the rest in a file of the task's folder. report: says what
     can't be kept. Raises OSError."""
+    if value is None:
+        write_file(os.path.join(output, FILE), NOTHING)
+        return
     found = sorted_out(value)
     for place, row in enumerate(found.steps):
         row.setdefault("step", place)
@@ -175,7 +179,16 @@ def write(value: "Any", output: str, report: "Callable[[str], object]") -> None:
 
 def write_json(path: str, document: "Any", indent: "int | None" = None) -> None:
     """Write a file as a whole: no reader sees a part of it. Raises OSError."""
+    write_file(path, json.dumps(document, indent=indent).encode() + b"\n")
+
+
+def write_file(path: str, data: bytes) -> None:
+    """Write a file as a whole. Raises OSError."""
     partial = "%s.%d.partial" % (path, os.getpid())
-    with open(partial, "wb") as file:
-        file.write(json.dumps(document, indent=indent).encode() + b"\n")
+    file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        while data:
+            data = data[os.write(file, data) :]
+    finally:
+        os.close(file)
     os.replace(partial, path)

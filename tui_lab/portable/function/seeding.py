@@ -12,15 +12,17 @@ LIBRARIES = ("random", "numpy", "torch")
 
 def seed_all(seed: int) -> None:
     """Seed all of them. A library that is not imported yet is seeded when it is: none is imported for it."""
-    sys.meta_path[:] = [one for one in sys.meta_path if not isinstance(one, _OnImport)]
-    later = []
+    _on_import.seed = seed
     for name in LIBRARIES:
         if name in sys.modules:
             seed_library(name, seed)
-        else:
-            later.append(name)
-    if later:
-        sys.meta_path.insert(0, _OnImport(later, seed))
+    prepare()
+
+
+def prepare() -> None:
+    """Do what is the same for each seed."""
+    if _on_import not in sys.meta_path:
+        sys.meta_path.insert(0, _on_import)
 
 
 def seed_library(name: str, seed: int) -> None:
@@ -37,22 +39,29 @@ def seed_library(name: str, seed: int) -> None:
 class _OnImport:
     """Seeds a library at the end of its import."""
 
-    def __init__(self, names: "list[str]", seed: int) -> None:
-        self.names = names
-        self.seed = seed
+    def __init__(self) -> None:
+        self.seed = None  # type: int | None
+        self.finds = False  # it is asked again by itself
 
     def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
         """Return where a library is found, with a loader that seeds it."""
-        if name not in self.names:
+        seed = self.seed
+        if name not in LIBRARIES or seed is None or self.finds:
             return None
-        self.names.remove(name)
-        spec = importlib.util.find_spec(name)  # type: Any
+        self.finds = True
+        try:
+            spec = importlib.util.find_spec(name)  # type: Any
+        finally:
+            self.finds = False
         if spec is not None and hasattr(spec.loader, "exec_module"):
             load = spec.loader.exec_module
 
             def exec_module(module: "Any") -> None:
                 load(module)
-                seed_library(name, self.seed)
+                seed_library(name, seed)
 
             spec.loader.exec_module = exec_module
         return spec
+
+
+_on_import = _OnImport()

@@ -3,26 +3,29 @@
 It is asked for calls as a shim is for programs (`starter`). It says `ready`; `unfit` where a fork of it would not be
 what a new process is; `stale` in the place of a call where the code has changed since the import."""
 
+import _signal  # type: ignore[import-not-found]  # `signal` makes names of numbers, which takes its time
 import atexit
 import gc
-import inspect  # noqa: F401 (as below)
 import json
 import os
+import resource  # noqa: F401 (`os.wait4` imports it)
 import signal
 import socket
 import sys
-import tempfile
-import threading
 
 from ..starter import HANDLED, MARKS, Starter, mark
-from . import failure, hints  # noqa: F401 (a child has no time to import them)
-from .main import load, run
+from . import failure  # noqa: F401 (a child has no time to import it)
+from .main import Loaded, load, run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
+TEXT = (sys.getfilesystemencoding(), "surrogateescape")  # how Python reads variables
+ATTEMPT = ("TUI_LAB_OUTPUT", "TUI_LAB_ATTEMPT")
+ENV_START = 47  # of what follows the name of the program in /proc/self/stat
+OWN = "lib-dynload"  # the folder of the libraries of Python itself
 DEVICES = ("/dev/nvidia", "/dev/kfd")  # open once a GPU is in use
 KEPT = 1 << 20  # bytes of what an import prints
 
@@ -37,13 +40,16 @@ def serve(text: str) -> None:
     mark(lock, b"%d\n" % os.getpid())
     call = json.loads(text)
     marks = Marks()
+    shared = {name: value for name, value in os.environ.items() if name.startswith("TUI_LAB_")}
     before = dict(os.environb)
     printed = Printed()
     try:
         loaded = load(call)
         why = unfit()
+        loaded.prepare()
+        leave = leaving()
     except BaseException:  # noqa: BLE001 (each call imports it then, and shows what is wrong)
-        loaded, why = None, ""
+        loaded, why, leave = None, "", None
     texts = printed.end()
     os.dup2(errors, 2)
     own = {name: os.environb.get(name) for name in set(before) | set(os.environb)}
@@ -59,31 +65,31 @@ def serve(text: str) -> None:
     gc.collect()
     if hasattr(gc, "freeze"):
         gc.freeze()  # novermin: else each child copies the pages that the collector writes to
-    child = forked(server)
-    if child is None:
+    server.call = Call(call, loaded, texts, changed, marks, shared, leave)
+    ending = ending_of(server)
+    if ending is None:
         os._exit(0)
-    begin(child, texts, changed)
-    try:
-        code = run(call, os.environ, loaded)
-    finally:
-        if hasattr(gc, "unfreeze"):
-            gc.unfreeze()  # novermin: at the end, the collector closes what the import has opened
-    end(code, marks.leave)
+    if hasattr(gc, "unfreeze"):
+        gc.unfreeze()  # novermin: at the end, the collector closes what the import has opened
+    if ending.error is not None:
+        raise ending.error
+    sys.exit(ending.code)
 
 
-def forked(server: "Server") -> "Forked | None":
-    """Run a server to its end, and return None; in a child, return its call at once."""
+def ending_of(server: "Server") -> "Ending | None":
+    """Run a server to its end, and return None; in a child that the interpreter has to take apart, return how it
+    ends."""
     try:
         server.run()
-    except Forked as child:
-        return child.with_traceback(None)
+    except Ending as ending:
+        return ending.with_traceback(None)
     return None
 
 
 def unfit() -> "str | None":
     """Return what the import does so that a fork of this process would not be what a new one is; None where it would
     be."""
-    if threading.active_count() > 1 or has_threads():
+    if active_threads() > 1 or has_threads():
         return "starts threads"
     try:
         with open("/proc/self/task/%d/children" % os.getpid()) as file:
@@ -103,6 +109,12 @@ def unfit() -> "str | None":
     return None
 
 
+def active_threads() -> int:
+    """Return how many threads Python knows of. A fork has more to do once `threading` is imported, so it isn't here."""
+    threading = sys.modules.get("threading")  # type: Any
+    return 1 if threading is None else threading.active_count()
+
+
 def has_threads() -> bool:
     """Return whether there are threads that a fork leaves behind. A library that is made for forks ends its own before
     one, and starts them when it needs them, as OpenBLAS does below NumPy."""
@@ -119,9 +131,9 @@ class Printed:
     """What the import prints, which each call prints as well."""
 
     def __init__(self) -> None:
-        self.files = [tempfile.TemporaryFile(), tempfile.TemporaryFile()]
+        self.files = [unnamed_file(), unnamed_file()]
         for number, file in enumerate(self.files, 1):
-            os.dup2(file.fileno(), number)
+            os.dup2(file, number)
 
     def end(self) -> "list[bytes]":
         """Return what went to standard output and to standard error."""
@@ -132,10 +144,20 @@ class Printed:
                 pass  # closed, or replaced
         texts = []
         for file in self.files:
-            file.seek(0)
-            texts.append(file.read(KEPT))
-            file.close()
+            os.lseek(file, 0, os.SEEK_SET)
+            texts.append(os.read(file, KEPT))
+            os.close(file)
         return texts
+
+
+def unnamed_file() -> int:
+    """Return a descriptor of a new file that has no name."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("printed")  # novermin
+    import tempfile  # late: it brings much along, which makes each fork slower
+
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 class Code:
@@ -164,41 +186,126 @@ def state(path: str) -> "tuple[int, int, int] | None":
 
 class Marks:
     """The variables by which the processes of an attempt are found. The kernel shows the environment that a process was
-    started with, so a child writes them into that place.
-
-    leave: C's `exit`, where this Python can call it."""
+    started with, so a child writes them into that place."""
 
     def __init__(self) -> None:
-        self.leave = None  # type: Any
         self.place = 0
-        self.room = len(os.environ.get(MARKS, ""))
-        try:
-            import ctypes
-        except ImportError:
-            return  # such a Python was built without it
-        getenv = ctypes.CDLL(None).getenv
-        getenv.restype = ctypes.c_void_p
-        self.move = ctypes.memmove
-        self.leave = ctypes.PyDLL(None).exit
-        if self.room:
-            self.place = (getenv(MARKS.encode()) or 0) - len(MARKS) - 1
-        os.environ.pop(MARKS, None)
+        text = b"%s=%s" % (MARKS.encode(), os.environb.pop(MARKS.encode(), b""))
+        self.room = len(text)
+        with open("/proc/self/environ", "rb") as file:
+            before, found, _ = file.read().partition(text)
+        with open("/proc/self/stat", "rb") as file:
+            start = int(file.read().rpartition(b")")[2].split()[ENV_START])
+        if found and start:
+            try:
+                write_memory(start + len(before), text)
+                self.place = start + len(before)
+            except OSError:
+                pass  # not every kernel allows it
 
-    def write(self, environment: "Mapping[bytes, bytes | None]") -> None:
-        """Write those of a call."""
-        names = (b"TUI_LAB_OUTPUT", b"TUI_LAB_ATTEMPT")
-        text = b"".join(b"%s=%s\0" % (name, environment.get(name) or b"") for name in names)
-        if self.place > 0 and len(text) <= self.room:
-            self.move(self.place, text, len(text))
+    def write(self, given: "Mapping[str, str]") -> None:
+        """Write those of a call. given: its variables."""
+        text = ("".join(["%s=%s\0" % (name, given.get(name, "")) for name in ATTEMPT])).encode(*TEXT)
+        if self.place and len(text) <= self.room:
+            write_memory(self.place, text)
 
 
-class Forked(BaseException):
-    """This process is the child that makes a call."""
+def write_memory(place: int, data: bytes) -> None:
+    """Write to an address of this process. Raises OSError."""
+    memory = os.open("/proc/self/mem", os.O_WRONLY)
+    try:
+        os.pwrite(memory, data, place)
+    finally:
+        os.close(memory)
 
-    def __init__(self, workdir: str, environment: "dict[bytes, bytes | None]") -> None:
+
+class Ending(BaseException):
+    """This process is the child of a call, and ends: with an exit status, or with what was raised."""
+
+    def __init__(self, code: int, error: "BaseException | None" = None) -> None:
         super().__init__()
-        self.workdir = workdir
-        self.environment = environment
+        self.code = code
+        self.error = error
+
+
+class Call:
+    """What a child does."""
+
+    def __init__(
+        self,
+        call: "dict[str, Any]",
+        loaded: Loaded,
+        texts: "list[bytes]",
+        changed: "set[bytes]",
+        marks: Marks,
+        shared: "dict[str, str]",
+        leave: "Callable[[int], Any] | None",
+    ) -> None:
+        """texts: what the import has printed. changed: the variables that it has set. shared: those of this package
+        that all calls have. leave: how the process ends."""
+        self.call = call
+        self.loaded = loaded
+        self.texts = texts
+        self.changed = changed
+        self.marks = marks
+        self.shared = shared
+        self.leave = leave
+        self.variables = os.environb._data  # type: ignore[attr-defined]
+        self.modules = len(sys.modules)
+
+    def run(self, environment: bytes) -> int:
+        """Make this child what the process of a task is, and call the function. Return the exit status.
+
+        environment: as `Server.launch` has it."""
+        given, changed, data, put = self.shared, self.changed, self.variables, os.putenv
+        for variable in environment.split(b"\0") if environment else ():
+            name, is_set, value = variable.partition(b"=")
+            if name not in changed:
+                if is_set:
+                    put(name, value)
+                    data[name] = value
+                else:
+                    os.environb.pop(name, None)
+            if name.startswith(b"TUI_LAB_"):
+                if is_set:
+                    given[name.decode(*TEXT)] = value.decode(*TEXT)
+                else:
+                    given.pop(name.decode(*TEXT), None)
+        self.marks.write(given)
+        for number, text in enumerate(self.texts, 1):
+            while text:
+                text = text[os.write(number, text) :]
+        return run(self.call, given, self.loaded)
+
+    def end(self, code: int) -> None:
+        """End this child as the interpreter would, but without taking it apart, where nothing is lost by that; else
+        return."""
+        leave = self.leave if len(sys.modules) == self.modules else leaving()
+        files = len(os.listdir("/proc/self/fd")) - 1  # that of the listing
+        if leave is None or files > 3 or active_threads() > 1:
+            return  # an open file may have something to write
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+            try:
+                stream.flush()  # type: ignore[union-attr]
+            except (OSError, ValueError, AttributeError):
+                pass
+        leave(code)
+
+
+def leaving() -> "Callable[[int], Any] | None":
+    """Return what ends a process without taking the interpreter apart; None where there is nothing.
+
+    That is C's `exit`, which lets libraries end. Those of Python itself have nothing to do then."""
+    files = [str(getattr(module, "__file__", "")) for module in list(sys.modules.values())]
+    libraries = [file for file in files if file.endswith(".so") and os.path.basename(os.path.dirname(file)) != OWN]
+    if not libraries and "ctypes" not in sys.modules and not os.environ.get("LD_PRELOAD"):
+        return os._exit
+    try:
+        import ctypes
+    except ImportError:
+        return None  # such a Python was built without it
+    return ctypes.PyDLL(None).exit
 
 
 class Server(Starter):
@@ -209,14 +316,18 @@ class Server(Starter):
         self.errors = errors
         self.code = code
         self.marks = marks
+        self.call = None  # type: Any
+        self.detach = super(socket.socket, channel).detach
+        self.closes = [lock, errors]
         self.handler = None  # type: Any
-        self.mask = set()  # type: set[signal.Signals]
+        self.mask = set()  # type: set[int]
 
     def run(self) -> None:
-        """Run the loop of the process. Raises Forked in a child."""
+        """Run the loop of the process. Raises Ending in a child."""
         # Blocked, not handled: a child has less to restore.
-        self.mask = signal.pthread_sigmask(signal.SIG_BLOCK, set(HANDLED) - {signal.SIGCHLD})  # type: ignore[assignment]
-        self.handler = signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, set(HANDLED) - {signal.SIGCHLD})
+        handler = _signal.signal(_signal.SIGCHLD, lambda *_: None)
+        self.handler = _signal.SIG_DFL if handler is None else handler
         super().run()
 
     def start(self, request: "tuple[Any, ...]", outputs: "list[int]") -> None:
@@ -228,29 +339,41 @@ class Server(Starter):
             os.close(output)
         self.tell("stale", request[0])
 
-    def launch(
-        self, executable: bytes, words: "list[bytes]", environment: "dict[bytes, bytes | None]", outputs: "list[int]"
-    ) -> int:
-        """Fork. environment: what differs from that of this process. Raises OSError, and Forked in the child."""
+    def launch(self, executable: bytes, words: "list[bytes]", environment: bytes, outputs: "list[int]") -> int:
+        """Fork. environment: what differs from that of this process, as `NAME=VALUE`, or `NAME` of what is not there.
+        Raises OSError, and Ending in the child."""
         pid = os.fork()
         if pid:
             return pid
-        os.setsid()
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL if self.handler is None else self.handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
-        self.channel.close()
-        for number, output in enumerate(outputs, 1):
-            os.dup2(output, number)
-        for file in [self.lock, self.errors] + self.wake + [file for files in self.files for file in files]:
-            os.close(file)
-        self.marks.write(environment)
-        raise Forked(os.getcwd(), environment)
+        try:
+            os.setsid()
+            _signal.set_wakeup_fd(-1)
+            _signal.signal(_signal.SIGCHLD, self.handler)
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, self.mask)
+            for number, output in enumerate(outputs, 1):
+                os.dup2(output, number)
+                os.close(output)
+            os.close(self.detach())
+            for file in self.closes:
+                os.close(file)
+            for file in self.wake:
+                os.close(file)
+            for files in self.files:
+                for file in files:
+                    os.close(file)
+            code = self.call.run(environment)
+            self.call.end(code)
+        except BaseException as error:  # noqa: BLE001 (a child must not go on as the server)
+            raise Ending(1, error)
+        raise Ending(code)
 
     def start_time(self, pid: int) -> int:
         """Return the start time of a child that was not reaped yet."""
-        with open("/proc/%d/stat" % pid, "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
+        file = os.open("/proc/%d/stat" % pid, os.O_RDONLY)
+        try:
+            return int(os.read(file, 4096).rpartition(b")")[2].split()[19])
+        finally:
+            os.close(file)
 
     def ended(self) -> "Iterator[tuple[int, int, float, int]]":
         """Reap the children that have ended."""
@@ -263,33 +386,3 @@ class Server(Starter):
                 return
             code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
             yield pid, code, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
-
-
-def begin(child: Forked, texts: "list[bytes]", changed: "set[bytes]") -> None:
-    """Make this child what the process of a task is. texts: what the import has printed. changed: the variables that
-    it has set."""
-    os.chdir(child.workdir)
-    for name, value in child.environment.items():
-        if name not in changed:
-            if value is not None:
-                os.environb[name] = value
-            elif name in os.environb:
-                del os.environb[name]
-    for number, text in enumerate(texts, 1):
-        while text:
-            text = text[os.write(number, text) :]
-
-
-def end(code: int, leave: "Any") -> None:
-    """End this child as the interpreter would, but without taking it apart, where nothing is lost by that. leave: C's
-    `exit`."""
-    files = len(os.listdir("/proc/self/fd")) - 1  # that of the listing
-    if leave is None or files > 3 or threading.active_count() > 1:
-        sys.exit(code)  # an open file may have something to write
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):
-            pass
-    leave(code)
