@@ -93,6 +93,7 @@ def test_a_script_without_a_guard(workbench: Workbench) -> None:
     assert run.tasks().height == 12
     assert run.wait() is run
     assert (run.output(8), run.output(8, "stderr")) == ("acc: 0.30\n", "no 3\n")
+    assert (run.folder(8) / "stderr").read_text() == "no 3\n"
     assert [one["count"] for one in run.failures()] == [4]
     with pytest.warns(tl.TuiLabWarning) as warned:
         table = run.stats("acc", by=["n"])
@@ -113,6 +114,7 @@ def test_a_script_without_a_guard(workbench: Workbench) -> None:
         (lambda: run.best("accc"), 'there is no metric "accc"; did you mean "acc"?|has no metric "accc"'),
         (lambda: run.plot("m", "acc"), 'there is no column "m"'),
         (lambda: run.output(99), "grid has no task 99; its tasks are 0 to 11"),
+        (lambda: run.folder(8, "train"), 'task 8 of grid has no stage "train"; it has none'),
         (lambda: run.output(8, "model.pt"), 'task 8 of grid has no file "model.pt"; it has .*stdout'),
         (lambda: lab["gird"], 'did you mean "grid"'),
         (lambda: tl.Lab(workbench.folder / "nothing"), "there is no lab here"),

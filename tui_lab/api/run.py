@@ -140,6 +140,18 @@ class Run:
 
         return failure_groups(self._folder, self._folder.state())
 
+    def folder(self, task: int, stage: str | None = None) -> Path:
+        """Return the folder of a task, with its outputs and the files that it wrote.
+
+        task: its id, as in the column `task_id`.
+        stage: with stages, return the folder of the run of this one behind the task.
+
+        Raises LabError where there is no such task or stage.
+        """
+        from tui_lab.client.attempts import output_folder
+
+        return output_folder(self._folder, task, stage)
+
     def output(self, task: int, file: str = "stdout") -> str:
         """Return the text of a file in a task's folder: what its last attempt has printed, or a file that it wrote.
 

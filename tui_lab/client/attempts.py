@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from tui_lab.experiment.data_types import JsonObject
+from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.protocol.agent import Facts
 from tui_lab.store import journal, layout
 from tui_lab.store.environment import load
@@ -71,11 +72,8 @@ def attempts(folder: ExperimentFolder, task: int) -> list[Attempt]:
 def output_text(folder: ExperimentFolder, task: int, file: str) -> str:
     """Return the text of a file that the last attempt at a task wrote, or that is in the task's folder. Raises LabError
     where there is none."""
-    state = folder.state()
-    if not 0 <= task < state.size:
-        raise LabError(f"{folder.name} has no task {task:,}", f"its tasks are 0 to {state.size - 1:,}")
-    place = folder.task_folder(task)
-    for name in dict.fromkeys((layout.attempt_file(file, state.columns["attempt"][task]), file)):
+    place = output_folder(folder, task)
+    for name in dict.fromkeys((layout.attempt_file(file, folder.state().columns["attempt"][task]), file)):
         try:
             with os.fdopen(TaskFile(str(place), name).open(), "rb") as stream:
                 return stream.read().decode("utf-8", "replace")
@@ -85,6 +83,22 @@ def output_text(folder: ExperimentFolder, task: int, file: str) -> str:
             raise LabError(f"{place / name}: {error.strerror}") from None
     names = [name for name, _ in listed(place)] if place.is_dir() else []
     raise LabError(f'task {task:,} of {folder.name} has no file "{file}"', f"it has {', '.join(names) or 'none'}")
+
+
+def output_folder(folder: ExperimentFolder, task: int, stage: str | None = None) -> Path:
+    """Return the folder of a task, or that of the run of a stage before its last one. Raises LabError where there is no
+    such task or stage."""
+    size = folder.state().size
+    if not 0 <= task < size:
+        raise LabError(f"{folder.name} has no task {task:,}", f"its tasks are 0 to {size - 1:,}")
+    if stage is None:
+        return folder.task_folder(task)
+    stages = folder.spec_of(task).stages
+    run = task if stage == next(reversed(stages), None) else folder.plan_of(task).run_behind(task, stage)
+    if run is None:
+        hint = suggest(stage, stages) or (f"it has {', '.join(stages)}" if stages else "it has none")
+        raise LabError(f'task {task:,} of {folder.name} has no stage "{stage}"', hint)
+    return folder.task_folder(run)
 
 
 def messages(folder: ExperimentFolder) -> dict[int, str]:
