@@ -169,6 +169,7 @@ def test_the_example_of_stages(workbench: Workbench) -> None:
     assert len(runs) == 8
     for text in others:
         workbench("--run", workbench.write("other.yaml", text))
-    rows = workbench.table("SELECT size, lr, acc, largest FROM functions")
-    assert len(rows) == 8 and all(row["acc"] == 1 - row["lr"] / 2 for row in rows)
+    rows = workbench.table("SELECT size, lr, acc, scaled, files, largest FROM functions")
+    assert len(rows) == 8 and all(row["acc"] == 1 - row["lr"] / 2 and row["files"] > 2 for row in rows)
+    assert all(row["scaled"] == row["lr"] * row["largest"] for row in rows)
     assert len({(row["size"], row["largest"]) for row in rows}) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections import Counter
 
 import pytest
@@ -65,3 +66,72 @@ def test_functions_and_commands_as_stages(workbench: Workbench) -> None:
     workbench.write("work.py", MODULE.replace("size: int", "size: int, scale: float = 3.0"))
     workbench.write("experiment.yaml", "name: e\n" + TWO)
     assert "stages: prepare 2, listed 2, train 12" in workbench("plan", "experiment.yaml").out
+
+
+# As with experimaestro: a task is configured with another one, whose result it gets. What is learnt is evaluated twice.
+LEARNING = """\
+from dataclasses import dataclass
+from pathlib import Path
+
+class Unkept:
+    def __reduce__(self):
+        raise TypeError("not this one")
+
+@dataclass
+class Model:
+    weights: object
+    epochs: int
+
+def documents(corpus: Path, size: int):
+    from array import array
+    return [int(line) for line in (corpus / "lines").read_text().split()][:size]
+
+def learn(documents: list, epochs: int, seed: int, broken: bool = False):
+    note("learn", len(documents), epochs)
+    return Unkept() if broken else Model(tuple(documents), epochs)
+"""
+
+EVALUATION = """\
+import os
+
+def evaluate(model, documents, measure: str):
+    with open(os.environ["TRUTH"], "a") as file:
+        print("evaluate", measure, file=file)
+    assert type(model).__name__ == "Model" and type(documents) is list
+    return sum(model.weights) * model.epochs
+"""
+
+LEARN = """\
+stages:
+  corpus: {command: 'echo corpus >> $TRUTH; seq 100 > {output}/lines'}
+  documents: {function: parts/work.py::documents}
+  learn: {function: parts/work.py::learn}
+  evaluate: {function: evaluation.py::evaluate, args: {learn: model}}
+parameters: {size: [10, 20], epochs: [1, 3], measure: [mrr, ndcg]}
+repeat: 2
+"""
+
+
+@pytest.mark.slow
+def test_what_a_stage_returns_is_an_argument_of_later_ones(workbench: Workbench) -> None:
+    workbench.write("parts/work.py", MODULE.partition("def prepare")[0] + LEARNING)
+    workbench.write("evaluation.py", EVALUATION)
+    workbench.run_text(LEARN)
+    ran = Counter(" ".join(line.split()[:2]) for line in workbench.lines())
+    assert ran == {"corpus": 1, "learn 10": 4, "learn 20": 4, "evaluate mrr": 8, "evaluate ndcg": 8}
+    rows = workbench.table("SELECT size, epochs, result FROM e")
+    assert all(row["result"] == row["epochs"] * row["size"] * (row["size"] + 1) // 2 for row in rows)
+    stages = workbench.experiment().path / "stages"
+    kept = {path.relative_to(stages).parts[::2] for path in stages.rglob("returned_value*")}
+    assert kept == {("documents", "returned_value.json"), ("learn", "returned_value.pickle")}
+    # The line that repeats a call has the value, too.
+    line = workbench("show", "--command", "e/0").out
+    repeated = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=workbench.environment)
+    assert repeated.stdout == f"{rows[0]['result']}\n", (line, repeated.stderr)
+    # What can't be passed on is the failure of the stage that returned it.
+    broken = LEARN.replace("repeat: 2", "defaults: {broken: true}").replace("[1, 3]", "[7]").replace("[10, 20]", "[5]")
+    said = workbench.run_text(broken, code=1).err
+    assert "ValueError: what it returned can't be passed to a later stage: a Unkept can't be pickled: TypeError" in said
+    ended = workbench.table("SELECT reason, exception FROM e_stages WHERE stage = 'learn' AND state = 'failed'")
+    assert ended == [{"reason": "exception", "exception": "ValueError"}]
+    assert workbench.table("SELECT DISTINCT reason FROM e_tasks WHERE state = 'failed'") == [{"reason": "dependency"}]

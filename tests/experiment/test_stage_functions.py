@@ -127,3 +127,93 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
     two = "stages: {a: {function: train.py::everything}, b: {command: x, after: a}}\nmetrics: {m: {returned: n}}\n"
     assert said(tmp_path, two) == ['2:11: "returned" goes with "function", and the stage "b" runs a command']
     assert read(tmp_path, two.replace("returned: n", "stage: a")).metrics["m"].stage == "a"
+
+
+PASSED = """\
+def load(size: int): ...
+def fit(load, lr: float, *, rest=None, seed: int): ...
+def score(fit, built, load=None): ...
+def configured(cfg): ...
+@decorated
+def hidden(size): ...
+"""
+
+CHAIN = """\
+stages:
+  load: {function: passed.py::load}
+  make: {command: 'make'}
+  fit: {function: passed.py::fit}
+  score: {function: passed.py::score, args: {make: built}}
+parameters: {size: [10, 20], lr: [0.1, 0.2]}
+repeat: 2
+"""
+
+
+def test_an_argument_of_the_name_of_a_stage_takes_what_it_returns(tmp_path: Path) -> None:
+    (tmp_path / "passed.py").write_text(PASSED)
+    experiment = read(tmp_path, CHAIN)
+    stages = experiment.stages
+    assert {name: (one.after, one.uses, dict(one.values)) for name, one in stages.items()} == {
+        "load": ((), ("size",), {}),
+        "make": ((), (), {}),
+        "fit": (("load",), ("lr",), {"load": "load"}),
+        "score": (("load", "make", "fit"), (), {"load": "load", "make": "built", "fit": "fit"}),
+    }
+    records = {name: one.recorded() for name, one in experiment.origin.stage_signatures.items()}
+    (tmp_path / "passed.py").unlink()
+    signatures = {name: Signature.of_record(record) for name, record in records.items()}
+    assert load(tmp_path / "e.yaml", CHAIN, templates={}, signatures=signatures).stages == stages
+    # Where the source does not tell, what comes before may be an argument.
+    (tmp_path / "passed.py").write_text(PASSED)
+    unknown = read(
+        tmp_path, CHAIN.replace("py::score, args: {make: built}", "py::hidden, uses: [], after: fit, args: {make: b}")
+    ).of_stage("score")
+    assert unknown.stages["score"].after == ("make", "fit") and unknown.values_before == {"make": "b", "fit": "fit"}
+    assert (unknown.must_take("make"), unknown.must_take("fit")) == (True, False)
+
+
+def test_what_clashes_with_the_value_of_a_stage_is_said(tmp_path: Path) -> None:
+    (tmp_path / "passed.py").write_text(PASSED)
+    hint = "rename the parameter or the stage, or give one of them another argument by args"
+    fit, score = (
+        f'the argument "load" of passed.py::{one} takes what the stage "load" returns, and this, too; {hint}'
+        for one in ("fit", "score")
+    )
+    for old, new, problems in [
+        ("{size:", "{load: [1], size:", [f"6:14: {fit}", f"6:14: {score}"]),
+        (
+            "py::fit}",
+            "py::fit, args: {lr: load}}",
+            [
+                '4:19: nothing gives the argument "lr" of passed.py::fit; add it to parameters or defaults',
+                f"6:30: {fit}",
+            ],
+        ),
+        ("py::fit}", "py::fit, args: {output: load}}", [f"4:50: {fit}"]),
+        ("make: built", "made: built", ['5:46: there is no parameter "made"; did you mean "make"?']),
+        ("make: built", "make: built.on", ["5:52: what a stage returns is an argument of its own, without a dot"]),
+        (
+            "score, args",
+            "configured, args",
+            [
+                (
+                    "5:57: all that the function takes are parameters in cfg; "
+                    "what a stage returns needs an argument of its own"
+                )
+            ],
+        ),
+        (
+            "py::load",
+            "py::score, args: {make: built}",
+            ["2:3: these stages wait for each other: load -> fit -> load"],
+        ),
+    ]:
+        assert said(tmp_path, CHAIN.replace(old, new)) == problems
+    assert said(
+        tmp_path, CHAIN.replace("make: {", "lo-ad: {command: x}\n  lo_ad: {").replace("make: b", "lo_ad: b")
+    ) == [
+        '4:3: "lo_ad" and "lo-ad" have the same variable, TUI_LAB_OUTPUT_LO_AD; rename one of them',
+    ]
+    both = CHAIN.replace("{size:", "{make: 1, size:")
+    (tmp_path / "passed.py").write_text(PASSED.replace("fit, built", "fit, built=1"))
+    assert said(tmp_path, both) == ['5:46: "make" is a parameter and a stage; rename one of them']

@@ -53,7 +53,7 @@ def _argument(call: Experiment, name: str) -> tuple[Argument, bool] | None:
 def _not_given(call: Experiment) -> list[Argument]:
     """Return the arguments that neither a parameter nor anything else gives."""
     given = {call.args.get(name, name).split(".")[0] for name in call.passed_names}
-    given |= {call.seed_argument, *call.args.values()}
+    given |= {call.seed_argument, *call.args.values(), *call.values_before.values()}
     return [] if call.signature is None else [one for one in call.signature.arguments if one.name not in given]
 
 

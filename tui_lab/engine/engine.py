@@ -64,7 +64,7 @@ from tui_lab.engine.core.model import AttemptKey, Moment, RunSettings
 from tui_lab.engine.core.scheduler import ASLEEP, SUPPLIED_IN, TICK, Scheduler
 from tui_lab.engine.durability import Durability
 from tui_lab.engine.node_facts import KnownFacts, NodeFacts
-from tui_lab.engine.output_staging import Input, OutputStaging
+from tui_lab.engine.output_staging import OutputStaging, input_of
 from tui_lab.engine.outputs import IncomingOutputs, OutputFetcher, write_piece
 from tui_lab.engine.registry import NodeRegistry
 from tui_lab.engine.run_files import RunFiles, now
@@ -241,7 +241,7 @@ class Engine:
                     changes, resume = run.state.changes.get(key[0]), run.done_steps(key[0])
                     message = one.start(row, key[1], there, changes, run.wire_name, resume)
                     before = {
-                        number: Input(paths.folder(number, stage), one.experiment.stages[stage].outs or None)
+                        number: input_of(one.experiment, stage, paths.folder(number, stage))
                         for stage, number in one.before(row).items()
                     }
                     if not self.output_staging.stage(run, node, key, message, before):

@@ -16,8 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from tui_lab.experiment.domains.model import Value
+from tui_lab.experiment.function import Function
 from tui_lab.experiment.model import Experiment
+from tui_lab.experiment.stages import OUTPUT, output_variable
 from tui_lab.portable.function.arguments import nested
+from tui_lab.portable.function.main import MAY_TAKE, TAKES
+from tui_lab.portable.function.values import ARRAY, JSON, PICKLE, kept_file
 from tui_lab.portable.starter import SERVER
 
 PACKAGE: Final = "tui_lab.portable"
@@ -82,6 +86,7 @@ class FunctionCall:
             "args": self.experiment.args,
             "text": self.function.text,
             "parameters": list(self.experiment.passed_names) if self.experiment.stage is not None else None,
+            **self._of_stage(),
         }
         return {RUNNER: runner(), CALL: json.dumps(call)}
 
@@ -107,6 +112,10 @@ class FunctionCall:
                     given[argument] = task[name]
             if self.experiment.takes_seed:
                 given.setdefault(self.experiment.args.get("seed", "seed"), task["seed"])
+            if self.experiment.values_before:
+                places = [f"{folder}/{one}" for one in self._paths()]
+                lines.append(f"import json, pathlib, pickle; sys.path += {places!r}")
+                given |= {one: self._value(stage, task) for stage, one in self.experiment.values_before.items()}
             config = self.experiment.signature is not None and self.experiment.signature.config
             arguments = _written(given) if config else _keywords(given)
             lines.append(f"from {module} import {self.function.name}; print({self.function.name}({arguments}))")
@@ -116,14 +125,57 @@ class FunctionCall:
             lines.append("y = m.fit(cfg, x); print(m.post(cfg, y) if hasattr(m, 'post') else y)")
         return f"{self._interpreter(python)} -c {shlex.quote('; '.join(lines))}"
 
+    def _value(self, stage: str, task: Mapping[str, Value]) -> _Code:
+        """Return the value of a stage before, as code for this machine."""
+        folder = str(task[f"{stage}{OUTPUT}"])
+        if not self.experiment.stages[stage].calls_function:
+            return _Code(f"pathlib.Path({folder!r})")
+        file = kept_file(folder) or f"{folder}/{JSON}"
+        if file.endswith(ARRAY):
+            return _Code(f"__import__('numpy').load({file!r})")
+        read = "pickle.load" if file.endswith(PICKLE) else "json.load"
+        return _Code(f"{read}(open({file!r}, 'rb'))")
+
     def _given(self, parameters: Mapping[str, Value]) -> dict[str, Any]:
         args, passed = self.experiment.args, self.experiment.passed_names
         return nested({args.get(name, name): value for name, value in parameters.items() if name in passed})
+
+    def _of_stage(self) -> dict[str, Any]:
+        """Return what is passed on between stages: the values that this one takes, and whether it keeps its own."""
+        experiment, stages = self.experiment, self.experiment.stages
+        if experiment.stage is None:
+            return {}
+        before = [
+            {
+                "stage": stage,
+                "argument": argument,
+                "variable": output_variable(stage),
+                "returns": stages[stage].calls_function,
+                "may": not experiment.must_take(stage),
+            }
+            for stage, argument in experiment.values_before.items()
+        ]
+        found: dict[str, Any] = {"before": before, "paths": self._paths() if before else []}
+        if experiment.stage in experiment.earlier_stages:
+            takes = any(one.must_take(experiment.stage) for one in experiment.per_stage)
+            found["keeps"] = TAKES if takes else MAY_TAKE
+        return found
+
+    def _paths(self) -> list[str]:
+        """Return the folders from which the functions of all stages are imported."""
+        functions: list[Function | None] = [one.function for one in self.experiment.per_stage]
+        return list(dict.fromkeys(str(Path(one.file or "").parent) for one in functions if one is not None))
 
     def _interpreter(self, python: str | None) -> str:
         """Return the interpreter as a word of a shell."""
         interpreter = self.experiment.python or python or PYTHON
         return f"~/{shlex.quote(interpreter[2:])}" if interpreter.startswith("~/") else shlex.quote(interpreter)
+
+
+class _Code(str):
+    """A value as code."""
+
+    __slots__ = ()
 
 
 def _keywords(given: Mapping[str, Any]) -> str:
@@ -132,6 +184,8 @@ def _keywords(given: Mapping[str, Any]) -> str:
 
 def _written(value: Any) -> str:
     """Return a value as Python has it."""
+    if isinstance(value, _Code):
+        return value
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name!r}: {_written(item)}" for name, item in value.items()) + "}"
     if isinstance(value, list):

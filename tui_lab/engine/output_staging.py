@@ -23,6 +23,8 @@ from tui_lab.engine.core.scheduler import Scheduler
 from tui_lab.engine.run_files import RunFiles
 from tui_lab.engine.transfer import PART, TransferError
 from tui_lab.engine.transports.failures import ChannelError
+from tui_lab.experiment.model import Experiment
+from tui_lab.portable.function.values import FILES as VALUE_FILES
 from tui_lab.portable.globs import matcher
 from tui_lab.protocol.agent import Start
 from tui_lab.store import layout
@@ -44,10 +46,19 @@ Files = list[tuple[str, TaskFile]]
 
 
 class Input(NamedTuple):
-    """What an attempt needs of a run of a stage: its folder on the node, and globs of the files, None for all."""
+    """What an attempt needs of a run of a stage: its folder on the node, globs of the files, None for all, and further
+    files, if they are there."""
 
     folder: str
     outs: tuple[str, ...] | None
+    values: tuple[str, ...] = ()
+
+
+def input_of(experiment: Experiment, stage: str, folder: str) -> Input:
+    """Return what an attempt needs of the run of a stage before it. experiment: as the stage of the attempt has it."""
+    before = experiment.stages[stage]
+    takes_value = stage in experiment.values_before and before.calls_function
+    return Input(folder, before.outs or None, VALUE_FILES if takes_value else ())
 
 
 class OutputStaging:
@@ -162,7 +173,7 @@ class OutputStaging:
     async def _send_input(self, run: RunFiles, node: NodeConnection, one: int, wanted: Input) -> None:
         if (node, run.wire_name, (one, run.state.columns["attempt"][one])) in self._kept:
             return
-        files = await asyncio.to_thread(_all, run.folder.task_folder(one), wanted.outs)
+        files = await asyncio.to_thread(_all, run.folder.task_folder(one), wanted.outs, wanted.values)
         async with self.files.channel(node) as channel:
             await channel.put_files(node.home, wanted.folder, files)
 
@@ -220,9 +231,10 @@ class OutputStaging:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _all(folder: Path, outs: tuple[str, ...] | None) -> Files:
+def _all(folder: Path, outs: tuple[str, ...] | None, more: tuple[str, ...] = ()) -> Files:
     """Return the files in the folder of a run of a stage, and links to such, which arrive as files: those that globs
-    match, by default all. Raises OSError, TransferError where a glob matches none, or the folder is gone."""
+    match, by default all. more: further files, if they are there. Raises OSError, TransferError where a glob matches
+    none, or the folder is gone."""
     try:
         with task_folder(folder) as top:
             there = [(os.fsdecode(entry.path), entry) for entry in top.walk()]
@@ -235,7 +247,7 @@ def _all(folder: Path, outs: tuple[str, ...] | None) -> Files:
     for glob in outs or ():
         if not any(map(matcher([glob]), found)):
             raise TransferError(f'no file in {folder} matches "{glob}"')
-    return sorted((name, file) for name, file in found.items() if wanted(name))
+    return sorted((name, file) for name, file in found.items() if wanted(name) or name in more)
 
 
 def _found(folder: Path, done: int | None) -> tuple[Files, bool]:

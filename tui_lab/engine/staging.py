@@ -20,6 +20,7 @@ from tui_lab.engine.transfer import TransferError
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.portable.function.returned import FILE as RETURNED_FILE
+from tui_lab.portable.function.values import FILES as VALUE_FILES
 from tui_lab.protocol.agent import Collect
 from tui_lab.store import code_snapshot, declared_files
 
@@ -178,8 +179,11 @@ def collect(experiment: Experiment, home: str) -> Collect:
     Where globs are given, the files from which results are read are added: outputs, live metrics, files of metrics.
     """
     keep = experiment.keep
+    found: Collect = {"keep": None, "most": keep.most, "home": home}
+    if experiment.function is not None and experiment.stage in experiment.earlier_stages:
+        found["later"] = VALUE_FILES
     if keep.globs is None:
-        return {"keep": None, "most": keep.most, "home": home}
+        return found
     globs: dict[str, None] = dict.fromkeys(keep.globs)
     for stream in ("stdout", "stderr"):
         globs |= dict.fromkeys((stream, f"{stream}.*", f"*.{stream}", f"*.{stream}.*"))
@@ -188,4 +192,4 @@ def collect(experiment: Experiment, home: str) -> Collect:
     sources += [RETURNED_FILE] if experiment.function is not None else []
     sources += [metric.source.file for metric in experiment.metrics.values()]
     globs |= dict.fromkeys(glob.escape(s) for s in sources if s is not None and s not in ("stdout", "stderr"))
-    return {"keep": list(globs), "most": keep.most, "home": home}
+    return {**found, "keep": list(globs)}

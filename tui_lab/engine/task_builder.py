@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from tui_lab.experiment.model import BUILT_IN, Experiment
 from tui_lab.experiment.needs import OF_A_NODE, Amount, NeedError, Needs, Resolved, amount, too_many
 from tui_lab.experiment.shell.command import Command, compile_command
 from tui_lab.experiment.shell.template import fill, names_in
-from tui_lab.experiment.stages import OUTPUT
+from tui_lab.experiment.stages import OUTPUT, output_variable
 from tui_lab.experiment.units import duration
 from tui_lab.portable.function.failure import FILE as EXCEPTION_FILE
 from tui_lab.portable.starter import SERVER
@@ -307,7 +306,7 @@ class TaskBuilder:
         if stage is None:
             return {}
         found = {name: str(built_in[f"{name}{OUTPUT}"]) for name in self.experiment.stages[stage].after}
-        outputs = {f"TUI_LAB_OUTPUT_{_variable(name)}": folder for name, folder in found.items()}
+        outputs = {output_variable(name): folder for name, folder in found.items()}
         return {"TUI_LAB_STAGE": stage, **outputs}
 
     @cached_property
@@ -403,11 +402,6 @@ class TaskBuilder:
         if isinstance(timeout, str):
             return duration(fill(timeout, values, known=self.known))
         return timeout
-
-
-def _variable(name: str) -> str:
-    """Return a name as a part of the name of a variable."""
-    return re.sub(r"[^A-Z0-9_]", "_", name.upper())
 
 
 def as_json(value: object, indent: int | None = None) -> str:

@@ -277,6 +277,16 @@ class Experiment(Model):
         return self.visible_names if passed is None else passed
 
     @property
+    def values_before(self) -> Mapping[str, str]:
+        """The arguments of the function that take values of stages before, by stage."""
+        return {} if self.stage is None else self.stages[self.stage].values
+
+    def must_take(self, stage: str) -> bool:
+        """Whether the function has the argument for the value of a stage, as far as its source, or `args`, tells."""
+        own = self.stages[self.stage or ""]
+        return stage in own.values and (own.passed is not None or stage in self.args)
+
+    @property
     def calls_functions(self) -> bool:
         """Whether its tasks, or stages of it, call a Python function."""
         return any(one.function is not None for one in self.per_stage)

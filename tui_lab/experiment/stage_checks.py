@@ -128,9 +128,9 @@ class Stages:
             if own.get(key) is None or key in MERGED:
                 used |= names
         self.functions.check_keys(name, own)
-        taken = None if own.get("function") is None else self.functions.taken(name, own)
-        passed: tuple[str, ...] = () if taken is None else taken.parameters
-        used |= set() if taken is None else taken.built_in
+        taken = self.functions.taken(name, own)
+        passed = taken.parameters or ()
+        used |= taken.built_in
         self._used[name] = used
         asked = own.get("uses")
         named = [parameter for parameter in self.parameters if parameter in used]
@@ -150,13 +150,15 @@ class Stages:
         takes_seed = "seed" not in self.parameters and (
             per_repeat or "seed" in built_in or any(SEED_VARIABLE in text for text in commands)
         )
+        after = self._after(at, own, used, taken.stages)
         return Stage(
             uses=uses,
-            after=self._after(at, own, used),
+            after=after,
             takes_seed=takes_seed,
             begins_repeats=per_repeat or takes_seed or "repeat" in built_in,
             outs=self._outs(at, own),
-            passed=None if taken is None else passed,
+            passed=taken.parameters,
+            values=self.functions.values(own, taken, after),
             own=self._filled(own),
         )
 
@@ -172,9 +174,9 @@ class Stages:
             check_needs(self.r, {**self.given, "needs": None, **fields}, uses.known, at)
         return uses.names
 
-    def _after(self, at: Keypath, own: Fields, used: Iterable[str]) -> tuple[str, ...]:
+    def _after(self, at: Keypath, own: Fields, used: Iterable[str], taken: Iterable[str]) -> tuple[str, ...]:
         name = str(at[-1])
-        found = dict.fromkeys(self.outputs[one] for one in self.outputs if one in used)
+        found = dict.fromkeys([*(self.outputs[one] for one in self.outputs if one in used), *taken])
         if name in found:
             self.r.add((*at, "command"), f"{{{name}{OUTPUT}}} is the stage's own folder", "write {output}")
             del found[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -19,8 +20,9 @@ class Stage(Model):
     as listed or by `{NAME.output}`. beside: of the last stage, the others that none comes after: a task is done once
     they are, too. takes_seed: the seed joins its identity. begins_repeats: each repeat has a run of its own, also where
     the stages before it do not. repeated: that, or a stage before it is repeated. outs: globs of the files that a run
-    must leave. passed: those of `uses` that its function takes; None for all. own: its other keys, by the fields of
-    `Experiment`.
+    must leave. passed: those of `uses` that its function takes; None for all. values: arguments of the function by the
+    stage whose value they take; where its source does not tell what it takes, those that it may have. own: its other
+    keys, by the fields of `Experiment`.
     """
 
     uses: tuple[str, ...]
@@ -31,12 +33,23 @@ class Stage(Model):
     repeated: bool = False
     outs: tuple[str, ...] = ()
     passed: tuple[str, ...] | None = None
+    values: Mapping[str, str] = documented(default_factory=dict)
     own: Fields = documented(default_factory=dict)
 
     @property
     def linked(self) -> tuple[str, ...]:
         """The stages whose runs join its identity."""
         return (*self.after, *self.beside)
+
+    @property
+    def calls_function(self) -> bool:
+        """Whether it calls a function, and does not run a command."""
+        return self.own.get("function") is not None
+
+
+def output_variable(stage: str) -> str:
+    """Return the variable that has the folder of the run of a stage."""
+    return "TUI_LAB_OUTPUT_" + re.sub(r"[^A-Z0-9_]", "_", stage.upper())
 
 
 def in_order(after: Mapping[str, tuple[str, ...]]) -> list[str] | None:
@@ -84,7 +97,8 @@ class StageKeys(Model):
     )
     after: tuple[str, ...] = documented(
         default=(),
-        description="Stages that must be done before. `{NAME.output}` implies it.",
+        description="Stages that must be done before. `{NAME.output}` implies it, and so does an argument of the "
+        "function that is called NAME.",
         examples=["prepare", ["prepare", "build"]],
     )
     per_repeat: bool = documented(

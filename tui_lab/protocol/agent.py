@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, TypedDict, get_args
+from typing import Any, Final, Literal, NotRequired, TypedDict, get_args
 
 import msgspec
 
@@ -37,11 +37,13 @@ class Step(TypedDict):
 
 
 class Collect(TypedDict):
-    """Which outputs are fetched: globs, bytes in all, and the folder of the lab on the node."""
+    """Which outputs are fetched: globs, bytes in all, the folder of the lab on the node, and globs of files of any
+    size, which later stages read."""
 
     keep: Sequence[str] | None
     most: int
     home: str
+    later: NotRequired[Sequence[str]]
 
 
 class Needs(TypedDict, total=False):

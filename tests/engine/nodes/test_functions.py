@@ -7,7 +7,10 @@ import sys
 import pytest
 
 from tests.engine.nodes.fleet import Fleet
+from tests.engine.nodes.test_runs import remove_truth, truth_folder
 from tests.workbench import Workbench
+
+__all__ = ["remove_truth"]
 
 TRAIN = """\
     import importlib.util
@@ -38,3 +41,44 @@ def test_a_function_on_a_machine_that_does_not_see_the_lab(workbench: Workbench,
     assert workbench.table("SELECT count(*) AS n FROM e_steps WHERE y = x") == [{"n": 3}]
     failed = workbench.table("SELECT exception, exception_message, reason FROM e_tasks WHERE x = 3")
     assert failed == [{"exception": "RuntimeError", "exception_message": "three", "reason": "exception"}]
+
+
+PASSED = """\
+    import collections, os, time
+
+    Pair = collections.namedtuple("Pair", "a, b")
+
+    def prepare():
+        open(os.environ["TUI_LAB_OUTPUT"] + "/declared", "w").close()
+        return Pair([0] * 10000, {"b": 1})
+
+    def train(prepare, listed, x: int, folder: str):
+        open("TRUTH_FOLDER/%d" % x, "w").close()
+        while len(os.listdir("TRUTH_FOLDER")) < 2:  # one on each node
+            time.sleep(0.05)
+        return {"a": len(prepare.a), "b": prepare.b["b"], "x": x, "names": (listed / "names").read_text().split()}
+"""
+
+CHAIN = """\
+name: e
+code: '*.py'
+stages:
+  prepare: {function: work.py::prepare, outs: declared, keep: {globs: declared, most: 1K}}
+  listed: {command: 'ls {prepare.output} > {output}/names'}
+  train: {function: work.py::train, args: {output: folder}}
+  last: {command: 'echo done', after: train}
+parameters: {x: [1, 2, 3, 4]}
+metrics: {a: {stage: train}, b: {stage: train}}
+"""
+
+
+@pytest.mark.slow
+def test_what_a_stage_returns_is_brought_to_other_machines(workbench: Workbench, fleet: Fleet) -> None:
+    for name in ("one", "two"):
+        fleet.node(name, slots=1, shared=False, python=f"{sys.base_prefix}/bin/python3")
+    truth_folder(workbench).mkdir()
+    workbench.write("work.py", PASSED.replace("TRUTH_FOLDER", str(truth_folder(workbench))))
+    file = workbench.write("e.yaml", CHAIN)
+    workbench("--run", file, "--cluster", fleet.cluster_file(), env=fleet.environment(workbench))
+    assert workbench.table("SELECT a, b FROM e") == [{"a": 10000, "b": 1}] * 4
+    assert len(workbench.table("SELECT DISTINCT node FROM e_stages WHERE stage = 'train'")) == 2

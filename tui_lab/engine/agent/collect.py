@@ -36,7 +36,8 @@ class CollectedFiles:
         self.room = attempt.message["collect"]["most"]
         self.top = attempt.folder.rstrip("/") + "/"
         wanted = matcher(attempt.message["collect"]["keep"])
-        declared = matcher(attempt.message.get("outs") or ())
+        later = attempt.message["collect"].get("later") or ()
+        declared = matcher([*(attempt.message.get("outs") or ()), *later])
         own, others = numbered_files(attempt, concurrent)
         try:
             with attempt.open_folder() as folder:

@@ -140,7 +140,10 @@ MEMBERS = {
             "outs": are_texts,
             "needs": lambda value: are_texts(value) and all(map(is_number, value.values())),
             "collect": lambda value: (
-                is_text(value.get("home") or "") and is_number(value["most"]) and are_texts(value.get("keep") or ())
+                is_text(value.get("home") or "")
+                and is_number(value["most"])
+                and are_texts(value.get("keep") or ())
+                and are_texts(value.get("later") or ())
             ),
         },
     ),

@@ -82,13 +82,16 @@ def arguments(
     seed: "tuple[str, int]",
     taken: "Taken | None" = None,
     kinds: "dict[str, Kind] | None" = None,
+    ready: "dict[str, Any] | None" = None,
 ) -> "tuple[list[Any], Any]":
     """Return the positional and the named arguments of a call. seed: the argument that takes it, and its value. taken,
-    kinds: what the function takes, where that is known. Raises Misfit."""
+    kinds: what the function takes, where that is known. ready: further arguments, which are passed as they are. Raises
+    Misfit."""
     given = nested(parameters)
+    ready = ready or {}
     taken = taken or taken_by(function)
     if taken is None:
-        return [], given
+        return [], dict(given, **ready)
     names = taken.arguments
     if list(names) == [CONFIG] and names[CONFIG][0] == NAMED and not taken.takes_all:
         kind = (kinds_of(function, [CONFIG]) if kinds is None else kinds).get(CONFIG)
@@ -96,7 +99,7 @@ def arguments(
     name, value = seed
     if name in names and name not in given:
         given[name] = value
-    for one in given:
+    for one in list(given) + list(ready):
         if one not in names and not taken.takes_all:
             raise Misfit("there is no argument %s; it takes %s" % (one, ", ".join(names) or "none"))
     if kinds is None:
@@ -104,6 +107,10 @@ def arguments(
     found = {}
     positional = []
     for one, (way, has_default, default) in names.items():
+        if one in ready:
+            if way == POSITIONAL:
+                positional.append(ready[one])
+            continue
         if given.get(one) is None and has_default:  # as where a combination leaves it out
             if way == POSITIONAL:
                 positional.append(default)
@@ -116,6 +123,7 @@ def arguments(
         else:
             found[one] = converted
     found.update((one, value) for one, value in given.items() if one not in names)
+    found.update((one, value) for one, value in ready.items() if one not in names or names[one][0] == NAMED)
     return positional, found
 
 

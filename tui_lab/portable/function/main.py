@@ -1,9 +1,10 @@
 """Calls the function of a task in this process, and keeps what it returns.
 
 A call has two parts. What all tasks of an experiment share is JSON: `folder` (that stands for the experiment's), `file`
-or `module`, `name`, `args` (arguments by parameter), `parameters` (those that it is passed, if not all) and `text` (the
-function for messages). What differs from task to task is in the environment, as for a command; of a stage, less is
-there."""
+or `module`, `name`, `args` (arguments by parameter), `parameters` (those that it is passed, if not all), `before` (the
+stages whose values it takes), `paths` (folders of the functions of stages), `keeps` (its own value: for a later stage
+that `takes` it, or that may) and `text` (the function for messages). What differs from task to task is in the
+environment, as for a command; of a stage, less is there."""
 
 import json
 import os
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 BUILT_IN = ("output", "task_id", "repeat", "seed", "attempt", "experiment", "node", "slot")
 SEED = "seed"
+TAKES, MAY_TAKE = "takes", "may"  # of `keeps`
 _decode = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # `json.loads` does more, which takes its time
 
 
@@ -70,6 +72,10 @@ def run(call: "dict[str, Any]", environment: "Mapping[str, str]", loaded: "Loade
     try:
         if os.access(os.path.join(output, returned.FILE), os.F_OK):
             os.unlink(os.path.join(output, returned.FILE))  # of an earlier attempt
+        if call.get("keeps"):
+            from . import values  # late, as few calls need it
+
+            values.forget(output)
         loaded = loaded or load(call)
         parameters = _decode(environment["TUI_LAB_PARAMS"], 0)[0]
         passed = call.get("parameters")
@@ -77,10 +83,16 @@ def run(call: "dict[str, Any]", environment: "Mapping[str, str]", loaded: "Loade
             parameters = {name: value for name, value in parameters.items() if name in passed}
         seed_all(task[SEED])
         if loaded.function is None:
-            value = chain(loaded.module, parameters, task)
+            value, seconds = chain(loaded.module, parameters, task)
+            found = with_fit_time(value, seconds)
         else:
-            value = call_function(loaded, parameters, task, call["args"], call["text"])
-        returned.write(value, output, lambda what: print(what, file=sys.stderr))
+            before = values_before(loaded.function, call, environment) if call.get("before") else {}
+            found = value = call_function(loaded, parameters, task, call["args"], call["text"], before)
+        if call.get("keeps"):
+            returned.write_metrics(found, output)
+            keep(value, output, call["keeps"] == TAKES)
+        else:
+            returned.write(found, output, tell)
     except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
         from . import failure  # late, as `traceback` takes long to import
 
@@ -89,26 +101,77 @@ def run(call: "dict[str, Any]", environment: "Mapping[str, str]", loaded: "Loade
     return 0
 
 
+def tell(what: str) -> None:
+    """Say something in the task's standard error."""
+    print(what, file=sys.stderr)
+
+
+def keep(value: "Any", output: str, needed: bool) -> None:
+    """Keep the value of a stage. needed: a later stage takes it. Raises ValueError where that can't be."""
+    from . import values
+
+    try:
+        values.keep(value, output)
+    except values.ValueProblem as error:
+        if needed:
+            raise ValueError("what it returned can't be passed to a later stage: %s" % error) from None
+        tell("what it returned can't be kept for a later stage: %s" % error)
+
+
+def values_before(function: "Any", call: "dict[str, Any]", environment: "Mapping[str, str]") -> "dict[str, Any]":
+    """Return the values of stages before by the arguments that take them. Raises ValueError for one that can't be
+    read."""
+    from . import values
+
+    found = {}  # type: dict[str, Any]
+    for one in call["before"]:
+        if one["may"]:
+            taken = taken_by(function)
+            if taken is None or one["argument"] not in taken.arguments:
+                continue
+        folder = environment[one["variable"]]
+        if not one["returns"]:
+            import pathlib
+
+            found[one["argument"]] = pathlib.Path(folder)
+            continue
+        for path in call["paths"]:  # for the classes of what was pickled
+            if os.path.join(call["folder"], path) not in sys.path:
+                sys.path.append(os.path.join(call["folder"], path))
+        try:
+            found[one["argument"]] = values.read(folder)
+        except Exception as error:  # noqa: BLE001 (whatever classes raise)
+            why = str(error) if isinstance(error, values.ValueProblem) else "%s: %s" % (type(error).__name__, error)
+            raise ValueError("the value of the stage %s can't be read: %s" % (one["stage"], why)) from error
+    return found
+
+
 def call_function(
-    loaded: Loaded, parameters: "dict[str, Any]", task: "dict[str, Any]", args: "dict[str, str]", text: str
+    loaded: Loaded,
+    parameters: "dict[str, Any]",
+    task: "dict[str, Any]",
+    args: "dict[str, str]",
+    text: str,
+    before: "dict[str, Any]",
 ) -> "Any":
-    """Call a function with the parameters of a task. text: the function for messages. Raises TypeError where they don't
-    fit."""
+    """Call a function with the parameters of a task. text: the function for messages. before: arguments as they stand.
+    Raises TypeError where they don't fit."""
     given = {args.get(name, name): value for name, value in parameters.items()}
     for name, argument in args.items():
         if name in task and name not in parameters and name != SEED:
             given[argument] = task[name]
     try:
         positional, named = arguments(
-            loaded.function, given, (args.get(SEED, SEED), task[SEED]), loaded.taken, loaded.kinds
+            loaded.function, given, (args.get(SEED, SEED), task[SEED]), loaded.taken, loaded.kinds, before
         )
     except Misfit as error:
         raise TypeError("%s: %s" % (text, error)) from None
     return loaded.function(*positional, **named)
 
 
-def chain(module: "Any", parameters: "dict[str, Any]", task: "dict[str, Any]") -> "Any":
-    """Call `pre(cfg)`, `fit(cfg, x)` and `post(cfg, y)` of a module; `pre` and `post` may be missing."""
+def chain(module: "Any", parameters: "dict[str, Any]", task: "dict[str, Any]") -> "tuple[Any, float]":
+    """Call `pre(cfg)`, `fit(cfg, x)` and `post(cfg, y)` of a module; `pre` and `post` may be missing. Return what the
+    last one returned, and the seconds of `fit`."""
     cfg = nested(parameters)
     own = (("experiment_id", "task_id"), ("run_id", "repeat"), ("out_path", "output"))
     cfg.update((name, task[value]) for name, value in own if value in task)
@@ -119,7 +182,11 @@ def chain(module: "Any", parameters: "dict[str, Any]", task: "dict[str, Any]") -
     after = fit(cfg, before)  # type: ignore[misc]
     seconds = time.time() - began
     cfg["fit_time"] = seconds
-    value = after if post is None else post(cfg, after)
+    return (after if post is None else post(cfg, after)), seconds
+
+
+def with_fit_time(value: "Any", seconds: float) -> "Any":
+    """Return what a module returned as results: with the seconds of `fit`, where it has names."""
     scores = {} if value is None else value
     if not isinstance(scores, dict):
         return scores

@@ -177,6 +177,23 @@ def write(value: "Any", output: str, report: "Callable[[str], object]") -> None:
     write_json(os.path.join(output, FILE), found.document())
 
 
+def write_metrics(value: "Any", output: str) -> None:
+    """Keep the metrics of what the function of a stage before the last returned; the value itself is kept besides.
+    Raises OSError."""
+    found = Returned()
+    fields = {RESULT: value} if _fields(value) is None else _fields(value)
+    several = (list, tuple, type(None))
+    single = {name: item for name, item in (fields or {}).items() if not isinstance(item, several) and _size(item) < 2}
+    _metrics(single, "", found, 0)
+    write_json(os.path.join(output, FILE), {"metrics": found.metrics})
+
+
+def _size(value: "Any") -> int:
+    """Return how many elements an array has; 0 for what is none."""
+    size = getattr(value, "size", 0)
+    return size if isinstance(size, int) else 0
+
+
 def write_json(path: str, document: "Any", indent: "int | None" = None) -> None:
     """Write a file as a whole: no reader sees a part of it. Raises OSError."""
     write_file(path, json.dumps(document, indent=indent).encode() + b"\n")
