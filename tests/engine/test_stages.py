@@ -142,6 +142,7 @@ def test_a_run_that_does_not_leave_its_outs_has_failed(workbench: Workbench) -> 
 def test_kill_9_between_stages(workbench: Workbench, request: pytest.FixtureRequest) -> None:
     """The engine is killed again and again; each run and each task still ends once."""
     text = THREE.replace("> {output}/model;", "> {output}/model; sleep 0.1;")
+    text = text.replace("uses: [data]}", "uses: [data], retain: until-done}")
     file = workbench.write("experiment.yaml", "name: e\n" + text)
     workbench("--run", file, "--node", "localhost", 3, "--detach")
     for count in range(2, 14, 2 if request.config.getoption("--long") else 5):
@@ -155,6 +156,8 @@ def test_kill_9_between_stages(workbench: Workbench, request: pytest.FixtureRequ
     assert {row["state"] for row in workbench.tasks()} == {"done"}
     ends = Counter(event["task"] for event in workbench.events("finished"))
     assert sorted(ends) == list(range(26)) and set(ends.values()) == {1}
+    prepared = workbench.experiment().path / "stages" / "prepare"
+    until(lambda: {path.name for path in prepared.glob("*/*")} == {"stdout", "stderr", "data", "n"}, 20)
 
 
 @pytest.mark.slow

@@ -145,6 +145,14 @@ MISTAKES = [
     ),
     ("stages: {a: {command: x, per_repeat: 3}}\n", '1:38: "per_repeat" must be true or false, not the number 3'),
     (
+        "stages: {a: {command: x}, b: {command: y, retain: until-done, after: a}}\n",
+        '1:51: no stage comes after "b": its files are results of tasks; leave retain out',
+    ),
+    (
+        "stages: {a: {command: x, retain: until-don}, b: {command: y, after: a}}\n",
+        '1:34: "until-don" is no value of "retain"; did you mean "until-done"?',
+    ),
+    (
         "stages: {a: {command: x, outs: [m, ../x]}}\n",
         '1:36: "../x" is not inside {output}; globs are relative to the folder of a run',
     ),

@@ -50,6 +50,7 @@ WRITTEN = r"""
 {"event":"resumed","at":1.5}
 {"event":"drained","at":1.5}
 {"event":"cleaned","at":1.5,"tasks":[[0,0]],"argv":["tui-lab","clean"]}
+{"event":"discarded","at":1.5,"runs":[[4,5]]}
 {"event":"removed","at":1.5,"tasks":[[0,0]],"argv":["tui-lab","clean"]}
 {"event":"ended","at":1.5,"counts":{"pending":0,"running":0,"done":3,"failed":0,"stopped":0,"lost":0}}
 """  # noqa: E501

@@ -13,12 +13,12 @@ from tui_lab.protocol.agent import Facts
 from tui_lab.store import journal, layout
 from tui_lab.store.environment import load
 from tui_lab.store.errors import LabError
-from tui_lab.store.events import Assigned, EnvironmentCaptured, Finished, Submitted, UnlistedFiles
+from tui_lab.store.events import Assigned, EnvironmentCaptured, Finished, OutputsDiscarded, Submitted, UnlistedFiles
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import EXPLAINED
 from tui_lab.store.task_files import TaskFile, listed
 
-_KINDS: Final = (Submitted, EnvironmentCaptured, Assigned, Finished)
+_KINDS: Final = (Submitted, EnvironmentCaptured, Assigned, Finished, OutputsDiscarded)
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,9 @@ def attempts(folder: ExperimentFolder, task: int) -> list[Attempt]:
                 submission = event.environment
             case EnvironmentCaptured():
                 facts[event.node] = event.digest
+            case OutputsDiscarded() if any(first <= task <= last for first, last in event.runs):
+                for attempt in found.values():
+                    attempt.left, attempt.unlisted, attempt.unlisted_size = [], 0, 0
             case Assigned():
                 for number in (number for one, number in event.attempts if one == task):
                     found[number] = Attempt(number, event.node, submission, facts.get(event.node))

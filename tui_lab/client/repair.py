@@ -11,12 +11,13 @@ from pathlib import Path
 import polars as pl
 
 from tui_lab.client.errors import UsageError
+from tui_lab.client.formatting import runs
 from tui_lab.client.submission import OVERRIDE, cut_off, read_overrides
 from tui_lab.engine.task_builder import placeholders
 from tui_lab.experiment.combinations import expand
 from tui_lab.experiment.load import load
 from tui_lab.experiment.yaml.problem import SpecError
-from tui_lab.store import checkpoint, journal, layout, ranges, repair, spec_file
+from tui_lab.store import checkpoint, discarded_files, journal, layout, ranges, repair, spec_file
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.events import PlanRestored, Submitted
 from tui_lab.store.experiment import ExperimentFolder
@@ -99,7 +100,23 @@ def repair_lab(lab: Lab) -> list[str]:
             except OSError as error:
                 raise storage_error(path, error) from error
             said.append(f"{path}: made again from {source.name}; {kept}")
+        said += _remove_needless(folder)
     return said
+
+
+def _remove_needless(folder: ExperimentFolder) -> list[str]:
+    """Remove the files of runs of stages that an engine was to remove, and did not. Return a line about it."""
+    places = discarded_files.left_aside(folder.path)
+    state = folder.state()
+    with suppress(LabError, SpecError):
+        experiment = folder.spec()
+        for run in state.discarded_runs():
+            place = discarded_files.move_aside(folder.path, experiment, run, state.stage(run) or "")
+            places += [place] if place is not None else []
+    for place in places:
+        discarded_files.remove(place)
+    what = f"files of {runs(len(places))} were removed, as `retain: until-done` says"
+    return [f"{folder.path / layout.STAGES}: {what}"] if places else []
 
 
 def _state(folder: ExperimentFolder) -> tuple[State, list[Damage]]:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from tui_lab.client.errors import UsageError
-from tui_lab.store import fold
+from tui_lab.store import discarded_files, fold
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
 from tui_lab.store.plan import LINK, Plan
@@ -25,13 +25,14 @@ _BADLY: Final = (fold.FAILED, fold.STOPPED, fold.LOST)
 @dataclass(frozen=True)
 class StageCount:
     """How many runs of a stage are behind some tasks: in all, done, to be run, and of those the ones that run again
-    because their outputs are gone."""
+    because their outputs are gone: removed, as `retain` says, or by someone."""
 
     stage: str
     runs: int
     done: int
     to_run: int
     gone: int
+    discarded: int
 
 
 def counted(
@@ -41,6 +42,7 @@ def counted(
     if not plan.runs.height:
         return []
     gone = set(folder.gone_runs(plan)) if folder.exists() else set[int]()
+    discarded = set(state.discarded_runs())
     codes = dict(zip(plan.runs["task_id"], _states(plan.runs["task_id"], state), strict=True))
     rows = {name: plan.runs.filter(pl.col("stage") == name) for name in plan.stages}
     wanted = {name: set[int]() for name in plan.stages}
@@ -50,7 +52,7 @@ def counted(
         experiment.stages[experiment.stage or ""].linked,
     )
     for name in reversed(plan.stages):
-        wanted[name] = {one for one in wanted[name] if codes[one] != fold.DONE or one in gone}
+        wanted[name] = {one for one in wanted[name] if codes[one] != fold.DONE or one in gone or one in discarded}
         mine = rows[name].filter(pl.col("task_id").is_in(list(wanted[name])))
         _reach(wanted, mine, experiment.stages[name].after)
     return [
@@ -59,10 +61,32 @@ def counted(
             rows[name].height,
             sum(codes[one] == fold.DONE and one not in wanted[name] for one in rows[name]["task_id"]),
             len(wanted[name]),
-            len(wanted[name] & gone),
+            len(wanted[name] & gone - discarded),
+            len(wanted[name] & discarded),
         )
         for name in plan.stages
     ]
+
+
+def has_needless_files(experiment: Experiment, plan: Plan, state: State, folder: ExperimentFolder) -> bool:
+    """Return whether an engine was killed before it could remove the files of runs of stages that nothing needs."""
+    chosen = [name for name in plan.stages if experiment.stages[name].retain != "always"]
+    if not chosen:
+        return False
+    discarded = set(state.discarded_runs())
+    rows = plan.runs.filter(pl.col("stage").is_in(chosen))
+    done = {
+        one for one, code in zip(rows["task_id"], _states(rows["task_id"], state), strict=True) if code == fold.DONE
+    }
+    waited_for: set[int] = set()
+    for name in (*plan.stages, experiment.stage or ""):
+        table = plan.of_stage(name).tasks if name in plan.stages else plan.tasks
+        table = table.filter(pl.Series(_states(table["task_id"], state)) != fold.DONE)
+        _reach(dict.fromkeys(plan.stages, waited_for), table, experiment.stages[name].after)
+    if done - waited_for - discarded:
+        return True
+    mine = ((one, stage) for one, stage in rows.select("task_id", "stage").rows() if one in discarded)
+    return discarded_files.is_unfinished(folder.path, experiment, mine)
 
 
 def _reach(wanted: dict[str, set[int]], rows: pl.DataFrame, after: tuple[str, ...]) -> None:

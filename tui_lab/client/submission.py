@@ -23,7 +23,7 @@ from tui_lab.client.formatting import printable
 from tui_lab.client.git_state import git_state
 from tui_lab.client.nodes import usable
 from tui_lab.client.program import check_program, is_program, program_files, stale
-from tui_lab.client.stage_runs import StageCount, counted
+from tui_lab.client.stage_runs import StageCount, counted, has_needless_files
 from tui_lab.engine.task_builder import TaskBuilder, placeholders
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.combinations import expand
@@ -80,7 +80,7 @@ def submit(
 
     for one in prepared:
         one.folder.require_whole()
-    wanted = [one for one in prepared if len(one.queued) or not one.unchanged]
+    wanted = [one for one in prepared if len(one.queued) or not one.unchanged or one.is_unfinished]
     usable_nodes = [usable(one.experiment, nodes) for one in wanted]
     client = EngineClient.start(lab, standby) if wanted else None
     submitted = []
@@ -144,6 +144,11 @@ class Prepared:
     def builder(self) -> TaskBuilder:
         """How the tasks of the plan are run."""
         return TaskBuilder(self.experiment, self.plan, self.folder.path, "")
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether an engine was killed at its last steps: it was to remove files."""
+        return has_needless_files(self.experiment, self.plan, self.folder.state(), self.folder)
 
     def placed(self, lab: Lab) -> Prepared:
         """Return the same in a lab that has no experiment yet."""

@@ -35,8 +35,9 @@ class TaskDetails:
     `parameters`: those of the task; of a run of a stage, those that it uses. `before`: the folders of the runs that
     it comes directly after, by stage. `beside`: those of its other last stages. `blocked_by`: the stage because of
     which it failed with the reason `dependency`. `tasks_behind`: how many tasks need this run of a stage; None for a
-    task. `facts` is its row of the table of tasks. `history`: the ends of its attempts. `steps`: the last run of each
-    step, where it has several. `refused`: what a metric found and could not read, by metric.
+    task. `discarded`: its files were removed, because nothing needed them. `facts` is its row of the table of tasks.
+    `history`: the ends of its attempts. `steps`: the last run of each step, where it has several. `refused`: what a
+    metric found and could not read, by metric.
     """
 
     experiment: str
@@ -58,6 +59,7 @@ class TaskDetails:
     beside: dict[str, str]
     blocked_by: str | None
     tasks_behind: int | None
+    discarded: bool
 
     def as_json(self) -> Row:
         """Return the document of `--json`, with the facts among the other keys."""
@@ -141,6 +143,7 @@ def facts(address: Address, builder: TaskBuilder, row: int) -> TaskDetails:
         if record["reason"] == "dependency" and builder.stage is None
         else None,
         tasks_behind=None if builder.stage is None else len(_behind(address, builder.stage)),
+        discarded=bool(address.folder.state().columns["discarded"][address.task]),
     )
 
 

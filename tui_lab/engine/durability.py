@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from tui_lab.engine.core.effects import Acknowledge
@@ -22,14 +22,19 @@ CHECKPOINT: Final = 64 << 20  # bytes of journal between two checkpoints
 
 class Durability:
     """Syncs journals in groups, then acknowledges to agents. send: sends an acknowledgement to a node. written: called
-    when a full disk has taken an experiment's events."""
+    when a full disk has taken an experiment's events. discard: removes the files of runs of stages."""
 
     def __init__(
-        self, runs: Mapping[str, RunFiles], send: Callable[[str, Ack], None], written: Callable[[str], None]
+        self,
+        runs: Mapping[str, RunFiles],
+        send: Callable[[str, Ack], None],
+        written: Callable[[str], None],
+        discard: Callable[[RunFiles, list[int]], None],
     ) -> None:
         self.runs = runs
         self.send = send
         self.written = written
+        self.discard = discard
         self.full: dict[str, str] = {}  # experiments that the disk has no room for, and what it said
         self.dirty = asyncio.Event()
         self._checkpoints: dict[str, int] = {}  # size of the journal at the newest checkpoint
@@ -39,6 +44,11 @@ class Durability:
     def acknowledge(self, run: RunFiles, one: Acknowledge) -> None:
         """Let an agent forget an attempt, once its event is durable."""
         run.unacknowledged.append(one)
+        self.dirty.set()
+
+    def discard_later(self, run: RunFiles, runs: Iterable[int]) -> None:
+        """Have the files of runs of stages removed, once that is durable."""
+        run.to_discard += runs
         self.dirty.set()
 
     async def keep(self) -> None:
@@ -56,16 +66,20 @@ class Durability:
 
     async def _sync(self) -> None:
         for run in list(self.runs.values()):
-            if not run.unacknowledged or run.unwritten:
+            if not (run.unacknowledged or run.to_discard) or run.unwritten:
                 continue
             ended, run.unacknowledged = run.unacknowledged, []
+            needless, run.to_discard = run.to_discard, []
             try:
                 await asyncio.to_thread(run.journal.sync)
             except OSError as error:
                 log.error("%s: %s", run.journal.path, error)
                 run.unacknowledged = ended + run.unacknowledged
+                run.to_discard = needless + run.to_discard
                 asyncio.get_running_loop().call_later(FULL_RETRY, self.dirty.set)
                 continue
+            if needless:
+                self.discard(run, needless)
             by_node = defaultdict[str, list[Acknowledge]](list)
             for one in ended:
                 by_node[one.node].append(one)

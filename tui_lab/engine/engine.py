@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -22,6 +22,7 @@ from tui_lab.engine.core.effects import (
     Acknowledge,
     Assign,
     Commit,
+    Discard,
     DropCopy,
     DropOutputs,
     Effect,
@@ -62,6 +63,7 @@ from tui_lab.engine.core.events import (
 )
 from tui_lab.engine.core.model import AttemptKey, Moment, RunSettings
 from tui_lab.engine.core.scheduler import ASLEEP, SUPPLIED_IN, TICK, Scheduler
+from tui_lab.engine.discarding import Discarding
 from tui_lab.engine.durability import Durability
 from tui_lab.engine.node_facts import KnownFacts, NodeFacts
 from tui_lab.engine.output_staging import OutputStaging, input_of
@@ -122,7 +124,13 @@ class Engine:
         self.samples = Samples(lab)
         self.outputs = OutputFetcher(self.files, self._on_fetched, lambda blocked: self.feed(OutputsBlocked(blocked)))
         self.staging = CodeStaging(self.files, self._stage)
-        self.durability = Durability(self.runs, self._send, lambda name: self.feed(DiskFree(name)))
+        self.discarding = Discarding()
+        self.durability = Durability(
+            self.runs,
+            self._send,
+            written=lambda name: self.feed(DiskFree(name)),
+            discard=lambda run, needless: self._guard(run, self.discarding.discard, needless),
+        )
         self.facts = NodeFacts(self.files, self._on_facts)
         self.output_staging = OutputStaging(self.files, self.scheduler, self.durability.sync, self._start, self._refuse)
         self._inbox: deque[Event] = deque()
@@ -175,6 +183,9 @@ class Engine:
             case DropCopy(experiment=name, node=node, run=one):
                 if node in self.nodes:
                     self.output_staging.drop(self.runs[name], self.nodes[node], one)
+            case Discard(experiment=name, runs=runs):
+                self.durability.discard_later(self.runs[name], ranges.each(runs))
+                self._drop_whole(self.runs[name], ranges.each(runs))
             case Extend(experiment=name):
                 task = asyncio.create_task(self._extend(self.runs[name]))
                 self._extending.add(task)
@@ -183,6 +194,14 @@ class Engine:
                 self._stopped = count
             case WakeAt(moment=at):
                 self._wake_at(at)
+
+    def _drop_whole(self, run: RunFiles, runs: Iterable[int]) -> None:
+        """Remove the files of runs of stages from the nodes that made them."""
+        for one in runs:
+            made = run.state.columns["node"][one]
+            node = self.nodes.get(run.state.nodes[made]) if made >= 0 else None
+            if node is not None and not node.shared:
+                self.output_staging.drop(run, node, one, whole=True)
 
     def _wake_at(self, at: float) -> None:
         if self._timer is not None:
@@ -424,6 +443,7 @@ class Engine:
         await self.output_staging.close()
         await self.staging.close()
         await self.durability.sync()
+        await self.discarding.close()
         await self.registry.close(at_once=self._stop)  # what is being stopped ends meanwhile, and is acknowledged
         syncing.cancel()
         for run in self.runs.values():
@@ -588,6 +608,7 @@ class Engine:
         were requested anew."""
         settings = run.settings(extends=self.more is not None)
         run.environment, run.umask = dict(environment), umask
+        self.discarding.resume(run)
         for entry in run.nodes:
             self.registry.connect(entry, environment)
         self.feed(RunBegun(run.name, settings, fresh=fresh, again=again))

@@ -181,14 +181,14 @@ class OutputStaging:
         """Note that a node keeps the outputs of an attempt, for what comes after it."""
         self._kept.add((node, run.wire_name, key))
 
-    def drop(self, run: RunFiles, node: NodeConnection, one: int) -> None:
-        """Remove the outputs of a run of a stage from a node."""
+    def drop(self, run: RunFiles, node: NodeConnection, one: int, *, whole: bool = False) -> None:
+        """Remove the outputs of a run of a stage from a node. whole: with those that are nowhere else."""
         folder = f"{node.home}/{run.wire_name}/{run.folder.relative_folder(one)}"
         self._kept = {known for known in self._kept if known[:2] != (node, run.wire_name) or known[2][0] != one}
         for identity in [known for known in self._inputs if known[0] is node and known[1].folder == folder]:
             self._inputs.pop(identity).cancel()
         if node.ready:
-            made = run.state.nodes[run.state.columns["node"][one]] == node.name
+            made = not whole and run.state.nodes[run.state.columns["node"][one]] == node.name
             task = asyncio.create_task(self._remove(node, folder, run.folder.task_folder(one) if made else None))
             self._dropping.add(task)
             task.add_done_callback(self._dropping.discard)

@@ -53,6 +53,7 @@ class RunFiles:
         self.state = folder.state()
         self.unwritten: list[KnownEvent] = []  # what the disk would not take
         self.unacknowledged: list[Acknowledge] = []  # their events are in the journal, not yet durable
+        self.to_discard: list[int] = []  # runs of stages whose files go once the journal is durable
         self.environment: dict[str, str] | None = None  # of the client that submitted; None where none has supplied it
         self.umask: int | None = None
         self._builders: dict[int, TaskBuilder] = {}
@@ -240,6 +241,7 @@ class RunFiles:
             gone=frozenset(self.folder.gone_runs(plan)),
             rounds=rounds(plan) if experiment.order == "by-stage" else (),
             run_on=run_on(experiment),
+            until_done=frozenset(name for name, one in experiment.stages.items() if one.retain == "until-done"),
         )
 
     def program_change(self, task: int) -> str:

@@ -19,10 +19,9 @@ from tui_lab.engine.task_builder import NodePaths
 from tui_lab.engine.transfer import TransferError
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.yaml.problem import SpecError
-from tui_lab.portable.function.returned import FILE as RETURNED_FILE
 from tui_lab.portable.function.values import FILES as VALUE_FILES
 from tui_lab.protocol.agent import Collect
-from tui_lab.store import code_snapshot, declared_files
+from tui_lab.store import code_snapshot, declared_files, result_files
 
 log = logging.getLogger(__name__)
 
@@ -184,12 +183,6 @@ def collect(experiment: Experiment, home: str) -> Collect:
         found["later"] = VALUE_FILES
     if keep.globs is None:
         return found
-    globs: dict[str, None] = dict.fromkeys(keep.globs)
-    for stream in ("stdout", "stderr"):
-        globs |= dict.fromkeys((stream, f"{stream}.*", f"*.{stream}", f"*.{stream}.*"))
-    globs |= dict.fromkeys(("metrics.jsonl", "metrics.jsonl.*", "params.json"))
-    sources: list[str | None] = [experiment.rows.source.file] if experiment.rows is not None else []
-    sources += [RETURNED_FILE] if experiment.function is not None else []
-    sources += [metric.source.file for metric in experiment.metrics.values()]
-    globs |= dict.fromkeys(glob.escape(s) for s in sources if s is not None and s not in ("stdout", "stderr"))
+    globs = dict.fromkeys((*keep.globs, *result_files.OUTPUTS))
+    globs |= dict.fromkeys(map(glob.escape, result_files.named_files(experiment)))
     return {**found, "keep": list(globs)}

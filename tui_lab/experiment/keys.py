@@ -73,7 +73,7 @@ from tui_lab.experiment.schema_parts import (
     words,
 )
 from tui_lab.experiment.sources.kinds import KINDS as METRIC_SOURCES
-from tui_lab.experiment.stages import PROGRAMS, StageKeys
+from tui_lab.experiment.stages import PROGRAMS, Retain, StageKeys
 from tui_lab.experiment.yaml.reader import MOST, Keypath, Reader
 
 
@@ -161,6 +161,7 @@ def stage_schema() -> Schema:
         "after": or_null(one_or_many(TEXT)),
         "per_repeat": {"type": "boolean"},
         "outs": or_null(one_or_many(TEXT)),
+        "retain": or_null(words(Retain)),
     }
     documented = {**{key.name: documented_keys()[key.name] for key in STAGE_KEYS}, **stage_keys()}
     found = closed(documented, {**{key.name: key.schema for key in STAGE_KEYS}, **schemas})

@@ -113,6 +113,7 @@ class Stages:
         if order is None or len(self.r.problems) > before:
             return {}
         found = {name: found[name] for name in order}
+        self._check_retained(found)
         self._join(found)
         for name, stage in found.items():
             repeated = stage.begins_repeats or any(found[other].repeated for other in stage.linked)
@@ -157,6 +158,7 @@ class Stages:
             takes_seed=takes_seed,
             begins_repeats=per_repeat or takes_seed or "repeat" in built_in,
             outs=self._outs(at, own),
+            retain=own.get("retain") or "always",
             passed=taken.parameters,
             values=self.functions.values(own, taken, after),
             own=self._filled(own),
@@ -248,6 +250,14 @@ class Stages:
                 what = f'{{{one}}} can\'t stand at the stage "{name}": several tasks share a run of it'
                 place = ("args", one) if self.raw[name].get("function") is not None else ("command",)
                 self.r.add(("stages", name, *place), what, "{output} is a folder of the run's own")
+
+    def _check_retained(self, found: Mapping[str, Stage]) -> None:
+        """Something must come after a stage whose files are removed then."""
+        waited_for = {other for stage in found.values() for other in stage.after}
+        for name, stage in found.items():
+            if stage.retain != "always" and name not in waited_for:
+                what = f'no stage comes after "{name}": its files are results of tasks'
+                self.r.add(("stages", name, "retain"), what, "leave retain out; `tui-lab clean` removes files of tasks")
 
     def _check_repeats(self, found: Mapping[str, Stage]) -> None:
         repeat = self.given.get("repeat")

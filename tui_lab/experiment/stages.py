@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, Literal
 
 from tui_lab.experiment.record import Fields, Model, documented
 
 MERGED: Final = ("env",)  # keys to which a stage adds; others take the place of the experiment's
 PROGRAMS: Final = ("command", "function")  # what a stage runs: one of them
 OUTPUT: Final = ".output"  # `{prepare.output}` is the folder of the run of `prepare` behind a task
+
+Retain = Literal["always", "until-done"]
 
 
 class Stage(Model):
@@ -20,9 +22,9 @@ class Stage(Model):
     as listed or by `{NAME.output}`. beside: of the last stage, the others that none comes after: a task is done once
     they are, too. takes_seed: the seed joins its identity. begins_repeats: each repeat has a run of its own, also where
     the stages before it do not. repeated: that, or a stage before it is repeated. outs: globs of the files that a run
-    must leave. passed: those of `uses` that its function takes; None for all. values: arguments of the function by the
-    stage whose value they take; where its source does not tell what it takes, those that it may have. own: its other
-    keys, by the fields of `Experiment`.
+    must leave. retain: how long its files are kept. passed: those of `uses` that its function takes; None for all.
+    values: arguments of the function by the stage whose value they take; where its source does not tell what it takes,
+    those that it may have. own: its other keys, by the fields of `Experiment`.
     """
 
     uses: tuple[str, ...]
@@ -34,6 +36,7 @@ class Stage(Model):
     outs: tuple[str, ...] = ()
     passed: tuple[str, ...] | None = None
     values: Mapping[str, str] = documented(default_factory=dict)
+    retain: Retain = "always"
     own: Fields = documented(default_factory=dict)
 
     @property
@@ -113,4 +116,11 @@ class StageKeys(Model):
         "failed. Later stages on nodes that don't share the lab's folder get these files alone; `keep` does not limit "
         "them. No part of the stage's identity.",
         examples=["model.pt", ["model.pt", "plots/**"]],
+    )
+    retain: Retain | None = documented(
+        default=None,
+        description="`until-done`: once all tasks and runs of the plan that come directly after a run are done, its "
+        "files are removed, but for outputs, live metrics and what `metrics` read. It stays done. If something needs "
+        "it later, it runs again. By default `always`: nothing is removed.",
+        examples=["until-done"],
     )

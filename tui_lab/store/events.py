@@ -334,6 +334,14 @@ class Cleaned(_Event, frozen=True, tag="cleaned"):
     argv: list[str] = []
 
 
+class OutputsDiscarded(_Event, frozen=True, tag="discarded"):
+    """Nothing waits any more for the files of these runs of stages, which say `retain: until-done`: all are removed,
+    but for outputs and files that metrics read. The runs stay done. If something needs one of them, it runs again."""
+
+    at: float
+    runs: Ranges
+
+
 class FilesRemoved(_Event, frozen=True, tag="removed"):
     """The user removed some files of tasks that have several steps: the next attempts begin at the first one. `argv`:
     the command that did it."""
@@ -382,6 +390,7 @@ KnownEvent: TypeAlias = (
     | Resumed
     | Drained
     | Cleaned
+    | OutputsDiscarded
     | FilesRemoved
     | Ended
 )

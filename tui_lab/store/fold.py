@@ -36,6 +36,7 @@ from tui_lab.store.events import (
     Finished,
     JournalBegun,
     NodesChanged,
+    OutputsDiscarded,
     Paused,
     PlanRestored,
     Quarantined,
@@ -103,6 +104,7 @@ COLUMNS: Final[dict[str, tuple[str, float]]] = {
     "step": ("h", NONE),  # the step at which the last attempt ended
     "go_on": ("h", 0),  # the step that the next attempt begins at
     "outputs": ("i", NONE),  # the attempt whose outputs begin with those of the steps before it
+    "discarded": ("b", 0),  # of a run of a stage: its files were removed, because nothing needed them any more
     "leftover": ("i", NONE),
     "peak_rss": ("q", NONE),
     "duration": ("d", _UNKNOWN),
@@ -224,6 +226,8 @@ class State:
                         self.columns["reason"][task] = 0
                 case Cleaned():
                     self._clean(event)
+                case OutputsDiscarded():
+                    self._discard(event)
                 case FilesRemoved():
                     for task in ranges.each(event.tasks):
                         self.columns["go_on"][task], self.columns["outputs"][task] = 0, NONE
@@ -333,6 +337,7 @@ class State:
         queued, attempts, base = self._view("queued"), self._view("attempts"), self._view("base")
         ids = ids[(queued[ids] == 0) | (attempts[ids] == base[ids])]
         queued[ids] = 1
+        self._view("discarded")[ids] = 0
         ids = ids[self._view("assigned")[ids] == 0]
         self._view("state")[ids] = PENDING
         base[ids] = attempts[ids]
@@ -486,6 +491,12 @@ class State:
             columns["base"][task] = columns["attempts"][task]
             self.steps.clear(task)
 
+    def _discard(self, event: OutputsDiscarded) -> None:
+        """The files of runs of stages are removed: another attempt begins at the first step."""
+        for run in ranges.each(event.runs):
+            self.columns["discarded"][run] = 1
+            self.columns["go_on"][run], self.columns["outputs"][run] = 0, NONE
+
     # --- Questions
 
     def has_result(self, task: int) -> bool:
@@ -506,6 +517,12 @@ class State:
         steps, ends = self.steps.ends(task)
         count = self.columns["go_on"][task]
         return self.columns["outputs"][task], steps[:count], ends[:count]
+
+    def discarded_runs(self) -> list[int]:
+        """Return the planned runs of stages whose files were removed, because nothing needed them any more."""
+        chosen = (self._view("discarded") == 1) & (self._view("planned") == STAGE_RUN) if self.stages else []
+        found: list[int] = np.flatnonzero(chosen).tolist()
+        return found
 
     def plan_crc(self, number: int) -> str | None:
         """CRC-32 of the file of a plan; None where the journal does not have it."""

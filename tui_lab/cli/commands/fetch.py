@@ -123,6 +123,8 @@ def choose(addresses: list[Address], globs: list[str]) -> list[Wanted]:
         if seen and globs and not any(wanted(name) for name in seen):
             there = f"{', '.join(seen[:5])}{', ...' if len(seen) > 5 else ''}"
             raise UsageError(f"{which} left no file that matches {' or '.join(globs)}; what stayed: {there}")
+        if all(one.folder.state().columns["discarded"][one.task] for one in addresses):
+            raise NothingToDoError(f"{which}: its files were removed (`retain: until-done`)")
         raise NothingToDoError(
             f"{which}: " + ("all these files are here already" if seen else "nothing stayed on a node")
         )

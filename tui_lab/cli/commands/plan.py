@@ -127,6 +127,8 @@ def show(prepared: Prepared, everything: bool) -> None:
     for one in prepared.stages:
         if one.gone:
             print(f"  {runs(one.gone, one.stage)} would run again: the outputs are gone")
+        if one.discarded:
+            print(f"  {runs(one.discarded, one.stage)} would run again: `retain: until-done` has removed the outputs")
     for why, count in prepared.planned.reasons.items():
         if why != "new":
             print(f"  {plural(count, 'task')} would run again: {why}")

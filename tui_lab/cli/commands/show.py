@@ -136,6 +136,8 @@ def _show(found: TaskDetails, address: Address) -> None:
     print(f"  {found.folder}")
     for name in found.files[:_SHOWN]:
         print(f"    {name}")
+    if found.discarded:
+        print("  its other files were removed (`retain: until-done`); it runs again if something needs it")
     _show_left([file for file in found.left if not file.home], address)
     for more in found.left_more:
         print(f"  stayed on {more.node}, too: {plural(more.files, 'further file')}, {size(more.size)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Sequence, Set
 from typing import Final
 
 import numpy as np
@@ -10,12 +10,14 @@ import numpy.typing as npt
 
 from tui_lab.engine.core.copies import Copies
 from tui_lab.engine.core.model import Moment
+from tui_lab.engine.core.retention import Edges, Retention
 from tui_lab.store import ranges
 from tui_lab.store.events import (
     Cleaned,
     DependencyDone,
     DependencyFailed,
     DependencyRevived,
+    Extended,
     Finished,
     KnownEvent,
     Quarantined,
@@ -26,19 +28,22 @@ from tui_lab.store.fold import DONE, FAILED, LOST, REASONS, STOPPED, State
 
 _DEPENDENCY: Final = REASONS.index("dependency")
 
-Edges = Mapping[int, Sequence[int]]
-
 
 class Dependencies:
     """The graph of a run. Both tasks and runs of stages are meant by ids.
 
     before: what must be done before an id begins. beside: what must be done, too, before a task is done; it waits for
     that once its own run has ended well (`waits` in the fold). rounds: if not empty, ids of which none is ready while
-    one of an earlier round is requested.
+    one of an earlier round is requested. until_done: stages whose files are removed once what comes after them is done.
     """
 
     def __init__(
-        self, state: State, before: Edges, beside: Edges, rounds: Sequence[npt.NDArray[np.int64]] = ()
+        self,
+        state: State,
+        before: Edges,
+        beside: Edges,
+        rounds: Sequence[npt.NDArray[np.int64]] = (),
+        until_done: Container[str] = (),
     ) -> None:
         self._state = state
         self._before = before
@@ -48,6 +53,7 @@ class Dependencies:
         self._round = self._first_open(0)
         self._after = _turned(before)
         self._tasks = _turned(beside)  # the tasks that each run is beside of
+        self._retention = Retention(state, before, self._after, self._tasks, until_done)
 
     def __bool__(self) -> bool:
         return bool(self._before or self._beside)
@@ -60,7 +66,7 @@ class Dependencies:
         """Return whether all that must be done before an id is done, and its round has come."""
         if self._state.columns["waits"][one] or (self._rounds and self._round_of[one] > self._round):
             return False
-        return all(self._state.has_result(other) for other in self._before.get(one, ()))
+        return all(map(self._retention.has_files, self._before.get(one, ())))
 
     def is_waiting_for_others(self, task: int) -> bool:
         """Return whether a task that ends well itself is not done by that."""
@@ -107,8 +113,8 @@ class Dependencies:
                     found += self._on_end(task, now)
                 case Stopped(tasks=tasks):
                     found += self._on_stopped(tasks, now)
-                case Cleaned():
-                    found += self._revival(self._needed((), again=False), now)
+                case Cleaned() | Extended():
+                    found += self._requested(self._needed((), again=False), now)
                 case Returned(attempts=attempts):
                     found += self._made_again([task for task, _ in attempts], now)
                 case Quarantined(tasks=tasks):
@@ -117,7 +123,7 @@ class Dependencies:
                     found += self._revival(self._done_beside(ranges.each(tasks)), now)
                 case _:
                     pass
-        return found
+        return [*found, *self._retention.discarded_after(events, now)]
 
     def settled(self, gone: Container[int], now: Moment, *, again: bool) -> list[KnownEvent]:
         """Return the events with which all is to be run that the requested tasks need, and with which those end that
@@ -125,15 +131,21 @@ class Dependencies:
         requested anew, and so is what failed beside them."""
         columns = self._state.columns
         needed = self._needed(gone, again=again)
-        removed = [one for one in needed if columns["state"][one] == DONE]
-        found: list[KnownEvent] = [Cleaned(now.at(), ranges.to_ranges(removed))] if removed else []
-        found += self._revival(needed, now)
+        found = self._requested(needed, now)
         queued = {*needed, *(one for one in self._tasks if columns["queued"][one])}
         found += self._revival(self._done_beside(queued), now)
         for task, others in self._beside.items():
             if self._awaits(task) and queued.isdisjoint(others):
                 found += self._on_own_end(task, now) or self._completion([task], now)
-        return found
+        return [*found, *self._retention.discarded(self._retention.needless(), now, found)]
+
+    def _requested(self, runs: Iterable[int], now: Moment) -> list[KnownEvent]:
+        """Return the events with which runs are requested; those that are done are cleaned first, for their outputs are
+        gone."""
+        runs = list(runs)
+        removed = [one for one in runs if self._state.columns["state"][one] == DONE]
+        found: list[KnownEvent] = [Cleaned(now.at(), ranges.to_ranges(removed))] if removed else []
+        return [*found, *self._revival(runs, now)]
 
     @staticmethod
     def _revival(ids: Iterable[int], now: Moment) -> list[KnownEvent]:
@@ -188,9 +200,9 @@ class Dependencies:
 
     def _made_again(self, ids: Iterable[int], now: Moment) -> list[KnownEvent]:
         """Request again what these need, which are back in the queue: it may have been removed meanwhile."""
-        if all(self._state.has_result(other) for one in ids for other in self._before.get(one, ())):
+        if all(self._retention.has_files(other) for one in ids for other in self._before.get(one, ())):
             return []
-        return self._revival(self._needed((), again=False), now)
+        return self._requested(self._needed((), again=False), now)
 
     def _on_own_end(self, task: int, now: Moment) -> list[KnownEvent]:
         """Fail a task that has ended well, if another of its last stages has ended otherwise."""
@@ -243,7 +255,7 @@ class Dependencies:
             beside = self._beside.get(one, ())
             others += [other for other in beside if again or columns["state"][other] not in _BADLY]
             for other in others:
-                done = columns["state"][other] == DONE and other not in gone
+                done = columns["state"][other] == DONE and other not in gone and not columns["discarded"][other]
                 if other not in found and not (done or columns["queued"][other]):
                     found.add(other)
                     open_.append(other)

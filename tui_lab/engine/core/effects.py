@@ -9,6 +9,7 @@ import msgspec
 from tui_lab.engine.core.model import AttemptKey
 from tui_lab.protocol.agent import Finished, ToAgent
 from tui_lab.store.events import KnownEvent
+from tui_lab.store.ranges import Ranges
 
 
 class Commit(msgspec.Struct, frozen=True):
@@ -85,6 +86,13 @@ class DropCopy(msgspec.Struct, frozen=True):
     run: int
 
 
+class Discard(msgspec.Struct, frozen=True):
+    """Remove the files of runs of stages, once all events so far are durable."""
+
+    experiment: str
+    runs: Ranges
+
+
 class Extend(msgspec.Struct, frozen=True):
     """Find out which further repeats are needed; `Extension` is the answer."""
 
@@ -113,6 +121,7 @@ Effect = (
     | Fetch
     | DropOutputs
     | DropCopy
+    | Discard
     | Extend
     | Stopped
     | WakeAt

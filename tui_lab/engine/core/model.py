@@ -47,7 +47,8 @@ class RunSettings(msgspec.Struct, frozen=True):
     before each task is, but not before it begins. stage_retries: retries, and what they are for, of the
     stages before the last. gone: runs of stages that are done, but whose folder is gone. rounds: if not empty, the ids
     of each stage, none of which begins while one before is requested. run_on: the tags that nodes must have, by stage,
-    empty for the tasks; not needed where all nodes have them.
+    empty for the tasks; not needed where all nodes have them. until_done: stages whose files are removed once what
+    comes after them is done.
     """
 
     tasks: npt.NDArray[np.int64]
@@ -69,3 +70,4 @@ class RunSettings(msgspec.Struct, frozen=True):
     gone: frozenset[int] = frozenset()
     rounds: Sequence[npt.NDArray[np.int64]] = ()
     run_on: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
+    until_done: frozenset[str] = frozenset()

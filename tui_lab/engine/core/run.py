@@ -80,7 +80,7 @@ class RunState:
         self._needs: dict[AttemptKey, AttemptNeeds] = {}
         self._dependencies = Dependencies(state, {}, {})
         if settings is not None:
-            self._dependencies = Dependencies(state, settings.before, settings.beside, settings.rounds)
+            self._dependencies = dependencies(state, settings)
         self._copies = self._dependencies.copies()
         columns = state.columns
         for task in np.flatnonzero(np.frombuffer(columns["assigned"], dtype=np.int8)).tolist():
@@ -149,8 +149,7 @@ class RunState:
             wanted = wanted[mixed[np.argsort(self.settings.repeats[chosen][mixed], kind="stable")]]
         elif self.settings.order == "shuffled":
             wanted = np.array(random.Random(self.state.plan).sample(wanted.tolist(), len(wanted)), dtype=np.int64)
-        settings = self.settings
-        self._dependencies = Dependencies(self.state, settings.before, settings.beside, settings.rounds)
+        self._dependencies = dependencies(self.state, self.settings)
         ready: Iterable[int] = wanted.tolist()
         self._copies = self._dependencies.copies()
         if self._dependencies:
@@ -627,6 +626,11 @@ class RunState:
     def counts(self) -> dict[str, int]:
         """Return how many planned tasks are in each state."""
         return self.state.counts_by_name()
+
+
+def dependencies(state: State, settings: RunSettings) -> Dependencies:
+    """Return the graph of a run."""
+    return Dependencies(state, settings.before, settings.beside, settings.rounds, settings.until_done)
 
 
 def ended_event(key: AttemptKey, state: EndState, reason: str, now: Moment) -> AttemptFinished:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 
-from tui_lab.engine.core.effects import Acknowledge, Commit, DropCopy, Effect, Send, WakeAt
+from tui_lab.engine.core.effects import Acknowledge, Commit, Discard, DropCopy, Effect, Send, WakeAt
 from tui_lab.engine.core.model import AttemptKey, Moment
 from tui_lab.engine.core.node import NodeState
 from tui_lab.engine.core.run import RunState
 from tui_lab.protocol.agent import Stop, ToAgent, WireKey
-from tui_lab.store.events import KnownEvent
+from tui_lab.store.events import KnownEvent, OutputsDiscarded
 from tui_lab.store.fold import RUNNING
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,9 @@ class SchedulerState:
             last.events.extend(events)
         else:
             self.effects.append(Commit(run.name, events))
+        for event in events:
+            if isinstance(event, OutputsDiscarded):
+                self.emit(Discard(run.name, event.runs))
         self.record(run, run.on_recorded(events, self.now))
         for one, node in run.dropped_copies(events, self._shares):
             self.emit(DropCopy(run.name, node, one))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from tui_lab.experiment.names import name_error
 from tui_lab.experiment.readers.needs import read_globs
 from tui_lab.experiment.record import Fields, keys_of
-from tui_lab.experiment.stages import PROGRAMS, StageKeys
+from tui_lab.experiment.stages import PROGRAMS, Retain, StageKeys
 from tui_lab.experiment.yaml.reader import Keypath, Reader
 
 ALL = "all"  # of `uses`
@@ -40,7 +40,14 @@ def _stage(r: Reader, path: Keypath, keys: Mapping[str, Callable[[Reader, Keypat
     if r.node(path).kind != "mapping":
         r.wrong(path, "a mapping, such as {command: ./prepare.sh}")
         return {}
-    readers = {**keys, "uses": _uses, "after": Reader.texts, "per_repeat": Reader.boolean, "outs": _outs}
+    readers = {
+        **keys,
+        "uses": _uses,
+        "after": Reader.texts,
+        "per_repeat": Reader.boolean,
+        "outs": _outs,
+        "retain": _retain,
+    }
     assert readers.keys() >= keys_of(StageKeys).keys()
     found = {key: readers[key](r, (*path, key)) for key in r.fields(path, readers, "a stage")}
     if all(key in r.keys(path) for key in PROGRAMS):
@@ -54,6 +61,11 @@ def _outs(r: Reader, path: Keypath) -> tuple[str, ...] | None:
     if r.empty(path):
         return None
     return read_globs(r, path, "{output}", "globs are relative to the folder of a run")
+
+
+def _retain(r: Reader, path: Keypath) -> str | None:
+    found: str | None = None if r.empty(path) else r.one_of(path, get_args(Retain))
+    return found
 
 
 def _uses(r: Reader, path: Keypath) -> tuple[str, ...] | str | None:
