@@ -23,5 +23,6 @@ def test_the_blocks_of_the_page_run(workbench: Workbench) -> None:
     done = subprocess.run(words, cwd=workbench.folder, env=workbench.environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "flaky: 1 of 3 tasks failed (exit 1: no 2)\n" in done.stdout
+    assert "\n8\n" in done.stdout
     assert "{'pending': 0, 'running': 0, 'done': " in done.stdout
     assert (workbench.folder / "loss.txt").read_text() and (workbench.folder / "grid.yaml").exists()

@@ -15,7 +15,7 @@ import pytest
 
 import tui_lab as tl
 from tui_lab.experiment.domains.kinds import KINDS
-from tui_lab.experiment.keys import KEYS
+from tui_lab.experiment.keys import KEYS, STAGE_KEYS, stage_keys
 from tui_lab.experiment.load import load, load_text
 from tui_lab.experiment.yaml.parser import parse
 
@@ -59,9 +59,11 @@ def test_each_domain_has_a_function_with_its_arguments() -> None:
 
 
 def test_each_key_is_an_argument() -> None:
-    from tui_lab.api.keys import Keys
+    from tui_lab.api.keys import Keys, StageArguments
 
     assert {"name", "function", *Keys.__annotations__} == set(KEYS)
+    stage = {key.name for key in STAGE_KEYS} | stage_keys().keys()
+    assert {"command", "function", *StageArguments.__annotations__} == stage
 
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
@@ -70,7 +72,6 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "parameters['lr']: the first number of \"loguniform\" must be below the second; write [low, high]",
     ),
     ({"command": "x", "repeats": 3}, 'repeats: there is no key "repeats"; did you mean "repeat"?'),
-    ({"repeat": 2}, 'Experiment("e"): there is no "command"; add one, as in: command: ./main.py {x}'),
     (
         {"command": "x {a}", "parameters": {"a": [1, object()]}},
         "parameters['a'][1]: a value of type object can't be written as YAML; write text or numbers",

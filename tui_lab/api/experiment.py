@@ -9,25 +9,28 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack, overload
 
+from tui_lab.api.definition import Definition, Written, stage_name
 from tui_lab.api.errors import naming_arguments, warn
-from tui_lab.api.keys import Keys
+from tui_lab.api.keys import Keys, StageArguments
 from tui_lab.api.plain import plain
 from tui_lab.client.errors import UsageError
 from tui_lab.experiment.domains.domain import Domain
 from tui_lab.experiment.yaml.problem import Problem, SpecError
 
 if TYPE_CHECKING:
-    from tui_lab.api.functions import Carried
     from tui_lab.api.run import Run
     from tui_lab.client.follow import Heard
     from tui_lab.client.submission import Choice, Prepared
     from tui_lab.engine.standby import StandbyEngine
+    from tui_lab.experiment import model
     from tui_lab.experiment.cluster.entry import NodeEntry
     from tui_lab.experiment.yaml.document import Document
     from tui_lab.store.lab import Lab
 
+_F = TypeVar("_F", bound=Callable[..., Any])
+_Command = str | float | bool | Sequence[str | float | bool] | Mapping[str, str | float | bool]
 _PLACE: Final = re.compile(r":(\d+):(\d+): ")
 
 
@@ -36,11 +39,12 @@ class Experiment:
 
     name: of the experiment, of its folder in the lab and of its table in SQL.
     function: the Python function that tasks call, with the parameters as arguments; or its name, as in `train.py::fit`.
-        What it returns becomes metrics and rows: docs/python.md. By default `command` says what runs.
+        What it returns becomes metrics and rows: docs/python.md. By default `command` says what runs, or stages do.
     folder: where relative paths start, and where tasks start; by default the current folder.
     keys: those of experiment.yaml, which docs/reference.md explains.
 
-    Raises SpecError where something is wrong, with the name of the argument.
+    Raises SpecError where something is wrong, with the name of the argument; what is wrong with stages that are added
+    later, when it is used first.
     """
 
     def __init__(
@@ -51,18 +55,11 @@ class Experiment:
         folder: str | os.PathLike[str] | None = None,
         **keys: Unpack[Keys],
     ) -> None:
-        from tui_lab.api.functions import Carried, function_key
-        from tui_lab.experiment.yaml.writer import write_yaml
-
         where = Path.cwd() if folder is None else Path(folder).absolute()
-        found = function_key(function, where) if callable(function) else function
-        carried = found if isinstance(found, Carried) else None
-        document = {
-            "name": plain(name, "name"),
-            **({} if found is None else {"function": found if carried is None else carried.key}),
-            **{key: plain(value, key) for key, value in keys.items()},
-        }
-        self._set(where / f"{document['name']}.yaml", write_yaml(document), False, carried)
+        definition = Definition(name, where, function, keys)
+        self._set(where / f"{definition.name}.yaml", definition)
+        if definition.runs_something:
+            self._read()
 
     @classmethod
     def from_yaml(cls, file: str | os.PathLike[str]) -> Experiment:
@@ -70,31 +67,52 @@ class Experiment:
         from tui_lab.experiment.yaml.parser import read_text
 
         made = cls.__new__(cls)
-        made._set(Path(file), read_text(Path(file)), from_file=True)
+        made._set(Path(file), None)
+        made._written = Written(read_text(Path(file)))
+        made._read()
         return made
 
-    def _set(self, file: Path, text: str, from_file: bool, carried: Carried | None = None) -> None:
+    def _set(self, file: Path, definition: Definition | None) -> None:
+        self._file = file if definition is None else file.absolute()
+        self._definition = definition
+        self._written: Written | None = None
+        self._known: model.Experiment | None = None
+
+    def _read(self) -> model.Experiment:
+        """Return the experiment as a file would say it, after writing the modules of functions that have none, for they
+        say what arguments there are. Raises SpecError, OSError."""
         from tui_lab.experiment.load import load
 
-        self._file = file.absolute() if not from_file else file
-        self._text = text
-        self._from_file = from_file
-        self._carried = carried
-        self._write_function()  # which is read now: it says what arguments there are
+        if self._written is None:
+            assert self._definition is not None
+            self._written = self._definition.written()
+        self._written.write_functions(self._file.parent)
         try:
-            self._spec = load(self._file, text)
+            self._known = load(self._file, self._written.text)
         except SpecError as error:
             raise self._error(error) from None
+        return self._known
 
-    def _write_function(self) -> None:
-        """Write the module of a function that has none. Raises OSError."""
-        if self._carried is not None:
-            self._carried.write(self._file.parent)
+    def _write_functions(self) -> None:
+        """Write the modules of functions that have none, which may have been removed. Raises SpecError, OSError."""
+        if self._known is None or self._written is None:
+            self._read()
+        else:
+            self._written.write_functions(self._file.parent)
+
+    @property
+    def _spec(self) -> model.Experiment:
+        return self._known or self._read()
+
+    @property
+    def _text(self) -> str:
+        assert self._written is not None
+        return self._written.text
 
     @property
     def name(self) -> str:
         """The name of the experiment, of its folder in a lab and of its table in SQL."""
-        return self._spec.name
+        return self._spec.name if self._definition is None else self._definition.name
 
     @property
     def parameters(self) -> list[str]:
@@ -106,13 +124,72 @@ class Experiment:
 
         The same experiment runs from that file if it is in the folder in which relative paths start.
         """
-        self._write_function()
+        self._write_functions()
         if file is not None:
             Path(file).write_text(self._text, encoding="utf-8")
         return self._text
 
     def __repr__(self) -> str:
+        if self._definition is not None and not self._definition.runs_something:
+            return f"<Experiment {self.name}: no stages yet>"
         return f"<Experiment {self.name}: {', '.join(self.parameters) or 'no parameters'}>"
+
+    # --- Stages
+
+    @overload
+    def stage(self, function: _F, /, *, name: str | None = None, **keys: Unpack[StageArguments]) -> _F: ...
+    @overload
+    def stage(self, name: str, /, *, command: _Command, **keys: Unpack[StageArguments]) -> None: ...
+    @overload
+    def stage(self, name: str, /, *, function: Callable[..., Any] | str, **keys: Unpack[StageArguments]) -> None: ...
+    @overload
+    def stage(self, name: str | None = None, /, **keys: Unpack[StageArguments]) -> Callable[[_F], _F]: ...
+    def stage(
+        self,
+        what: Callable[..., Any] | str | None = None,
+        /,
+        *,
+        name: str | None = None,
+        command: _Command | None = None,
+        function: Callable[..., Any] | str | None = None,
+        **keys: Unpack[StageArguments],
+    ) -> Any:
+        """Add a stage: as a decorator a function, else a command or the name of a function.
+
+        `@ex.stage` makes a stage of the function's name, `@ex.stage("NAME", needs={"gpus": 1})` one of another name and
+        with keys; `ex.stage("NAME", command="...")` is one that runs a command. The function itself stays what it is.
+
+        what: the function, or the name of the stage.
+        name: of the stage, by default that of the function.
+        command: what the stage runs.
+        function: what it calls: a function, or its name, as in `train.py::fit`.
+        keys: further ones of a stage, which docs/stages.md explains.
+
+        A stage takes the place of one of the same name, so a cell of a notebook may run again. Raises UsageError for an
+        experiment of a file; what is wrong with the stages is raised when the experiment is used first.
+        """
+        if callable(what):
+            self._add_stage(name or stage_name(what), {"function": what, **keys})
+            return what
+        if command is not None or function is not None:
+            given = {"command": command, "function": function}
+            program = {key: value for key, value in given.items() if value is not None}
+            if what is None:
+                raise UsageError('a stage that runs a command needs a name, as in: stage("test", command="./test")')
+            self._add_stage(what, {**program, **keys})
+            return None
+
+        def add(decorated: _F) -> _F:
+            self._add_stage(what or name or stage_name(decorated), {"function": decorated, **keys})
+            return decorated
+
+        return add
+
+    def _add_stage(self, name: str, keys: Mapping[str, Any]) -> None:
+        if self._definition is None:
+            raise UsageError(f"the stages of this experiment stand in {self._file}")
+        self._definition.add(name, keys)
+        self._written = self._known = None
 
     # --- Running
 
@@ -261,13 +338,13 @@ class Experiment:
     def _prepare(self, lab: Lab | None, choice: Choice) -> Prepared:
         from tui_lab.client.submission import prepare
 
-        self._write_function()
+        self._write_functions()
         return prepare(lab, self._file, choice, self._text)
 
     # --- Places in the text that Python wrote, as arguments
 
     def _error(self, error: SpecError) -> SpecError:
-        if self._from_file:
+        if self._definition is None:
             return error
         return SpecError(self._problem(problem) for problem in error.problems)
 
@@ -276,14 +353,14 @@ class Experiment:
             return problem
         where = self._argument(problem.line, problem.column) if problem.line else ""
         said = [problem.message, problem.hint]
-        if self._carried is not None:
-            said = [text.replace(self._carried.key, self._carried.name) for text in said]
+        for one in () if self._written is None else self._written.carried:
+            said = [text.replace(one.key, one.name) for text in said]
         return Problem(where or f'Experiment("{self._file.stem}")', 0, 0, *said)
 
     def _text_of_notice(self, notice: str) -> str:
         """A notice with the name of the argument in place of its line and column."""
         start = str(self._file)
-        place = _PLACE.match(notice, len(start)) if notice.startswith(start) and not self._from_file else None
+        place = _PLACE.match(notice, len(start)) if notice.startswith(start) and self._definition is not None else None
         if place is None:
             return notice
         return f"{self._argument(int(place[1]), int(place[2]))}: {notice[place.end() :]}"

@@ -24,10 +24,13 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
+from tui_lab.experiment.signature import marks_stage
 from tui_lab.experiment.yaml.problem import Problem, SpecError
 
 PLACE: Final = ".tui_lab"
 """The folder for such modules."""
+FUNCTION: Final = "function"
+"""The argument that errors name."""
 _DIGITS: Final = 8
 _TEXT: Final = '''\
 """{about}
@@ -114,7 +117,7 @@ class Carried:
 
 def function_key(function: Callable[..., Any], folder: Path) -> str | Carried:
     """Return the value of `function:` for a function, or the module that carries it. folder: of the experiment. Raises
-    SpecError for one that can't travel."""
+    SpecError for one that can't travel; it names the argument `function`."""
     name, module = getattr(function, "__qualname__", ""), getattr(function, "__module__", None)
     home = sys.modules.get(module or "")
     file = getattr(home, "__file__", None)
@@ -141,8 +144,10 @@ def _carried(function: Callable[..., Any], folder: Path) -> Carried:
         raise _error(what, "pip install 'tui-lab[notebook]', or put the function into a module") from None
 
     try:
-        data: bytes = cloudpickle.dumps(function)
         parts = Parts(function, cloudpickle.dumps)
+        for one, source in parts.classes:
+            _name_class(one, source)
+        data: bytes = cloudpickle.dumps(function)
     except Exception as error:
         said = str(error).split("\n", 1)[0]
         raise _error(f"can't be pickled: {type(error).__name__}: {said}", "put the function into a module") from error
@@ -169,12 +174,22 @@ def _carried(function: Callable[..., Any], folder: Path) -> Carried:
     return Carried(f"{PLACE}/{name}_{_digest(parts.source)[:_DIGITS]}.py", name, mark, text)
 
 
+def _name_class(one: type, source: str) -> None:
+    """Give a class the same name for cloudpickle in all programs. By that it knows a class that it has made before, so
+    what one stage returns has the class that a function of another one means."""
+    tracked = sys.modules["cloudpickle.cloudpickle"]
+    name = _digest(one.__module__, one.__qualname__, source)
+    with suppress(AttributeError):  # another version of cloudpickle: then such classes differ
+        tracked._DYNAMIC_CLASS_TRACKER_BY_CLASS[one] = name
+        tracked._DYNAMIC_CLASS_TRACKER_BY_ID[name] = one
+
+
 def _digest(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _error(message: str, hint: str) -> SpecError:
-    return SpecError([Problem("function", 0, 0, message, hint)])
+    return SpecError([Problem(FUNCTION, 0, 0, message, hint)])
 
 
 # --- What a function is made of
@@ -189,6 +204,8 @@ class Parts:
         self._data: dict[str, str] = {}
         self.lines: dict[str, dict[int, str]] = {}
         """The lines of sources by number, by file. A notebook has none, so each function is a file there."""
+        self.classes: list[tuple[type, str]] = []
+        """Classes that it uses, with their sources."""
         self.files: dict[tuple[str, int], str] = {}
         """The file of each function, by its name and first line."""
         called: Any = function
@@ -223,6 +240,8 @@ class Parts:
         else:
             self._sources[name] = _source(value)
             self._add_lines(value)
+            if isinstance(value, type):
+                self.classes.append((value, self._sources[name]))
             for number, base in enumerate(value.__bases__ if isinstance(value, type) else ()):
                 self._add(base, f"{name} base {number}", module)
             for number, function in enumerate(_functions(value)):
@@ -268,10 +287,23 @@ def _names(code: CodeType) -> set[str]:
 
 def _source(one: Any) -> str:
     try:
-        return textwrap.dedent(inspect.getsource(one))
+        return _without_stage(textwrap.dedent(inspect.getsource(one)))
     except (OSError, TypeError):  # typed at a prompt, or made by a program
         functions = list(_functions(one))
         return "\n".join(line for function in functions for line in _compiled(function.__code__)) or repr(one)
+
+
+def _without_stage(source: str) -> str:
+    """Return the source of a function without the decorators that make it a stage: what they say is no part of it."""
+    try:
+        definition = ast.parse(source).body[0]
+    except (SyntaxError, IndexError):  # as of a lambda within a call
+        return source
+    lines = source.splitlines(keepends=True)
+    for one in getattr(definition, "decorator_list", ()):
+        if marks_stage(one):
+            lines[one.lineno - 1 : one.end_lineno] = [""] * (one.end_lineno - one.lineno + 1)
+    return "".join(lines)
 
 
 def _compiled(code: CodeType) -> Iterator[str]:

@@ -151,3 +151,98 @@ class Keys(TypedDict, total=False):
 
     description: str | float | bool | None
     """Free text."""
+
+
+class StageArguments(TypedDict, total=False):
+    """The keys of a stage, but for `command` and `function`."""
+
+    python: str | None
+    """Interpreter that calls the function, 3.6 or newer: a name, or a path relative to the file. By default `python`
+    of the node in cluster.yaml, else `python3`."""
+
+    args: Mapping[str, str] | None
+    """What the function calls a parameter, where it has another name there. Also passes `output`, `repeat`, `task_id`
+    and the like."""
+
+    start_method: Literal["forkserver", "spawn"]
+    """How calls of a function start. `forkserver`: on each node, one process imports the module and forks for each
+    call. `spawn`: each call is a new process, which imports the module itself."""
+
+    files: Mapping[str, str | Mapping[str, Any]] | None
+    """Files to write into `{output}` before the first step, with placeholders filled in."""
+
+    workdir: str | None
+    """Folder that tasks start in, relative to the file (with `code`, to the copy); by default that folder itself.
+    `"{output}"` suits programs that write fixed file names."""
+
+    env: Mapping[str, str | float | bool | None] | None
+    """Environment variables of the tasks; placeholders work."""
+
+    shell: str | None
+    """Shell of the commands; by default bash if the node has it, else sh."""
+
+    setup: str | Sequence[str] | None
+    """Lines that run once on each node, and whose environment tasks inherit."""
+
+    setup_timeout: float | str
+    """Time that `setup` may take on a node; after that, its tasks there fail."""
+
+    timeout: float | str | Sequence[float | str] | None
+    """Time that an attempt may take, in seconds or with units; a list goes by attempt, and placeholders work."""
+
+    grace: float | str
+    """Time between TERM and KILL when a task is stopped."""
+
+    retries: int
+    """Further attempts at a task that failed."""
+
+    retry_on: (
+        Literal["exit", "exception", "signal", "timeout", "oom", "outs", "start"]
+        | int
+        | Sequence[Literal["exit", "exception", "signal", "timeout", "oom", "outs", "start"] | int]
+    )
+    """Reasons for which a failed task is tried again; a number is an exit status."""
+
+    ok_exit_codes: int | Sequence[int]
+    """Exit statuses that mean success."""
+
+    needs: Mapping[str, Any] | None
+    """Resources that each task needs; it gets all at once. A list goes by attempt, and placeholders work. No part of a
+    task's identity."""
+
+    inputs: str | Sequence[str] | None
+    """The same for input files, whose content joins a task's identity."""
+
+    keep: str | Sequence[str] | Mapping[str, Any] | None
+    """Files to fetch from a node that does not share the lab's folder; `tui-lab fetch` fetches more."""
+
+    version: int
+    """A higher number makes every task run again."""
+
+    unhashed: str | Sequence[str] | None
+    """Parameters that are no part of a task's identity."""
+
+    run_on: str | float | bool | Sequence[str | float | bool] | None
+    """Tags that a node must have to be used; `not TAG` for one that it must not have."""
+
+    uses: str | Sequence[str] | None
+    """Parameters that the stage sees, and that join its identity; `all` for all of them. By default those that its
+    command, files, variables, folder, timeout and needs name, and that its function takes."""
+
+    after: str | Sequence[str] | None
+    """Stages that must be done before. `{NAME.output}` implies it, and so does an argument of the function that is
+    called NAME."""
+
+    per_repeat: bool
+    """Each repeat has its own run of the stage, and so of those after it. A stage that uses `{seed}` or `{repeat}`, or
+    whose function takes `seed`, has that anyway."""
+
+    outs: str | Sequence[str] | None
+    """Globs of the files in `{output}` that a run must leave: where one matches no file, the run has failed. Later
+    stages on nodes that don't share the lab's folder get these files alone; `keep` does not limit them. No part of
+    the stage's identity."""
+
+    retain: Literal["always", "until-done"] | None
+    """`until-done`: once all tasks and runs of the plan that come directly after a run are done, its files are
+    removed, but for outputs, live metrics and what `metrics` read. It stays done. If something needs it later, it
+    runs again. By default `always`: nothing is removed."""

@@ -118,7 +118,14 @@ def read_signature(function: Function, folder: Path) -> Signature | None:
         if _may_have(tree, function.name):
             return None
         raise SignatureError(f'{path.name} has no function "{function.name}"', tuple(functions))
-    return None if found.decorator_list else _SignatureReader(tree).signature(found)
+    others = [one for one in found.decorator_list if not marks_stage(one)]
+    return None if others else _SignatureReader(tree).signature(found)
+
+
+def marks_stage(decorator: ast.expr) -> bool:
+    """Whether a decorator is `stage` of an experiment in Python, which leaves the function as it is."""
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return isinstance(called, ast.Attribute) and called.attr == "stage"
 
 
 def _may_have(tree: ast.Module, name: str) -> bool:
