@@ -22,6 +22,16 @@ MODULE = """\
             time.sleep(1000)
         return random.random()
 """
+STAGES = (
+    MODULE.partition("    def fit")[0]
+    + """
+    def first(x: int) -> None:
+        print(x)
+
+    def second(x: int) -> int:
+        return x
+"""
+)
 TEXT = "function: train.py::fit\nparameters: {x: [1, 2]}\nrepeat: 2\nargs: {repeat: repeat}\n"
 
 
@@ -39,7 +49,16 @@ def test_a_module_is_imported_once(workbench: Workbench) -> None:
     workbench.run(file, "--rerun")
     assert imports.read_text() == "once\n" * 5
     assert workbench.table(table) == forked
+    # Stages whose functions are in one module share its import.
+    imports.unlink()
+    workbench.write("steps.py", STAGES)
+    workbench.run_text(
+        "stages:\n  a: {function: steps.py::first, uses: [x]}\n  b: {function: steps.py::second, after: a, uses: [x]}\n"
+        "parameters: {x: [1, 2]}\n"
+    )
+    assert imports.read_text() == "once\n"
+    imports.unlink()
     # With the process that forks, its calls are lost: they run again.
     workbench.run_text(TEXT.replace("[1, 2]", "[9]").replace("repeat: 2", "repeat: 1"))
     assert [event["state"] for event in workbench.events("finished")][-2:] == ["lost", "done"]
-    assert imports.read_text() == "once\n" * 7
+    assert imports.read_text() in ("once\n", "once\nonce\n")  # the first may be left of an earlier submission

@@ -22,7 +22,7 @@ from tui_lab.experiment.stages import OUTPUT, output_variable
 from tui_lab.portable.function.arguments import nested
 from tui_lab.portable.function.main import MAY_TAKE, TAKES
 from tui_lab.portable.function.values import ARRAY, JSON, PICKLE, kept_file
-from tui_lab.portable.starter import SERVER
+from tui_lab.portable.starter import CALL, FUNCTION, SERVER
 
 PACKAGE: Final = "tui_lab.portable"
 SENT_AS: Final = "_tui_lab"
@@ -30,7 +30,6 @@ SENT_AS: Final = "_tui_lab"
 MODULES: Final = ("__init__", "starter")
 """Those that its package `function` needs."""
 RUNNER: Final = "TUI_LAB_RUNNER"
-CALL: Final = "TUI_LAB_CALL"
 PYTHON: Final = "python3"
 
 _HEAD: Final = """\
@@ -46,6 +45,7 @@ class Bundle:
 """
 _TAIL: Final = """\
 sys.meta_path.append(Bundle())
+os.environ.pop("{function}", None)
 if os.environ.pop("{server}", None):
     from {package}.function.server import serve as start
 else:
@@ -64,7 +64,7 @@ def runner() -> str:
             name = file.name.removesuffix(".py")
             if name != file.name and (package != SENT_AS or name in MODULES):
                 sources[package if name == "__init__" else f"{package}.{name}"] = file.read_text("utf-8")
-    tail = _TAIL.format(package=SENT_AS, call=CALL, server=SERVER)
+    tail = _TAIL.format(package=SENT_AS, call=CALL, function=FUNCTION, server=SERVER)
     return f"{_HEAD}PACKAGES = {list(packages)!r}\nSOURCES = {sources!r}\n{tail}"
 
 
@@ -88,12 +88,13 @@ class FunctionCall:
             "parameters": list(self.experiment.passed_names) if self.experiment.stage is not None else None,
             **self._of_stage(),
         }
-        return {RUNNER: runner(), CALL: json.dumps(call)}
+        return {RUNNER: runner(), CALL: json.dumps(call), FUNCTION: self.function.text}
 
     def script(self, python: str | None) -> str:
-        """Return what the shell runs. python: that of the node, where the experiment names none."""
+        """Return what the shell runs, the same for all functions. python: that of the node, where the experiment names
+        none."""
         code = f'import os; exec(os.environ.pop("{RUNNER}"))'
-        return f"exec {self._interpreter(python)} -c {shlex.quote(code)} {shlex.quote(self.function.text)}"
+        return f'exec {self._interpreter(python)} -c {shlex.quote(code)} "${FUNCTION}"'
 
     def shown(self, parameters: Mapping[str, Value]) -> str:
         """Return the call for readers: `train.py::fit(lr=0.1)`."""

@@ -15,7 +15,7 @@ import polars as pl
 
 from tui_lab.engine.agent import SLOT_MARK
 from tui_lab.engine.core.model import AttemptNeeds
-from tui_lab.engine.function_call import CALL, RUNNER, FunctionCall
+from tui_lab.engine.function_call import RUNNER, FunctionCall
 from tui_lab.experiment.data_types import JsonObject
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.model import BUILT_IN, Experiment
@@ -25,7 +25,7 @@ from tui_lab.experiment.shell.template import fill, names_in
 from tui_lab.experiment.stages import OUTPUT, output_variable
 from tui_lab.experiment.units import duration
 from tui_lab.portable.function.failure import FILE as EXCEPTION_FILE
-from tui_lab.portable.starter import SERVER
+from tui_lab.portable.starter import CALL, FUNCTION, SERVER
 from tui_lab.protocol.agent import Collect, Context, Resume, Start, Step
 from tui_lab.store import code_snapshot, layout
 from tui_lab.store.events import Changes
@@ -36,7 +36,7 @@ from tui_lab.store.seeds import task_seed
 _OF_A_TASK: Final = (
     *("TUI_LAB_EXPERIMENT", "TUI_LAB_TASK_ID", "TUI_LAB_REPEAT", "TUI_LAB_ATTEMPT", "TUI_LAB_SEED"),
     *("TUI_LAB_OUTPUT", "TUI_LAB_NODE", "TUI_LAB_SLOT", "TUI_LAB_METRICS", "TUI_LAB_PARAMS", "TUI_LAB_STAGE"),
-    *(RUNNER, CALL, SERVER),
+    *(RUNNER, CALL, FUNCTION, SERVER),
 )
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from tests.engine.agent.talk import Talk
 from tests.workbench import alive, until
-from tui_lab.engine.function_call import CALL, RUNNER, runner
+from tui_lab.engine.function_call import RUNNER, runner
 from tui_lab.engine.lock import process_start
+from tui_lab.portable.starter import CALL
 
 MODULE = """\
     import ctypes, os, signal, subprocess, sys, time
@@ -22,6 +23,16 @@ MODULE = """\
     print("imported with", os.environ["THREADS"], os.environ.get("TUI_LAB_TASK_ID"))
     COUNT = 0
     LOG = None
+    TABLE = ""
+    try:
+        with open("table") as file:
+            TABLE = file.read()
+    except FileNotFoundError:
+        pass
+
+    def again(what):
+        return {"again": what, "server": os.getppid()}
+
     if os.environ["THREADS"] == "log":
         LOG = open("log", "w")
 
@@ -30,7 +41,7 @@ MODULE = """\
         COUNT += 1
         if what == "look":
             me = os.getpid()
-            return {"count": COUNT, "own": os.getsid(0) == os.getpgrp() == me, "dir": os.getcwd(),
+            return {"count": COUNT, "table": TABLE, "own": os.getsid(0) == os.getpgrp() == me, "dir": os.getcwd(),
                     "env": os.environ.get("MINE", ""), "task": int(os.environ["TUI_LAB_TASK_ID"]),
                     "files": len(os.listdir("/proc/self/fd")), "term": signal.getsignal(signal.SIGTERM) == 0,
                     "server": os.getppid()}
@@ -76,10 +87,12 @@ AT_EXIT = """\
 """
 
 
-def serve(talk: Talk, code: str = MODULE, **more: Any) -> None:
+def serve(talk: Talk, code: str = MODULE, name: str = "call", **more: Any) -> None:
     """Send a context whose tasks call a function that a server imports."""
-    (talk.folder / "m.py").write_text(textwrap.dedent(code))
-    call: dict[str, Any] = {"folder": str(talk.folder), "file": "m.py", "module": None, "name": "call"}
+    file, text = talk.folder / "m.py", textwrap.dedent(code)
+    if not file.exists() or file.read_text() != text:
+        file.write_text(text)
+    call: dict[str, Any] = {"folder": str(talk.folder), "file": "m.py", "module": None, "name": name}
     call |= {"args": {}, "text": "m.py::call"}
     program = f'import os; exec(os.environ.pop("{RUNNER}"))'
     script = f"exec {shlex.quote(talk.python)} -c {shlex.quote(program)}"
@@ -136,8 +149,27 @@ def test_calls_are_as_apart_as_processes(any_talk: Talk) -> None:
     ask(talk, 1, "look")
     assert ended(talk, 1)["cpu_time"] > 0
     (server,) = imports(talk)
-    expected = {"count": 1, "own": True, "dir": str(talk.folder), "env": "", "task": 1, "files": 4, "term": True}
+    expected = {
+        "count": 1,
+        "own": True,
+        "table": "",
+        "dir": str(talk.folder),
+        "env": "",
+        "task": 1,
+        "files": 4,
+        "term": True,
+    }
     assert returned(talk, 1) == {**expected, "server": server}
+    # Other functions of the module share the import, also those of another submission.
+    serve(talk, name="again", id="another")
+    ask(talk, 30, "x", context="another")
+    assert ended(talk, 30)["state"] == "done"
+    assert (talk.output(30) / "stdout").read_text() == "imported with 2 None\n"
+    assert returned(talk, 30) == {"again": "x", "server": server}
+    serve(talk, name="nowhere", id="missing")
+    ask(talk, 31, "x", context="missing")
+    assert ended(talk, 31)["raised"]["message"] == "m.py::call: there is no function nowhere"
+    assert imports(talk) == [server]
     ask(talk, 2, "_exit")
     assert ended(talk, 2)["exit_code"] == 4
     ask(talk, 3, "exit")
@@ -165,7 +197,7 @@ def test_calls_are_as_apart_as_processes(any_talk: Talk) -> None:
         ask(talk, task, "look", {"THREADS": str(task)})
         assert ended(talk, task)["state"] == "done"
         assert f"imported with {task} " in (talk.output(task) / "stdout").read_text()
-    # Code that has changed is imported again.
+    # Code that has changed is imported again, and so is what the import has read.
     serve(talk, MODULE.replace("imported with", "imported again with"), id="other")
     ask(talk, 20, "look", context="other")
     ended(talk, 20)
@@ -173,6 +205,10 @@ def test_calls_are_as_apart_as_processes(any_talk: Talk) -> None:
     ask(talk, 21, "look", context="other")
     ended(talk, 21)
     assert (talk.output(21) / "stdout").read_text().startswith("changed with 2")
+    (talk.folder / "table").write_text("new")
+    ask(talk, 22, "look", context="other")
+    ended(talk, 22)
+    assert returned(talk, 22)["table"] == "new"
     servers = set(imports(talk))
     talk.send({"type": "bye"})
     assert talk.receive_end() == ""

@@ -1,8 +1,9 @@
-"""Servers that fork calls of Python functions: one for each submission and set of variables that its import sees.
+"""Servers that fork calls of Python functions: one for each module and set of variables that its import sees.
 
 A server imports the module of the function once (`tui_lab.portable.function.server`), and is asked for calls as a shim
 is for programs. Where there can be no server, each call is a process of its own, which the shim starts."""
 
+import json
 import os
 import signal
 import socket
@@ -11,20 +12,25 @@ import time
 from tui_lab.engine.agent.attempt import Attempt
 from tui_lab.engine.agent.shim import StarterEnd, create_file
 from tui_lab.engine.agent.text import encode
-from tui_lab.portable.starter import MARKS, SERVER
+from tui_lab.portable.starter import CALL, FUNCTION, MARKS, SERVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+OF_A_CALL = (CALL.encode(), FUNCTION.encode())  # variables that the process of a call takes
 # Variables of a task, which the import must not see: it serves many.
-OF_A_TASK = tuple(
-    b"TUI_LAB_" + name
-    for name in (b"TASK_ID", b"REPEAT", b"ATTEMPT", b"SEED", b"OUTPUT", b"METRICS", b"PARAMS", b"SLOT")
+OF_A_TASK = (
+    tuple(
+        b"TUI_LAB_" + name
+        for name in (b"TASK_ID", b"REPEAT", b"ATTEMPT", b"SEED", b"OUTPUT", b"METRICS", b"PARAMS", b"SLOT", b"STAGE")
+    )
+    + OF_A_CALL
 )
 OF_STAGES = b"TUI_LAB_OUTPUT_"
 ROOM = 4500  # bytes of MARKS: a path and a number
 MOST = 4  # servers at a time, for each may take much memory
+MOST_STALE = 3  # servers one after the other whose code changes before their first call
 IDLE_LIMIT = 60.0  # seconds without a call after which a server ends
 LOOK_EVERY = 1.0  # seconds
 
@@ -32,8 +38,11 @@ LOOK_EVERY = 1.0  # seconds
 class CallServer(StarterEnd):
     """The agent's end of a server."""
 
-    def __init__(self, spool: str, context: dict, environment: dict, command: tuple, workdir: str) -> None:
-        """Start the server. environment: what its import sees. command: file and words. Raises OSError, ValueError."""
+    def __init__(
+        self, spool: str, context: dict, call: bytes, module: tuple, environment: dict, command: tuple, workdir: str
+    ) -> None:
+        """Start the server. call: the first one. module: its folder and the file or name. environment: what the import
+        sees. command: file and words. Raises OSError, ValueError."""
         import subprocess
 
         self.context = context
@@ -45,6 +54,8 @@ class CallServer(StarterEnd):
         self.pending: Any = []  # (attempt, environment, workdir), until it is ready
         given = dict(environment)
         given[SERVER.encode()] = b"1"
+        given[CALL.encode()] = call
+        given[FUNCTION.encode()] = encode(module[1] or module[2])
         given[MARKS.encode()] = b"-" * ROOM
         file, words = command
         path, lock = create_file(spool)
@@ -85,6 +96,7 @@ class CallServers:
         self.launcher = launcher
         self.by_key: Any = {}
         self.looks = False  # a timer is set
+        self.modules: Any = {}  # a call -> what is imported for it
 
     # --- Calls
 
@@ -100,13 +112,14 @@ class CallServers:
         if attempt.message.get("workdir"):  # it depends on the task
             place = context["workdir"]
             seen[b"PWD"] = encode(place)
-        key = (context["id"], place, frozenset(seen.items()))
+        call = environment[CALL.encode()]
+        key = (self.module_of(call), command[0], tuple(command[1]), place, frozenset(seen.items()))
         server = self.by_key.get(key)
         if server is None:
             if not self.make_room(context):
                 return False
             try:
-                server = CallServer(self.agent.spool, context, seen, command, place)
+                server = CallServer(self.agent.spool, context, call, self.module_of(call), seen, command, place)
             except (OSError, ValueError):
                 return False  # the shim reports the same, or waits
             self.by_key[key] = self.launcher.shims[server.pid] = server
@@ -126,8 +139,17 @@ class CallServers:
 
     def send(self, server: CallServer, attempt: Attempt, environment: dict, workdir: str) -> None:
         """Request a call of a server that is ready. Raises OSError."""
-        program: Any = (b"", [], server.difference(environment))
+        call = environment[CALL.encode()]
+        given = {name: value for name, value in environment.items() if name not in OF_A_CALL}
+        program: Any = (call, [], server.difference(given))
         self.launcher.send(server, attempt, program, (attempt, "fork", environment, workdir, True), workdir)
+
+    def module_of(self, call: bytes) -> tuple:
+        """Return what is imported for a call."""
+        if call not in self.modules:
+            facts = json.loads(call.decode())
+            self.modules[call] = tuple(facts[name] for name in ("folder", "file", "module"))
+        return self.modules[call]
 
     def make_room(self, context: dict) -> bool:
         """End a server that makes no call, where there are too many. Return whether a context may have a further
@@ -165,6 +187,11 @@ class CallServers:
         elif kind == "stale":
             attempt = server.waiting.pop(fact)[0]
             attempt.is_requested = False
+            context = self.agent.contexts.get(attempt.message["context"])
+            if not server.is_retired:  # its first call that finds other code
+                context["stale"] = context.get("stale", 0) + 1 if fact == 1 else 0
+                if context["stale"] == MOST_STALE:
+                    context["serve_calls"] = False
             self.retire(server)
             if attempt.stopping is not None:
                 self.agent.terminator.end_unstarted(attempt)
@@ -172,10 +199,12 @@ class CallServers:
                 self.launcher.begin(attempt)
 
     def give_up(self, server: CallServer) -> None:
-        """Let each call of a submission be a process of its own."""
+        """Let each call of the submissions that wait for a server be a process of its own."""
         server.context["serve_calls"] = False
         self.retire(server)
         pending, server.pending = server.pending, []
+        for attempt, _, _ in pending:
+            self.agent.contexts.get(attempt.message["context"])["serve_calls"] = False
         for attempt, _, _ in pending:
             if not attempt.is_over:
                 self.launcher.begin(attempt)

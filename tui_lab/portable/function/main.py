@@ -19,7 +19,7 @@ from .target import function_of, import_module, provide_log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
 BUILT_IN = ("output", "task_id", "repeat", "seed", "attempt", "experiment", "node", "slot")
@@ -47,12 +47,21 @@ class Loaded:
             self.taken = self.kinds = None
 
 
-def load(call: "dict[str, Any]") -> Loaded:
-    """Import the module of a function. Raises what that raises, and NoFunctionError."""
+def load_module(call: "dict[str, Any]") -> "Any":
+    """Import the module of a function. Raises what that raises."""
     sys.argv[:] = [call["file"] or call["module"]]
     provide_log()
-    module = import_module(call["folder"], call["file"], call["module"])
+    return import_module(call["folder"], call["file"], call["module"])
+
+
+def find(call: "dict[str, Any]", module: "Any") -> Loaded:
+    """Find the function in its module. Raises NoFunctionError."""
     return Loaded(module, function_of(module, call["name"], call["text"]))
+
+
+def load(call: "dict[str, Any]") -> Loaded:
+    """Import the module of a function. Raises what that raises, and NoFunctionError."""
+    return find(call, load_module(call))
 
 
 def main(text: str) -> None:
@@ -60,9 +69,10 @@ def main(text: str) -> None:
     sys.exit(run(json.loads(text), os.environ))
 
 
-def run(call: "dict[str, Any]", environment: "Mapping[str, str]", loaded: "Loaded | None" = None) -> int:
-    """Call the function; return the exit status. loaded: it, where its module is imported. Raises SystemExit where the
-    function does."""
+def run(
+    call: "dict[str, Any]", environment: "Mapping[str, str]", load: "Callable[[dict[str, Any]], Loaded]" = load
+) -> int:
+    """Call the function; return the exit status. load: gets it. Raises SystemExit where the function does."""
     names = [name for name in BUILT_IN if "TUI_LAB_" + name.upper() in environment]
     task = {name: environment["TUI_LAB_" + name.upper()] for name in names}  # type: dict[str, Any]
     for name in ("task_id", "repeat", "seed", "attempt", "slot"):
@@ -76,7 +86,7 @@ def run(call: "dict[str, Any]", environment: "Mapping[str, str]", loaded: "Loade
             from . import values  # late, as few calls need it
 
             values.forget(output)
-        loaded = loaded or load(call)
+        loaded = load(call)
         parameters = _decode(environment["TUI_LAB_PARAMS"], 0)[0]
         passed = call.get("parameters")
         if passed is not None:

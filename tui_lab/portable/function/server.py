@@ -5,7 +5,10 @@ what a new process is; `stale` in the place of a call where the code has changed
 
 import _signal  # type: ignore[import-not-found]  # `signal` makes names of numbers, which takes its time
 import atexit
+import builtins
 import gc
+import importlib.machinery
+import io
 import json
 import os
 import resource  # noqa: F401 (`os.wait4` imports it)
@@ -15,18 +18,22 @@ import sys
 
 from ..starter import HANDLED, MARKS, Starter, mark
 from . import failure  # noqa: F401 (a child has no time to import it)
-from .main import Loaded, load, run
+from .main import find, load_module, run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
+    from .main import Loaded
+
+
 TEXT = (sys.getfilesystemencoding(), "surrogateescape")  # how Python reads variables
 ATTEMPT = ("TUI_LAB_OUTPUT", "TUI_LAB_ATTEMPT")
 ENV_START = 47  # of what follows the name of the program in /proc/self/stat
 OWN = "lib-dynload"  # the folder of the libraries of Python itself
 DEVICES = ("/dev/nvidia", "/dev/kfd")  # open once a GPU is in use
+WRITING = frozenset("wax+")  # in the mode of a file
 KEPT = 1 << 20  # bytes of what an import prints
 
 
@@ -39,23 +46,23 @@ def serve(text: str) -> None:
     os.close(null)
     mark(lock, b"%d\n" % os.getpid())
     call = json.loads(text)
+    code = Code(call["folder"])
     marks = Marks()
     shared = {name: value for name, value in os.environ.items() if name.startswith("TUI_LAB_")}
     before = dict(os.environb)
     printed = Printed()
     try:
-        loaded = load(call)
-        why = unfit()
-        loaded.prepare()
-        leave = leaving()
+        module = code.watch(lambda: load_module(call))
+        why, leave = unfit(), leaving()
     except BaseException:  # noqa: BLE001 (each call imports it then, and shows what is wrong)
-        loaded, why, leave = None, "", None
+        module, why, leave = None, "", None
     texts = printed.end()
     os.dup2(errors, 2)
     own = {name: os.environb.get(name) for name in set(before) | set(os.environb)}
     changed = {name for name, value in own.items() if value != before.get(name)}
-    server = Server(channel, lock, errors, Code(call["folder"]), marks)
-    if loaded is None or why is not None:
+    calls = Calls(module, texts, changed, marks, shared, leave)
+    server = Server(channel, lock, errors, code, calls)
+    if why is not None:
         server.tell("unfit", "the import of %s %s" % (call["text"], why) if why else "")
         channel.setblocking(True)
         server.send()
@@ -63,9 +70,7 @@ def serve(text: str) -> None:
     server.tell("ready", 0)
     server.send()
     gc.collect()
-    if hasattr(gc, "freeze"):
-        gc.freeze()  # novermin: else each child copies the pages that the collector writes to
-    server.call = Call(call, loaded, texts, changed, marks, shared, leave)
+    calls.choose(text.encode(*TEXT))
     ending = ending_of(server)
     if ending is None:
         os._exit(0)
@@ -161,14 +166,42 @@ def unnamed_file() -> int:
 
 
 class Code:
-    """The files of the modules that were imported from a folder, as they were."""
+    """The files in a folder that an import reads, as they were before: its modules, and what it opens."""
 
     def __init__(self, folder: str) -> None:
-        base = os.path.join(os.path.realpath(folder), "")
-        files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-        paths = {os.path.realpath(file) for file in files if isinstance(file, str)}
-        own = [path for path in paths if path.startswith(base)]
-        self.files = {path: state(path) for path in own if "-packages" + os.sep not in path}
+        self.base = os.path.join(os.path.realpath(folder), "")
+        self.files = {}  # type: dict[str, Any]
+
+    def add(self, file: "Any") -> None:
+        """Add a file that is about to be read, if it is in the folder."""
+        try:
+            path = os.path.realpath(os.fsdecode(file))
+        except (TypeError, ValueError):
+            return  # a descriptor, or no path at all
+        if path.startswith(self.base) and "-packages" + os.sep not in path and path not in self.files:
+            self.files[path] = state(path)
+
+    def watch(self, work: "Callable[[], Any]") -> "Any":
+        """Import something. Return and raise what that does."""
+        loader = importlib.machinery.SourceFileLoader  # type: Any
+        path_stats, plain_open = loader.path_stats, builtins.open
+
+        def noted_path_stats(own: "Any", path: str) -> "Any":
+            self.add(path)
+            return path_stats(own, path)
+
+        def noted_open(file: "Any", mode: str = "r", *more: "Any", **named: "Any") -> "Any":
+            if not WRITING.intersection(mode):
+                self.add(file)
+            return plain_open(file, mode, *more, **named)
+
+        loader.path_stats, builtins.open, io.open = noted_path_stats, noted_open, noted_open
+        try:
+            return work()
+        finally:
+            loader.path_stats, builtins.open, io.open = path_stats, plain_open, plain_open
+            for module in list(sys.modules.values()):
+                self.add(getattr(module, "__file__", None))  # also a library
 
     def has_changed(self) -> bool:
         """Return whether any of them is another by now."""
@@ -228,13 +261,12 @@ class Ending(BaseException):
         self.error = error
 
 
-class Call:
-    """What a child does."""
+class Calls:
+    """What children do: calls of functions of one module."""
 
     def __init__(
         self,
-        call: "dict[str, Any]",
-        loaded: Loaded,
+        module: "Any",
         texts: "list[bytes]",
         changed: "set[bytes]",
         marks: Marks,
@@ -243,15 +275,34 @@ class Call:
     ) -> None:
         """texts: what the import has printed. changed: the variables that it has set. shared: those of this package
         that all calls have. leave: how the process ends."""
-        self.call = call
-        self.loaded = loaded
+        self.module = module
         self.texts = texts
         self.changed = changed
         self.marks = marks
         self.shared = shared
         self.leave = leave
         self.variables = os.environb._data  # type: ignore[attr-defined]
-        self.modules = len(sys.modules)
+        self.modules = 0
+        self.known: "dict[bytes, tuple[dict[str, Any], Loaded | None]]" = {}
+        self.call: "dict[str, Any]" = {}
+        self.loaded: "Loaded | None" = None
+
+    def choose(self, text: bytes) -> None:
+        """Choose the call that the next child makes, and work out what is the same for each time. text: JSON."""
+        if text not in self.known:
+            call = json.loads(text.decode(*TEXT))
+            try:
+                loaded: "Loaded | None" = find(call, self.module)
+                loaded.prepare()  # type: ignore[union-attr]
+            except Exception:  # noqa: BLE001 (the child meets it again, and shows it)
+                loaded = None
+            if call.get("keeps") or call.get("before"):
+                from . import values  # noqa: F401 (a child has no time to import it)
+            self.known[text] = (call, loaded)
+            self.modules = len(sys.modules)
+            if hasattr(gc, "freeze"):
+                gc.freeze()  # novermin: else each child copies the pages that the collector writes to
+        self.call, self.loaded = self.known[text]
 
     def run(self, environment: bytes) -> int:
         """Make this child what the process of a task is, and call the function. Return the exit status.
@@ -275,7 +326,7 @@ class Call:
         for number, text in enumerate(self.texts, 1):
             while text:
                 text = text[os.write(number, text) :]
-        return run(self.call, given, self.loaded)
+        return run(self.call, given, lambda call: self.loaded or find(call, self.module))
 
     def end(self, code: int) -> None:
         """End this child as the interpreter would, but without taking it apart, where nothing is lost by that; else
@@ -311,12 +362,11 @@ def leaving() -> "Callable[[int], Any] | None":
 class Server(Starter):
     """Forks a child for each call."""
 
-    def __init__(self, channel: socket.socket, lock: int, errors: int, code: Code, marks: Marks) -> None:
+    def __init__(self, channel: socket.socket, lock: int, errors: int, code: Code, calls: Calls) -> None:
         super().__init__(channel, lock)
         self.errors = errors
         self.code = code
-        self.marks = marks
-        self.call = None  # type: Any
+        self.calls = calls
         self.detach = super(socket.socket, channel).detach
         self.closes = [lock, errors]
         self.handler = None  # type: Any
@@ -340,8 +390,9 @@ class Server(Starter):
         self.tell("stale", request[0])
 
     def launch(self, executable: bytes, words: "list[bytes]", environment: bytes, outputs: "list[int]") -> int:
-        """Fork. environment: what differs from that of this process, as `NAME=VALUE`, or `NAME` of what is not there.
-        Raises OSError, and Ending in the child."""
+        """Fork. executable: the call. environment: what differs from that of this process, as `NAME=VALUE`, or `NAME`
+        of what is not there. Raises OSError, and Ending in the child."""
+        self.calls.choose(executable)
         pid = os.fork()
         if pid:
             return pid
@@ -361,8 +412,8 @@ class Server(Starter):
             for files in self.files:
                 for file in files:
                     os.close(file)
-            code = self.call.run(environment)
-            self.call.end(code)
+            code = self.calls.run(environment)
+            self.calls.end(code)
         except BaseException as error:  # noqa: BLE001 (a child must not go on as the server)
             raise Ending(1, error)
         raise Ending(code)
