@@ -165,9 +165,9 @@ def test_parse_that_fails_keeps_nothing(workbench: Workbench, monkeypatch: pytes
     def fails(*_: object) -> None:
         raise MemoryError
 
-    for part in ("long.refresh", "hints.explain", "extract"):
+    for part in ("tables.long.refresh", "tables.hints.explain", "reading.extract"):
         with monkeypatch.context() as patch:
-            patch.setattr(f"tui_lab.results.tables.{part}", fails)
+            patch.setattr(f"tui_lab.results.{part}", fails)
             workbench.inside(*more, "-p", "x", "not there (@int@)", code=3)
     assert (workbench.lab_path / "grid" / "parsed.yaml").read_bytes() == kept
     assert "loss" not in workbench.table("SELECT * FROM grid LIMIT 1")[0]

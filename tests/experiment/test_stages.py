@@ -195,13 +195,21 @@ def test_an_order_or_a_circle(after: dict[str, frozenset[str]]) -> None:
 @pytest.mark.parametrize(
     ("metric", "said"),
     [
-        ("{stage: bb, pattern: '(@int@)'}", '2:36: there is no stage "bb"; it is one of a, b'),
+        ("{stage: bb, pattern: '(@int@)'}", '2:36: there is no stage "bb"; it is one of a, z, b'),
         ("{stage: a, sql: c + 1}", '2:29: "sql" does not read the outputs of a stage'),
-        ("{stage: a, pattern: '(@int@)', take: all}", "2:36: values by step are read from the last stage alone"),
+        (
+            "{stage: a, run: 'echo {y}', pattern: '(@int@)'}",
+            '2:50: {y} has no value here: the stage "a" does not use it; tasks that share a run of it may differ there',
+        ),
+        ("{stage: a, run: 'echo {x} {seed}', pattern: '(@int@)'}", "2:54: {seed} has no value here"),
+        ("{stage: z, function: 'f.py::g'}", '2:36: "function" may come too late: files of "z" are removed'),
+        ("{stage: a, run: 'echo {task_id}', pattern: '(@int@)'}", "2:50: {task_id} has no value here"),
     ],
 )
 def test_metrics_of_stages(metric: str, said: str) -> None:
-    text = "stages: {a: {command: x}, b: {command: y, after: a}}\nmetrics: {c: '(@int@)', m: METRIC}\n"
+    text = "stages: {a: {command: 'x {x}'}, z: {command: z, retain: until-done}, b: {command: 'y {y}', after: [a, z]}}"
+    text += "\nmetrics: {c: '(@int@)', m: METRIC}\n"
+    text += "parameters: {x: [1, 2], y: [1, 2]}\n"
     with pytest.raises(SpecError) as caught:
         load_text(text.replace("METRIC", metric), "f.yaml")
     assert any(str(one).removeprefix("f.yaml:").startswith(said) for one in caught.value.problems), caught.value

@@ -199,9 +199,10 @@ class Run:
     def stages(self) -> pl.DataFrame:
         """Return the runs of stages: the table `NAME_stages`, of shape (runs, columns); empty without `stages`.
 
-        Columns: `stage`, `run_id`, `state`, `duration` in seconds, `tasks` (how many share the run), and others.
+        Columns: `stage`, `run_id`, `state`, `duration` in seconds, `tasks` (how many share the run), the metrics of
+        stages, and others.
         """
-        return self._folder.stage_runs()
+        return self._read().stage_runs
 
     def query(self, sql: str, /, **parameters: Any) -> pl.DataFrame:
         """Return the answer to a SQL query, in which the table `results` is this experiment.

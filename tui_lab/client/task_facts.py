@@ -168,7 +168,7 @@ def _refused(folder: ExperimentFolder, task: int, attempt: int | None) -> dict[s
     metrics = experiment.metrics_by_stage(experiment.metrics)[None]
     tallies = extract(experiment, OutputFolders(folder.path), of_task, metrics).tallies if metrics else {}
     unread = [name for name, tally in tallies.items() if tally.unread]
-    executed = {name for some in by_extractor(metrics, Running).values() for name in some}
+    executed = {name for some in by_extractor(experiment.metrics, Running).values() for name in some}
     untrusted = executed if executed and not trust.is_trusted(folder.path.parent) else ()
     outputs = OutputFolders(folder.path)
     return dict.fromkeys(untrusted, not_trusted(folder)) | {

@@ -16,7 +16,13 @@ from tui_lab.experiment.readers.function import check_function
 from tui_lab.experiment.readers.needs import check_needs
 from tui_lab.experiment.record import Fields
 from tui_lab.experiment.signature import Signature
-from tui_lab.experiment.stage_checks import Stages, check_exclusive, check_returned, check_stages_of_metrics
+from tui_lab.experiment.stage_checks import (
+    Stages,
+    check_exclusive,
+    check_executed_metrics,
+    check_returned,
+    check_stages_of_metrics,
+)
 from tui_lab.experiment.uses import Uses
 from tui_lab.experiment.yaml.parser import parse, read_text
 from tui_lab.experiment.yaml.problem import SpecError, closest
@@ -89,6 +95,7 @@ def _with_stages(
     notices = (*stages.notices, *_check_together(r, given, {}, stages=stages))
     if found:
         check_returned(r, given, found)
+        check_executed_metrics(r, given, found)
     if r.problems:
         raise SpecError(r.problems)
     last = list(found)[-1]

@@ -37,7 +37,8 @@ class Metric(Model):
     goal: Goal | None = documented(default=None, description="Which values are better: small or large ones.")
     stage: str | None = documented(
         default=None,
-        description="With stages, the one in whose outputs the value is; by default the last.",
+        description="With stages, the one in whose outputs the value is; by default the last. Each run is read once, "
+        "and is one observation for statistics.",
         examples=["prepare"],
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from tui_lab.experiment import checks
@@ -14,6 +15,8 @@ from tui_lab.experiment.programs import calls_functions
 from tui_lab.experiment.readers.needs import check_needs
 from tui_lab.experiment.readers.stages import ALL
 from tui_lab.experiment.record import Fields
+from tui_lab.experiment.shell.command import compile_command
+from tui_lab.experiment.shell.placeholders import PlaceholderError
 from tui_lab.experiment.signature import Signature
 from tui_lab.experiment.sources.kinds import RETURNED
 from tui_lab.experiment.stage_functions import StageFunctions
@@ -49,10 +52,33 @@ def check_stages_of_metrics(r: Reader, given: Fields) -> None:
         elif metric.stage not in stages:
             hint = suggest(metric.stage, stages) or f"it is one of {', '.join(stages)}"
             r.add(at, f'there is no stage "{metric.stage}"', hint)
-        elif metric.source.file is None:
-            r.add(at, f'"{metric.source.kind}" does not read the outputs of a stage', at_key=True)
-        elif metric.take == "all":
-            r.add(at, "values by step are read from the last stage alone", 'a stage before it has one value: "take"')
+        elif metric.source.expression is not None:
+            hint = "leave it out: what is computed from values that tasks share is shared, too"
+            r.add(at, f'"{metric.source.kind}" does not read the outputs of a stage', hint, at_key=True)
+
+
+def check_executed_metrics(r: Reader, given: Fields, stages: Mapping[str, Stage]) -> None:
+    """Note metrics that execute something which finds no files in the folder of a run any more, and placeholders in
+    their commands that the runs of their stage have no value for."""
+    parameters = checks.mentioned_names(r)
+    for name, metric in (given.get("metrics") or {}).items():
+        stage, text = stages.get(metric.stage or ""), metric.source.command
+        if stage is None or metric.source.file is not None or metric.stage == list(stages)[-1]:
+            continue
+        if stage.retain != "always":
+            what = f'"{metric.source.kind}" may come too late: files of "{metric.stage}" are removed once it is done'
+            r.add(("metrics", name, "stage"), what, f"read a file or an output, or leave out retain: {stage.retain}")
+        if text is None:
+            continue
+        own = {"seed": stage.takes_seed, "repeat": stage.repeated, "task_id": False}
+        known = (*parameters, *BUILT_IN, *metric.source.names)
+        with suppress(PlaceholderError):  # which is noted already
+            for one in dict.fromkeys(compile_command(text, known).names):
+                if one in stage.uses if one in parameters else own.get(one, True):
+                    continue
+                what = f'{{{one}}} has no value here: the stage "{metric.stage}" does not use it'
+                hint = "tasks that share a run of it may differ there"
+                r.add(("metrics", name, metric.source.kind), what, hint, offset=text.index("{" + one))
 
 
 def check_returned(r: Reader, given: Fields, stages: Mapping[str, Stage]) -> None:

@@ -12,13 +12,12 @@ metric with the name of a fact is `out_NAME`, too.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, Final, Literal
+from functools import cached_property, partial
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from tui_lab.experiment import facts
@@ -27,29 +26,21 @@ from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.model import Experiment
 from tui_lab.results import cache
 from tui_lab.results.extraction import hints, long
-from tui_lab.results.extraction.columns import Column, build, merge
-from tui_lab.results.extraction.extract import extract
-from tui_lab.results.extraction.extractor import Computing, Extraction, Running, Task
+from tui_lab.results.extraction.columns import Column
+from tui_lab.results.extraction.extractor import Computing, Running, Task
 from tui_lab.results.extraction.files import OutputFolders
 from tui_lab.results.extraction.function_names import find_names
 from tui_lab.results.extraction.hints import Hint
-from tui_lab.results.extraction.readers import Tally
 from tui_lab.results.extraction.returned import collect_names
 from tui_lab.results.extraction.sources.kinds import by_extractor, extractor_of
-from tui_lab.results.extraction.units import common_unit
-from tui_lab.results.extraction.values import Scalar
-from tui_lab.store import layout, ranges, trust
+from tui_lab.results.extraction.sources.sql import sources
+from tui_lab.results.reading import MetricReading, Progress, in_units, rows_of, to_gather, told
+from tui_lab.results.stage_metrics import StageMetrics
+from tui_lab.store import layout, trust
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import NONE
-from tui_lab.store.naming import column_names
-from tui_lab.store.parquet import About
+from tui_lab.store.naming import column_names, free
 from tui_lab.store.returned_names import ReturnedNames
-
-Progress = Callable[[int, int], None]
-"""Called with the number of tasks read so far, and of all to be read."""
-
-BATCH: Final = 2000
-"""Tasks that are read between two calls of a Progress."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +74,8 @@ class Results:
     """The unit that the values of a metric without `unit` were read in, where they have several."""
     not_kept: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     """What functions returned and can't be kept, in which task it was first, and what it is."""
+    of_stages: Sequence[StageMetrics] = ()
+    """The metrics of stages before the last."""
     _long: dict[str, long.LongTable] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -111,18 +104,80 @@ class Results:
 
     def shared_runs(self, name: str, table: pl.DataFrame) -> pl.Series | None:
         """Return the run of a stage from which the value of a metric is, for the tasks of a table: one value that
-        several tasks share is one observation. None for metrics that are the tasks' own."""
+        several tasks share is one observation. None for metrics that are the tasks' own.
+
+        What is computed from such values and from parameters has a number for each combination of these; a summary of
+        steps (`loss@last`) is shared as its steps are."""
         metric = self.spec.metrics.get(name)
-        if metric is None or metric.stage not in self.spec.earlier_stages:
+        if metric is None:
+            column, at, _ = name.rpartition("@")
+            stage = self._table("steps").stages.get(column) if at else None
+        elif metric.source.expression is not None:
+            return self._shared_by_all(name, metric.source.expression, table)
+        else:
+            stage = metric.stage
+        if stage not in self.spec.earlier_stages:
             return None
-        behind = self.folder.attempts_behind(metric.stage)
+        return self._runs_behind(stage, table)
+
+    def _runs_behind(self, stage: str, table: pl.DataFrame) -> pl.Series:
+        behind = self.folder.attempts_behind(stage)
         return pl.Series([behind.get(task, (None, 0))[0] for task in table["task_id"]], dtype=pl.Int64)
+
+    def _shared_by_all(self, name: str, expression: str, table: pl.DataFrame) -> pl.Series | None:
+        """Return numbers that are equal where all values are shared that a metric is computed from; None where one of
+        them is a task's own."""
+        if name in self.problems:
+            return None
+        names = sources(expression, self.tasks, self.metrics)
+        by_column = {column: metric for metric, column in self.metrics.items()}
+        runs: list[pl.Series] = []
+        others: list[str] = []
+        for used in names:
+            metric = used if used in self.metrics else by_column.get(used)
+            if metric is not None:
+                found = self.shared_runs(metric, table)
+                if found is None:
+                    return None
+                runs.append(found.alias(f"run {len(runs)}"))
+                continue
+            column = next((one for one in (used, f"in_{used}") if one in self.parameters), None)
+            if column is None:
+                return None
+            others.append(column)
+        if not runs:
+            return None
+        own = table.select("task_id").join(
+            self.tasks.select("task_id", *others), on="task_id", how="left", maintain_order="left"
+        )
+        shared = pl.DataFrame(runs)
+        numbers = codes(pl.concat([shared, own], how="horizontal"), [*shared.columns, *others])
+        known = pl.all_horizontal(pl.all().is_not_null())
+        return shared.select(pl.when(known).then(numbers)).to_series()
+
+    def shared_steps(self, steps: pl.DataFrame) -> dict[str, pl.Series]:
+        """Return the runs of stages from which values by step are, for some rows of `steps`, by column."""
+        stages = self._table("steps").stages
+        behind = {stage: self._runs_behind(stage, steps) for stage in set(stages.values())}
+        return {column: behind[stage] for column, stage in stages.items()}
 
     @cached_property
     def shared_by_column(self) -> dict[str, pl.Series]:
         """The same for the rows of `grid`, by column, of those metrics whose values tasks share."""
         found = {column: self.shared_runs(name, self.grid) for name, column in self.metrics.items()}
         return {column: runs for column, runs in found.items() if runs is not None}
+
+    @cached_property
+    def stage_runs(self) -> pl.DataFrame:
+        """Every run of a stage before the last, with the metrics of its stage: the table `NAME_stages`."""
+        table = self.folder.stage_runs()
+        taken = {name.lower() for name in table.columns}
+        found = []
+        for stage in self.of_stages:
+            for name, values in stage.of_runs(table["run_id"]).items():
+                found.append(values.alias(free(f"out_{name}" if name.lower() in taken else name, taken)))
+        before = table.columns.index("repeat")  # behind the parameters
+        return pl.concat([table[:, :before], pl.DataFrame(found), table[:, before:]], how="horizontal")
 
     @cached_property
     def grid(self) -> pl.DataFrame:
@@ -147,7 +202,7 @@ class Results:
         warnings += [hints.too_slow(name, tasks) for name, tasks in self.slow.items()]
         warnings += [hints.not_kept(name, *what) for name, what in self.not_kept.items()]
         done = self.tasks.filter((pl.col("state") == "done") & pl.col("attempt").is_not_null())
-        metrics = _in_units(self.spec.metrics, self.bases)
+        metrics = in_units(self.spec.metrics, self.bases)
         for name, column in self.metrics.items():
             metric = metrics[name]
             extractor = extractor_of(metric)
@@ -226,7 +281,7 @@ class Results:
 
     def _table(self, kind: str) -> long.LongTable:
         if kind not in self._long:
-            spec = replace(self.spec, metrics=_in_units(self.spec.metrics, self.bases))
+            spec = replace(self.spec, metrics=in_units(self.spec.metrics, self.bases))
             self._long[kind] = long.refresh(
                 kind,
                 self.folder,
@@ -284,61 +339,65 @@ def refresh(
     parameters = table.columns[:split]
     path = folder.path / layout.RESULTS_FILE
     ended = table.filter(pl.col("attempt").is_not_null()).select("task_id", "attempt")
+    columns_of = {name: renamed.get(column, column) for name, column in own.items()}
+    of_stages = spec.metrics_by_stage(spec.metrics)
+    parameters_of_tasks = partial(_parameters, table, columns_of)
+    reading = MetricReading(
+        spec, OutputFolders(folder.path), of_stages.pop(None), parameters_of_tasks, progress, trusted
+    )
+    stages = [StageMetrics(folder, spec, stage, some, progress, trusted) for stage, some in of_stages.items() if stage]
     with cache.writing(folder.path) as may_write:
         found = None if force else cache.read(path)
-        columns_of = {name: renamed.get(column, column) for name, column in own.items()}
-        reading = _Reading(folder, spec, table, columns_of, metrics, progress, trusted)
+        for stage in stages:
+            stage.read(force, may_write)
+        shared = {name: values for one in stages for name, values in one.of_tasks(table["task_id"]).items()}
         columns = reading.from_cache_and_files(ended, found)
-        full, problems = _assembled(spec, table, parameters, metrics, columns, reading.ids)
-        about = {
-            "metrics": {name: [metrics[name], reading.prints[name], c.form] for name, c in columns.items()},
-            "again": ranges.to_ranges(sorted(reading.again)),
-            "beside": reading.beside(),
-            "troubles": reading.troubles,
-            "slow": {name: ranges.to_ranges(sorted(tasks)) for name, tasks in reading.slow.items()},
-            "units": reading.units,
-            "bases": reading.bases,
-        }
+        values = _beside(table["task_id"], reading.ids, columns) | shared
+        full, problems = _assembled(spec, table, parameters, metrics, values)
+        about = reading.about(columns, metrics)
         if (
             may_write
             and not reading.not_executed
-            and (found is None or _said(found[1]) != _said(about) or not full.equals(found[0]))
+            and (found is None or told(found[1]) != told(about) or not full.equals(found[0]))
         ):
             cache.write(path, full, about)
-    slow = reading.slow
+    slow = dict(reading.slow)
+    for one in stages:
+        slow |= {name: one.tasks_of(runs) for name, runs in one.reading.slow.items()}
     if live:
-        columns, ids = reading.with_running(columns)
-        full, problems = _assembled(spec, table, parameters, metrics, columns, ids)
-    problems |= dict.fromkeys((*sorted(reading.not_executed), *not_called), not_trusted(folder))
+        running = table.filter(pl.col("state") == "running").select("task_id", "attempts")
+        columns, ids = reading.with_running(columns, running)
+        values = _beside(table["task_id"], ids, columns) | shared
+        full, problems = _assembled(spec, table, parameters, metrics, values)
+    readings = [reading, *(one.reading for one in stages)]
+    not_executed = sorted({name for one in readings for name in one.not_executed})
+    problems |= dict.fromkeys((*not_executed, *not_called), not_trusted(folder))
     tables = (tuple(parameters), metrics, full)
-    settled = not reading.again and not (live and (table["state"] == "running").any())
+    settled = not any(one.again for one in readings) and not (live and (table["state"] == "running").any())
     return Results(
         folder,
         spec,
         *tables,
-        reading.read,
+        sum(one.read for one in readings),
         live,
         force,
         problems=problems,
-        troubles=reading.troubles,
+        troubles={name: text for one in readings for name, text in one.troubles.items()},
         slow=slow,
         settled=settled,
-        units=reading.units,
-        bases=reading.bases,
+        units={name: counts for one in readings for name, counts in one.units.items()},
+        bases={name: base for one in readings for name, base in one.bases.items()},
         not_kept=returned.not_kept,
+        of_stages=tuple(stages),
     )
 
 
-def rows_of(ascending: pl.Series, ids: pl.Series) -> npt.NDArray[np.int64]:
-    """The row of each id in a column of ascending ids, NONE for those that are not there."""
-    column, wanted = ascending.to_numpy(), ids.to_numpy()
-    rows = np.searchsorted(column, wanted).astype(np.int64)
-    rows[rows == len(column)] = 0
-    return np.where(column[rows] == wanted, rows, NONE) if len(column) else np.full(len(wanted), NONE)
-
-
-def _said(about: About) -> list[Any]:
-    return [*(about.get(key) for key in ("metrics", "again", "beside", "units", "bases")), about.get("slow", {})]
+def _beside(tasks: pl.Series, ids: pl.Series, columns: Mapping[str, Column]) -> dict[str, pl.Series]:
+    """Return values, which are in the order of `ids`, in the order of the tasks, which ascend."""
+    rows = np.full(len(tasks), NONE, dtype=np.int64)
+    rows[rows_of(tasks, ids)] = np.arange(len(ids))
+    places = to_gather(rows)
+    return {name: column.series.gather(places) for name, column in columns.items()}
 
 
 def _assembled(
@@ -346,15 +405,10 @@ def _assembled(
     table: pl.DataFrame,
     parameters: Sequence[str],
     metrics: Mapping[str, str],
-    columns: Mapping[str, Column],
-    ids: pl.Series,
+    values: Mapping[str, pl.Series],
 ) -> tuple[pl.DataFrame, dict[str, str]]:
-    """The table of all tasks with the values of metrics, which are in the order of `ids`."""
-    rows = np.full(table.height, NONE, dtype=np.int64)
-    rows[rows_of(table["task_id"], ids)] = np.arange(len(ids))
-    places = pl.Series(rows, dtype=pl.Int64)
-    places = places.set(places == NONE, None)
-    full = table.with_columns(column.series.gather(places).alias(metrics[name]) for name, column in columns.items())
+    """The table of all tasks with the values of metrics, which are in their order."""
+    full = table.with_columns(series.alias(metrics[name]) for name, series in values.items())
     problems: dict[str, str] = {}
     for extractor, some in by_extractor(spec.metrics, Computing).items():
         full, wrong = extractor.add(full, spec, some, metrics)
@@ -367,230 +421,6 @@ def not_trusted(folder: ExperimentFolder) -> str:
     """Return why a metric that executes something has no values in a lab that is not trusted."""
     lab = folder.path.parent
     return f"not executed, because {lab.name} came from elsewhere; `tui-lab trust {shlex.quote(str(lab))}` allows it"
-
-
-def _not_executed(extractor: Running, metrics: Mapping[str, Metric], tasks: Sequence[Task]) -> Extraction:
-    """Null for each task."""
-    found = Extraction()
-    for name, metric in metrics.items():
-        found.values[name] = [None] * len(tasks)
-        found.types[name] = extractor.type(name, metric)
-        found.tallies[name] = Tally(tasks=len(tasks))
-    return found
-
-
-def _in_units(metrics: Mapping[str, Metric], bases: Mapping[str, str]) -> dict[str, Metric]:
-    """The metrics, with the unit that their values have together where they name none."""
-    return {name: replace(metric, unit=bases[name]) if name in bases else metric for name, metric in metrics.items()}
-
-
-class _Reading:
-    """The values of all metrics that are read, in the order of `ids`; computed ones are not."""
-
-    def __init__(
-        self,
-        folder: ExperimentFolder,
-        spec: Experiment,
-        table: pl.DataFrame,
-        parameters: Mapping[str, str],
-        metrics: Mapping[str, str],
-        progress: Progress | None,
-        trusted: bool,
-    ) -> None:
-        """parameters, metrics: their columns in the table. trusted: whether metrics may execute something."""
-        self.folder, self.spec, self.table, self.names, self.progress = folder, spec, table, metrics, progress
-        self.parameters = parameters
-        self.metrics = {
-            name: metric for name, metric in spec.metrics.items() if not isinstance(extractor_of(metric), Computing)
-        }
-        steps = [step.name for step in spec.steps]
-        definitions: dict[str, list[Any]] = {name: [steps, one.definition()] for name, one in self.metrics.items()}
-        for extractor, some in by_extractor(self.metrics, Running).items():
-            for name, metric in some.items():
-                definitions[name] += [more] if (more := extractor.fingerprint(spec, metric)) else []
-        self.prints = {name: cache.fingerprint(definition) for name, definition in definitions.items()}
-        self.ids = pl.Series("task_id", [], dtype=pl.Int64)
-        self.again: set[int] = set()
-        self.troubles: dict[str, str] = {}
-        self.slow: dict[str, list[int]] = {}
-        self.units: dict[str, dict[str, int]] = {}
-        self.bases: dict[str, str] = {}
-        self.read = 0
-        self.trusted = trusted
-        self.not_executed: set[str] = set()
-        self._behind: dict[str, dict[int, tuple[int, int]]] = {}  # by stage: the attempt that each task depends on
-
-    def from_cache_and_files(self, ended: pl.DataFrame, found: tuple[pl.DataFrame, About] | None) -> dict[str, Column]:
-        """The values of the attempts in `ended` (`task_id`, `attempt`)."""
-        kept: dict[str, Column] = {}
-        known = np.zeros(ended.height, dtype=bool)
-        if found is not None:
-            cached, about = found
-            rows = rows_of(cached["task_id"], ended["task_id"])
-            attempts = cached["attempt"].fill_null(NONE).to_numpy()
-            known = rows >= 0
-            known[known] = attempts[rows[known]] == ended["attempt"].to_numpy()[known]
-            known &= ~np.isin(ended["task_id"].to_numpy(), ranges.to_ids(about["again"]))
-            known &= ~np.isin(ended["task_id"].to_numpy(), self._changed_beside(about.get("beside", {})))
-            rows = rows[known]
-            for name, (column, print_, form) in about["metrics"].items():
-                if self.prints.get(name) == print_ and column in cached.columns:
-                    kept[name] = Column(cached[column].gather(rows), form)
-                    slow = np.intersect1d(
-                        ranges.to_ids(about.get("slow", {}).get(name, [])), ended["task_id"].filter(known)
-                    )
-                    if len(slow):
-                        self.slow[name] = slow.tolist()
-                    for said in ("troubles", "units", "bases"):
-                        if name in about[said]:
-                            getattr(self, said)[name] = about[said][name]
-            if not kept:
-                known[:] = False
-        old, new = ended.filter(known), ended.filter(~known)
-        self.ids = pl.concat([old["task_id"], new["task_id"]])
-        changed = {name: metric for name, metric in self.metrics.items() if name not in kept}
-        return self._below(kept, old, self._extract(old.rows() if changed else [], changed), new)
-
-    def _below(
-        self, kept: dict[str, Column], old: pl.DataFrame, changed: Extraction, new: pl.DataFrame
-    ) -> dict[str, Column]:
-        fresh = self._extract(new.rows() if self.metrics else [], self.metrics)
-        columns: dict[str, Column] = {}
-        for name in self.metrics:
-            wanted = fresh.types[name]
-            for part in (changed, fresh):
-                if name in part.tallies:
-                    self._count_units(name, part.tallies[name].units)
-            if self._other_base(name):
-                # The values have another unit together than those before had: all of them are read in that.
-                columns[name] = build(name, self._values(name, old) + self._values(name, new), wanted)
-                continue
-            if name in kept:
-                merged = merge(kept[name], build(name, fresh.values[name], wanted), wanted)
-                if merged is not None:
-                    columns[name] = merged
-                    continue
-                # Values of another kind than before: the type of the column changes, for all of them.
-                columns[name] = build(name, self._values(name, old) + fresh.values[name], wanted)
-                continue
-            columns[name] = build(name, changed.values[name] + fresh.values[name], wanted)
-        return columns
-
-    def _values(self, name: str, tasks: pl.DataFrame) -> list[Scalar | None]:
-        return self._extract(tasks.rows(), {name: self.metrics[name]}).values[name]
-
-    def _count_units(self, name: str, units: Mapping[str, int]) -> None:
-        counted = self.units.setdefault(name, {}) if units else {}
-        for unit, count in units.items():
-            counted[unit] = counted.get(unit, 0) + count
-
-    def _other_base(self, name: str) -> bool:
-        """Whether the values of a metric without `unit` have to be read in another one than so far."""
-        base = None if self.metrics[name].unit else common_unit(self.units.get(name, {}))
-        if base is None or base == self.bases.get(name):
-            return False
-        self.bases[name] = base
-        return True
-
-    def with_running(self, columns: Mapping[str, Column]) -> tuple[dict[str, Column], pl.Series]:
-        """The columns with what running tasks have printed so far in place of their last attempt's values."""
-        running = self.table.filter(pl.col("state") == "running").select("task_id", "attempts")
-        fresh = self._extract(running.rows(), self.metrics, live=True)
-        stay = ~self.ids.is_in(running["task_id"].implode())
-        merged = {}
-        for name, column in columns.items():
-            rest = Column(column.series.filter(stay), column.form)
-            nothing: list[Scalar | None] = [None] * running.height
-            wanted = fresh.types.get(name, "str")
-            below = merge(rest, build(name, fresh.values.get(name, nothing), wanted), wanted)
-            # A value of a kind that does not fit the column shows when its task has ended.
-            empty = Column(pl.Series(name, nothing, dtype=column.series.dtype), column.form)
-            merged[name] = below or merge(rest, empty, wanted) or rest
-        return merged, pl.concat([self.ids.filter(stay), running["task_id"]])
-
-    def _extract(self, tasks: Sequence[Task], metrics: Mapping[str, Metric], live: bool = False) -> Extraction:
-        whole = Extraction()
-        metrics = _in_units(metrics, self.bases)
-        running = {} if live else by_extractor(metrics, Running)
-        run = {name for some in running.values() for name in some}
-        for start in range(0, max(len(tasks), 1), BATCH):
-            batch = tasks[start : start + BATCH]
-            of_stages = self.spec.metrics_by_stage(metrics)
-            parts = [extract(self.spec, OutputFolders(self.folder.path), batch, of_stages.pop(None), live)]
-            parts += [self._of_stage(stage, batch, some) for stage, some in of_stages.items() if stage]
-            for extractor, some in running.items():
-                if not self.trusted:
-                    parts.append(_not_executed(extractor, some, batch))
-                    self.not_executed.update(some if batch else ())
-                    continue
-                parts.append(
-                    extractor.values(
-                        self.spec, self.folder.path, batch, some, _parameters(self.table, self.parameters, batch)
-                    )
-                )
-            for part in parts:
-                for name, values in part.values.items():
-                    whole.values.setdefault(name, []).extend(values)
-                whole.types |= part.types
-                self.again |= part.again
-                for name, tally in part.tallies.items():
-                    if tally.slow:
-                        self.slow[name] = sorted({*self.slow.get(name, ()), *tally.slow})
-                    whole.tallies.setdefault(name, Tally()).units += tally.units
-                    if name in run and tally.trouble:
-                        self.troubles.setdefault(name, tally.trouble)
-            if self.progress and tasks and metrics:
-                self.progress(start + len(batch), len(tasks))
-        if metrics:
-            self.read += len(tasks)
-        return whole
-
-    def beside(self) -> dict[str, dict[str, ranges.Ranges]]:
-        """Return the attempts beside tasks from which metrics are: by stage and attempt the tasks. Such an attempt may
-        change while that of the task stays."""
-        found: dict[str, dict[str, ranges.Ranges]] = {}
-        for stage in {metric.stage for metric in self.metrics.values()} & {*self.spec.beside}:
-            tasks: dict[str, list[int]] = {}
-            for task, (_, attempt) in self._attempts_behind(stage or "").items():
-                tasks.setdefault(str(attempt), []).append(task)
-            found[stage or ""] = {attempt: ranges.to_ranges(sorted(ids)) for attempt, ids in tasks.items()}
-        return found
-
-    def _changed_beside(self, known: Mapping[str, Mapping[str, ranges.Ranges]]) -> list[int]:
-        """Return the tasks whose attempts beside them are others than those of the cache."""
-
-        def each(found: Mapping[str, Mapping[str, ranges.Ranges]]) -> set[tuple[str, str, int]]:
-            return {
-                (stage, attempt, task)
-                for stage in found
-                for attempt, ids in found[stage].items()
-                for task in ranges.each(ids)
-            }
-
-        present = self.beside()
-        before = {stage: known.get(stage, {}) for stage in present}
-        return sorted({task for _, _, task in each(present) ^ each(before)})
-
-    def _attempts_behind(self, stage: str) -> dict[int, tuple[int, int]]:
-        if stage not in self._behind:
-            self._behind[stage] = self.folder.attempts_behind(stage)
-        return self._behind[stage]
-
-    def _of_stage(self, stage: str, tasks: Sequence[Task], metrics: Mapping[str, Metric]) -> Extraction:
-        """Read metrics from the outputs of a stage: each run once, for all tasks that depend on it."""
-        runs_of = self._attempts_behind(stage)
-        behind = [runs_of.get(task) for task, _ in tasks]
-        runs = list(dict.fromkeys(run for run in behind if run is not None))
-        places = {run: place for place, run in enumerate(runs)}
-        found = extract(self.spec.of_stage(stage), OutputFolders(self.folder.path, stage), runs, metrics)
-        for name, values in found.values.items():
-            found.values[name] = [None if run is None else values[places[run]] for run in behind]
-        waiting = {number for number, _ in runs if number in found.again}
-        found.again = {task for (task, _), run in zip(tasks, behind, strict=True) if run and run[0] in waiting}
-        for tally in found.tallies.values():
-            slow = set(tally.slow)
-            tally.slow = [task for (task, _), run in zip(tasks, behind, strict=True) if run and run[0] in slow]
-        return found
 
 
 def _parameters(table: pl.DataFrame, parameters: Mapping[str, str], tasks: Sequence[Task]) -> pl.DataFrame:

@@ -67,6 +67,8 @@ def _runs(plan: Plan, spec: Experiment, name: str, known: set[int], newest: bool
     )
 
 
+RUN: Final = "the run"
+"""A column that no parameter can be called."""
 _PLANNED: Final = ("task_id", "repeat", "version", "seed")  # of the columns of a plan
 
 
@@ -337,6 +339,28 @@ class ExperimentFolder:
             known |= set(plan.runs["task_id"])
         table = pl.concat(found, how="diagonal_relaxed") if found else pl.DataFrame(schema=_RUN_COLUMNS)
         return table.join(moving, on="run_id", how="left", maintain_order="left").sort("run_id")
+
+    def ended_runs(self, stage: str) -> pl.DataFrame:
+        """Return the runs of a stage before the last that have ended, ascending: `task_id` (of the run), `attempt`."""
+        state = self.state()
+        code = state.stages.index(stage) + 1 if stage in state.stages else NONE
+        attempts = np.frombuffer(state.columns["attempt"], dtype=np.int32)
+        mine = np.frombuffer(state.columns["stage"], dtype=np.int16) == code
+        ids = np.flatnonzero(mine & (attempts != NONE))
+        return pl.DataFrame({"task_id": ids.astype(np.int64), "attempt": attempts[ids]})
+
+    def run_parameters(self, stage: str) -> pl.DataFrame:
+        """Return, for every run of a stage before the last, its number (RUN), `repeat`, `seed`, and the parameters that
+        it uses under their own names."""
+        state = self.state()
+        found: list[pl.DataFrame] = []
+        for number in sorted({event.plan for event in state.submissions if stage in event.stages}, reverse=True):
+            spec, mine = self.spec(number), self.plan(number).of_stage(stage)
+            uses = spec.stages[stage].uses
+            typed = mine.typed().select(name for name in mine.names if name in uses)
+            own = [name for name in ("repeat", "seed") if name not in uses]
+            found.append(pl.concat([mine.tasks.select(pl.col("task_id").alias(RUN), *own), typed], how="horizontal"))
+        return pl.concat(found, how="diagonal_relaxed").unique(RUN, keep="first", maintain_order=True)
 
     def asked(self) -> pl.DataFrame:
         """The part of `tasks` that only a submission changes: parameters, then the facts that are `asked`."""

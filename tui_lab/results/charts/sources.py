@@ -19,5 +19,5 @@ def source_of(results: Results, kind: str) -> tuple[Source, dict[str, Goal]]:
         metrics = [name for name in frame.columns if not is_fact(name) and name not in parameters]
     columns = {results.metrics[name]: metric.goal for name, metric in results.spec.metrics.items()}
     goals = {column: goal for column, goal in columns.items() if goal is not None and column in metrics}
-    shared = {} if steps else results.shared_by_column
+    shared = results.shared_steps(frame) if steps else results.shared_by_column
     return Source(frame, tuple(parameters), tuple(metrics), results.name, shared), goals

@@ -12,11 +12,12 @@ import polars as pl
 from tui_lab.experiment.column_type import ColumnType, column_type
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.model import Experiment
+from tui_lab.results.extraction.files import OutputFolders
 from tui_lab.results.extraction.readers import FileReader, Tally, TextReader
 from tui_lab.results.extraction.values import Scalar
 
 Task: TypeAlias = tuple[int, int]
-"""A task id and the attempt to read."""
+"""A task id, or the number of a run of a stage, and the attempt to read."""
 
 
 @dataclass
@@ -62,7 +63,12 @@ class Running(Extractor):
         return ""
 
     def names(
-        self, experiment: Experiment, folder: Path, tasks: Sequence[Task], metric: Metric, parameters: pl.DataFrame
+        self,
+        experiment: Experiment,
+        outputs: OutputFolders,
+        tasks: Sequence[Task],
+        metric: Metric,
+        parameters: pl.DataFrame,
     ) -> Sequence[str]:
         """Return the names of what is found in tasks, for a source that stands for several values. parameters: as for
         `values`."""
@@ -74,13 +80,14 @@ class Running(Extractor):
     def values(
         self,
         experiment: Experiment,
-        folder: Path,
+        outputs: OutputFolders,
         tasks: Sequence[Task],
         metrics: Mapping[str, Metric],
         parameters: pl.DataFrame,
     ) -> Extraction:
-        """Return the values of `metrics`. `parameters` has a row for each of `tasks`: the columns of parameters under
-        their own names, `repeat` and `seed`."""
+        """Return the values of `metrics` for tasks, or for runs of a stage; the experiment is then as the stage has it.
+        `parameters` has a row for each of `tasks`: the columns of parameters under their own names, `repeat` and
+        `seed`."""
         raise NotImplementedError
 
 

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 
 from tui_lab.experiment.function import Function
 from tui_lab.results.extraction.extractor import Task
-from tui_lab.results.extraction.files import task_path
+from tui_lab.results.extraction.files import OutputFolders
 from tui_lab.results.extraction.function_worker import TIMEOUT
 from tui_lab.results.extraction.interruptible import ending
 from tui_lab.store.task_files import NoFolderError, task_folder
@@ -40,12 +40,14 @@ Answer: TypeAlias = dict[str, Any]
 class FunctionCalls:
     """The calls of one function, as its file is now, for the tasks of an experiment.
 
-    project: the folder of the experiment's file. folder: the experiment's in the lab."""
+    project: the folder of the experiment's file. outputs: of its tasks, or of the runs of a stage; no two of all of
+    them have the same number."""
 
-    def __init__(self, function: Function, project: Path, folder: Path) -> None:
+    def __init__(self, function: Function, project: Path, outputs: OutputFolders) -> None:
         self.function = function
         self.project = project
-        self.folder = folder
+        self.outputs = outputs
+        self.folder = folder = outputs.experiment
         name = hashlib.sha256(function.text.encode()).hexdigest()[:8]
         self.path = folder / f"results.function.{name}.{fingerprint(function, project)}.jsonl"
         self._others = f"results.function.{name}.*.jsonl"
@@ -109,7 +111,7 @@ class FunctionCalls:
             workers.put(worker)
 
         def one(task: Task, parameters: Mapping[str, Any]) -> Answer:
-            output = task_path(self.folder, task[0])
+            output = self.outputs.path(task[0])
             try:
                 task_folder(Path(output)).close()
             except NoFolderError as error:
@@ -117,7 +119,9 @@ class FunctionCalls:
             except OSError as error:
                 return {"error": str(error)}
             variables = {"TUI_LAB_PARAMS": json.dumps(parameters), "TUI_LAB_OUTPUT": output}
-            variables |= {"TUI_LAB_TASK_ID": str(task[0]), "TUI_LAB_ATTEMPT": str(task[1])}
+            variables |= {"TUI_LAB_ATTEMPT": str(task[1])}
+            stage = self.outputs.stage
+            variables |= {"TUI_LAB_TASK_ID": str(task[0])} if stage is None else {"TUI_LAB_STAGE": stage}
             if strikes[0] >= STRIKES:
                 why = f"it took too long for {STRIKES} tasks, and is not called for others"
                 return {"error": why, "given_up": True}

@@ -11,6 +11,7 @@ from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.names import name_error
 from tui_lab.results import cache
 from tui_lab.results.extraction.extractor import Running, Task
+from tui_lab.results.extraction.files import OutputFolders
 from tui_lab.results.extraction.sources.kinds import extractor_of
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.function_names import MOST, FunctionNames, NamesOfFunction
@@ -47,7 +48,7 @@ def find_names(
             continue
         tasks: list[Task] = new.select("task_id", "attempt").rows()
         names = dict.fromkeys(known.names if known.covered else ())
-        names |= dict.fromkeys(extractor.names(spec, folder.path, tasks, metric, placeholders(tasks)))
+        names |= dict.fromkeys(extractor.names(spec, OutputFolders(folder.path), tasks, metric, placeholders(tasks)))
         fitting = [one for one in names if name_error(one) is None][:MOST]
         found[name] = NamesOfFunction(print_, cache.covered(ended), fitting)
     names_now = FunctionNames(found)

@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -30,8 +29,9 @@ from tui_lab.experiment.patterns.pattern import Pattern
 from tui_lab.results import cache
 from tui_lab.results.extraction.columns import build
 from tui_lab.results.extraction.extractor import Task
-from tui_lab.results.extraction.files import task_path
-from tui_lab.results.extraction.records import INDEX, REFUSED, Reader
+from tui_lab.results.extraction.files import OutputFolders
+from tui_lab.results.extraction.records import INDEX, REFUSED
+from tui_lab.results.extraction.records_of_tasks import StageRecords, TaskRecords
 from tui_lab.results.extraction.row_sources.kinds import rows_reader
 from tui_lab.results.extraction.rows import NoRows
 from tui_lab.results.extraction.slow_search import TooSlowError
@@ -85,6 +85,8 @@ class LongTable:
     """Units of the quantities of columns that name none, as programs wrote them, and how often."""
     bases: Mapping[str, str] = field(default_factory=dict)
     """The unit that such a column was read in, where it has several."""
+    stages: Mapping[str, str] = field(default_factory=dict)
+    """The stage of which the values of a column are, where tasks share them."""
 
 
 def refresh(
@@ -103,6 +105,7 @@ def refresh(
     path = folder.path / FILES[kind]
     ended = tasks.filter(pl.col("attempt").is_not_null()).select("task_id", "attempt")
     absent: list[int] = []
+    beside = _beside(folder, spec) if kind == "steps" else {}
     with cache.writing(folder.path) as may_write:
         found = None if force else cache.read(path)
         known = pl.DataFrame(schema=ended.schema)
@@ -111,22 +114,26 @@ def refresh(
         troubles: dict[str, list[int]] = {}
         units: dict[str, dict[str, int]] = {}
         bases: dict[str, str] = {}
+        sources: dict[str, set[str]] = {}
         if found is not None and found[1].get("fingerprint") == print_:
             units, bases = found[1].get("units", {}), found[1].get("bases", {})
+            sources = {name: set(stages) for name, stages in found[1].get("sources", {}).items()}
             known = ended.join(cache.pairs(found[1]["covered"]), on=["task_id", "attempt"], how="semi")
+            changed = sorted(_pairs(beside) ^ _pairs(found[1].get("beside", {})))
+            known = known.filter(~pl.col("task_id").is_in([task for _, _, task in changed]))
             kept = found[0].join(known, on=["task_id", "attempt"], how="semi")
             skipped = found[1]["skipped"]
             slow = _still(found[1]["slow"], known)
             troubles = {text: still for text, of in found[1]["troubles"].items() if (still := _still(of, known))}
         new = ended.join(known, on=["task_id", "attempt"], how="anti")
-        reader = _reader(kind, spec, bases)
+        reader = _reader(kind, folder, spec, bases)
         if new.height or known.height != ended.height or found is None:
-            fresh = _read(reader, folder.path, new.rows(), False)
+            fresh = _read(reader, new.rows(), False)
             units = _counted(units, reader)
             if (other := _bases(units)) != bases:
                 # The values have another unit together than those before had: all of them are read in that.
-                reader, bases = _reader(kind, spec, other), other
-                fresh = _read(reader, folder.path, ended.rows(), False)
+                reader, bases = _reader(kind, folder, spec, other), other
+                fresh = _read(reader, ended.rows(), False)
                 units = _counted({}, reader)
                 kept, skipped, slow, troubles = pl.DataFrame(), 0, [], {}
             absent = fresh.absent
@@ -134,7 +141,9 @@ def refresh(
             for text, of in fresh.troubles.items():
                 troubles[text] = sorted({*troubles.get(text, ()), *of})
             kept = _below(kept, fresh.frame)
-            skipped += reader.skipped
+            skipped += sum(one.skipped for one in reader.readers)
+            for name, stages in reader.sources.items():
+                sources[name] = sources.get(name, set()) | stages
             covered = cache.covered(ended.filter(~pl.col("task_id").is_in(absent)))
             about = {
                 "fingerprint": print_,
@@ -144,16 +153,19 @@ def refresh(
                 "troubles": {text: ranges.to_ranges(of) for text, of in troubles.items()},
                 "units": units,
                 "bases": bases,
+                **({"beside": beside} if beside else {}),
+                **({"sources": {name: sorted(stages) for name, stages in sources.items()}} if sources else {}),
             }
             if may_write and (found is None or any(found[1].get(key) != value for key, value in about.items())):
                 cache.write(path, kept, about)
     if live:
         running = tasks.filter(pl.col("state") == "running").select("task_id", "attempts").rows()
         ids = [task_id for task_id, _ in running]
-        fresh = _read(reader, folder.path, running, True)
+        fresh = _read(reader, running, True)
         slow = sorted({*slow, *fresh.slow})
         kept = _below(kept.filter(~pl.col("task_id").is_in(ids)) if kept.width else kept, fresh.frame)
-    frame = _with_facts(kept, tasks, parameters, index)
+    frame, columns = _with_facts(kept, tasks, parameters, index)
+    of_stages = {name: next(iter(stages)) for name, stages in sources.items() if len(stages) == 1}
     return LongTable(
         frame,
         skipped,
@@ -161,23 +173,55 @@ def refresh(
         bool(absent),
         _refused(kept),
         troubles,
-        reader.patterns,
-        reader.types,
+        reader.own.patterns,
+        _types(reader),
         units,
         bases,
+        {columns[name]: stage for name, stage in of_stages.items() if stage and name in columns},
     )
 
 
-def _reader(kind: str, spec: Experiment, bases: Mapping[str, str]) -> Reader:
-    if kind == "steps":
-        return StepsReader(spec)
-    return NoRows() if spec.rows is None else rows_reader(spec, bases)
+def _reader(kind: str, folder: ExperimentFolder, spec: Experiment, bases: Mapping[str, str]) -> TaskRecords:
+    outputs = OutputFolders(folder.path)
+    if kind == "rows":
+        return TaskRecords(NoRows() if spec.rows is None else rows_reader(spec, bases), outputs)
+    stages = []
+    for stage in spec.earlier_stages:
+        own, behind = StepsReader(spec.of_stage(stage), stage), folder.attempts_behind(stage)
+        stages.append(StageRecords(stage, own, OutputFolders(folder.path, stage), behind))
+    return TaskRecords(StepsReader(spec), outputs, stages)
 
 
-def _counted(units: Mapping[str, Mapping[str, int]], reader: Reader) -> dict[str, dict[str, int]]:
+def _beside(folder: ExperimentFolder, spec: Experiment) -> dict[str, dict[str, ranges.Ranges]]:
+    """Return the attempts of the other last stages: by stage and attempt the tasks. Such an attempt may change while
+    that of the task stays."""
+    found: dict[str, dict[str, ranges.Ranges]] = {}
+    for stage in spec.beside:
+        tasks: dict[str, list[int]] = {}
+        for task, (_, attempt) in folder.attempts_behind(stage).items():
+            tasks.setdefault(str(attempt), []).append(task)
+        found[stage] = {attempt: ranges.to_ranges(sorted(ids)) for attempt, ids in tasks.items()}
+    return found
+
+
+def _pairs(beside: Mapping[str, Mapping[str, ranges.Ranges]]) -> set[tuple[str, str, int]]:
+    """Return stage, attempt and task of each."""
+    return {
+        (stage, attempt, task)
+        for stage, attempts in beside.items()
+        for attempt, tasks in attempts.items()
+        for task in ranges.each(tasks)
+    }
+
+
+def _types(reader: TaskRecords) -> dict[str, ColumnType]:
+    return {name: dtype for one in reader.readers for name, dtype in one.types.items()}
+
+
+def _counted(units: Mapping[str, Mapping[str, int]], reader: TaskRecords) -> dict[str, dict[str, int]]:
     """The units that were counted before, and those that the reader has met."""
     found = {name: Counter(counts) for name, counts in units.items()}
-    for name, counts in reader.units.items():
+    for name, counts in (pair for one in reader.readers for pair in one.units.items()):
         found[name] = found.get(name, Counter()) + counts
     return {name: dict(counts) for name, counts in found.items() if counts}
 
@@ -212,7 +256,9 @@ def definition(kind: str, spec: Experiment) -> list[Any]:
             metrics = {name: metric.definition() for name, metric in spec.metrics.items()}
             return [steps, spec.rows.definition(), metrics]
         return [steps, spec.rows.definition()]
-    return [steps, {n: m.definition() for n, m in spec.metrics.items() if m.take == "all"}]
+    of_stages = {name: [step.name for step in spec.of_stage(name).steps] for name in spec.earlier_stages}
+    by_step = {n: m.definition() for n, m in spec.metrics.items() if m.take == "all"}
+    return [steps, by_step, of_stages] if of_stages else [steps, by_step]
 
 
 @dataclass
@@ -226,9 +272,9 @@ class _Read:
     troubles: dict[str, list[int]] = field(default_factory=dict)
 
 
-def _read(reader: Reader, folder: Path, tasks: Sequence[Task], live: bool) -> _Read:
+def _read(reader: TaskRecords, tasks: Sequence[Task], live: bool) -> _Read:
     read = _Read()
-    columns: dict[str, list[Scalar | None]] = {name: [] for name in reader.types}
+    columns: dict[str, list[Scalar | None]] = {name: [] for name in _types(reader)}
     refused: dict[str, dict[int, str]] = {}
     ids: list[int] = []
     attempts: list[int] = []
@@ -236,7 +282,7 @@ def _read(reader: Reader, folder: Path, tasks: Sequence[Task], live: bool) -> _R
     for task_id, attempt in tasks:
         before = len(ids)
         try:
-            for record in reader.records(task_path(folder, task_id), attempt, live):
+            for record in reader.of(task_id, attempt, live):
                 ids.append(task_id)
                 attempts.append(attempt)
                 indices.append(record.pop(INDEX))
@@ -262,8 +308,9 @@ def _read(reader: Reader, folder: Path, tasks: Sequence[Task], live: bool) -> _R
             read.absent.append(task_id)
         if reader.trouble:
             read.troubles.setdefault(reader.trouble, []).append(task_id)
+    types = _types(reader)
     series = [
-        build(PREFIX + name, values + [None] * (len(ids) - len(values)), reader.types.get(name, "json")).series
+        build(PREFIX + name, values + [None] * (len(ids) - len(values)), types.get(name, "json")).series
         for name, values in columns.items()
     ]
     series += [
@@ -287,7 +334,10 @@ def _below(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(parts, how="diagonal_relaxed")
 
 
-def _with_facts(frame: pl.DataFrame, tasks: pl.DataFrame, parameters: Sequence[str], index: str) -> pl.DataFrame:
+def _with_facts(
+    frame: pl.DataFrame, tasks: pl.DataFrame, parameters: Sequence[str], index: str
+) -> tuple[pl.DataFrame, dict[str, str]]:
+    """Return the table, and the columns of the values by name."""
     wanted = [fact.name for fact in FACTS.values() if fact.in_steps]
     facts = [name for name in wanted if name in tasks.columns and name not in parameters]
     asked = parameter_columns([*parameters], [index])
@@ -305,4 +355,5 @@ def _with_facts(frame: pl.DataFrame, tasks: pl.DataFrame, parameters: Sequence[s
     frame = frame.join(known, on="task_id", how="left", maintain_order="left")
     values = [renamed[name] for name in names]
     order = [index, *values] if index == "step" else [*values, index]
-    return frame.select(*asked.values(), *order, *facts).sort("task_id", index, maintain_order=True)
+    columns = {name.removeprefix(PREFIX): column for name, column in renamed.items()}
+    return frame.select(*asked.values(), *order, *facts).sort("task_id", index, maintain_order=True), columns

@@ -23,14 +23,15 @@ from tui_lab.store.task_files import TaskFile
 
 
 class StepsReader(Reader):
-    """Reads the metrics of a task step by step."""
+    """Reads the metrics of a task, or of a run of a stage, step by step."""
 
-    def __init__(self, spec: Experiment) -> None:
+    def __init__(self, spec: Experiment, stage: str | None = None) -> None:
+        """stage: one before the last; spec is as it has it."""
         super().__init__()
         self._steps = tuple(step.name for step in spec.steps)
         self._texts: list[TextReader] = []
         self._files: list[FileReader] = []
-        for name, metric in spec.metrics.items():
+        for name, metric in spec.metrics_by_stage(spec.metrics).get(stage, {}).items():
             extractor = extractor_of(metric)
             if metric.take != "all" or not isinstance(extractor, Reading):
                 continue

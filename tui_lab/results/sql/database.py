@@ -234,7 +234,7 @@ class Database:
         for column in summarised(sql):
             holders = [name for name, frame in frames.items() if column in map(str.lower, frame.columns)]
             experiment = known.get(holders[0]) if len(holders) == 1 else None
-            if not experiment or holders[0] in (f"{experiment}_steps", f"{experiment}_rows"):
+            if not experiment or holders[0] in _other_rows(experiment):
                 continue
             results = next(one for (name, _), one in self._looked.items() if name == experiment)
             metrics = (*numeric_metrics(results).values(), *results.measured)
@@ -400,7 +400,7 @@ class Database:
                 frames[table] = node_samples(self.lab.path / layout.NODES_FILE)
                 continue
             if table.endswith(_STAGES):
-                frames[table] = self.lab.experiment(experiment).stage_runs()
+                frames[table] = self._results(experiment, False).stage_runs
                 continue
             unfinished = any(f"{experiment}{suffix}".lower() in names for suffix in SUFFIXES)
             ending = "" if table == "results" else table[len(experiment) :]
@@ -495,6 +495,11 @@ def _left_out(results: Iterable[Results], frames: Mapping[str, pl.DataFrame]) ->
             if f"{one.name}_{kind}" in frames:
                 lines |= dict.fromkeys(one.left_out(kind))
     return list(lines)
+
+
+def _other_rows(experiment: str) -> tuple[str, ...]:
+    """Return the tables of an experiment whose rows are no tasks."""
+    return (f"{experiment}_steps", f"{experiment}_rows", f"{experiment}{_STAGES}")
 
 
 _LONG: Final[tuple[Literal["steps", "rows"], ...]] = ("steps", "rows")

@@ -14,6 +14,7 @@ from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.sources.function import FunctionSource
 from tui_lab.results.extraction.extractor import Extraction, Running, Task
+from tui_lab.results.extraction.files import OutputFolders
 from tui_lab.results.extraction.function_calls import Answer, FunctionCalls, fingerprint
 from tui_lab.results.extraction.readers import Tally, notation
 from tui_lab.results.extraction.values import from_json, json_text, reduce
@@ -28,13 +29,18 @@ class FunctionExtractor(Running):
         return fingerprint(_source(metric).called, experiment.folder)
 
     def forget(self, experiment: Experiment, folder: Path, metric: Metric) -> None:
-        FunctionCalls(_source(metric).called, experiment.folder, folder).forget()
+        FunctionCalls(_source(metric).called, experiment.folder, OutputFolders(folder)).forget()
 
     def names(
-        self, experiment: Experiment, folder: Path, tasks: Sequence[Task], metric: Metric, parameters: pl.DataFrame
+        self,
+        experiment: Experiment,
+        outputs: OutputFolders,
+        tasks: Sequence[Task],
+        metric: Metric,
+        parameters: pl.DataFrame,
     ) -> Sequence[str]:
         function = _source(metric).called
-        answers = FunctionCalls(function, experiment.folder, folder).answers(tasks, _rows(experiment, parameters))
+        answers = FunctionCalls(function, experiment.folder, outputs).answers(tasks, _rows(experiment, parameters))
         names: dict[str, None] = {}
         for answer in answers:
             if answer.get("single"):
@@ -48,7 +54,7 @@ class FunctionExtractor(Running):
     def values(
         self,
         experiment: Experiment,
-        folder: Path,
+        outputs: OutputFolders,
         tasks: Sequence[Task],
         metrics: Mapping[str, Metric],
         parameters: pl.DataFrame,
@@ -59,7 +65,7 @@ class FunctionExtractor(Running):
         for name, metric in metrics.items():
             function = _source(metric).called
             if function.text not in answers:
-                calls = FunctionCalls(function, experiment.folder, folder)
+                calls = FunctionCalls(function, experiment.folder, outputs)
                 answers[function.text] = calls.answers(tasks, rows) if tasks else []
             tally = extraction.tallies[name] = Tally(tasks=len(tasks))
             extraction.types[name] = column_type(metric, None)
@@ -78,7 +84,7 @@ class FunctionExtractor(Running):
                     what = (answer.get("not_kept") or {}).get(_source(metric).value or name)
                     trouble = trouble or (f"what it returned can't be kept: {what}" if what else "")
                 if trouble and not tally.trouble:
-                    tally.trouble = f"task {task[0]}: {function.text}: {trouble}"
+                    tally.trouble = f"{outputs.called(task[0])}: {function.text}: {trouble}"
         return extraction
 
 

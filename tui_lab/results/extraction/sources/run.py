@@ -30,7 +30,7 @@ from tui_lab.experiment.shell.command import Command, CommandError, compile_comm
 from tui_lab.experiment.sources.run import RunSource
 from tui_lab.portable.login import without_login
 from tui_lab.results.extraction.extractor import Extraction, Running, Task
-from tui_lab.results.extraction.files import task_path
+from tui_lab.results.extraction.files import OutputFolders
 from tui_lab.results.extraction.interruptible import ending
 from tui_lab.results.extraction.readers import TOO_SLOW, NoValue, Tally, TextReader
 from tui_lab.results.extraction.refused import refused
@@ -63,7 +63,7 @@ class RunExtractor(Running):
     def values(
         self,
         experiment: Experiment,
-        folder: Path,
+        outputs: OutputFolders,
         tasks: Sequence[Task],
         metrics: Mapping[str, Metric],
         parameters: pl.DataFrame,
@@ -92,18 +92,19 @@ class RunExtractor(Running):
             with ThreadPoolExecutor(os.cpu_count() or 1) as pool, ending(pool, stop):
                 rows = parameters.iter_rows(named=True)
                 jobs = [
-                    pool.submit(_one, command, some, folder, experiment.name, task, row, stop)
+                    pool.submit(_one, command, some, outputs, experiment.name, task, row, stop)
                     for task, row in zip(tasks, rows, strict=True)
                 ]
                 for task, job in zip(tasks, jobs, strict=True):
                     trouble, found = job.result()
                     for name, metric in some.items():
-                        _take(extraction, task, name, metric, trouble, *found[name])
+                        _take(extraction, outputs, task, name, metric, trouble, *found[name])
         return extraction
 
 
 def _take(
     extraction: Extraction,
+    outputs: OutputFolders,
     task: Task,
     name: str,
     metric: Metric,
@@ -115,7 +116,7 @@ def _take(
     tally, values = extraction.tallies[name], extraction.values[name]
     tally.units += reader.units
     if trouble and not tally.trouble:
-        tally.trouble = f"task {task[0]}: {trouble}"
+        tally.trouble = f"{outputs.called(task[0])}: {trouble}"
     if found is TOO_SLOW:
         tally.slow.append(task[0])
         values.append(None)
@@ -127,13 +128,13 @@ def _take(
         values.append(found)
         if found is None and reader.refused and not tally.trouble:
             what = refused(reader.refused, metric, reader.type)
-            tally.trouble = f"task {task[0]}: it matched {what}"
+            tally.trouble = f"{outputs.called(task[0])}: it matched {what}"
 
 
 def _one(
     command: Command,
     metrics: Mapping[str, Metric],
-    folder: Path,
+    outputs: OutputFolders,
     name: str,
     task: Task,
     row: Row,
@@ -143,7 +144,7 @@ def _one(
     reader, which counts."""
     readers = {metric: TextReader(metric, metrics[metric]) for metric in metrics}
     try:
-        text = Text(_printed(command, folder, name, task, row, stop))
+        text = Text(_printed(command, outputs, name, task, row, stop))
     except _FailedError as error:
         return str(error), {metric: (NoValue(), reader) for metric, reader in readers.items()}
     return "", {metric: (reader.value(text), reader) for metric, reader in readers.items()}
@@ -153,9 +154,9 @@ class _FailedError(Exception):
     """A command that failed; the text says why."""
 
 
-def _printed(command: Command, folder: Path, name: str, task: Task, row: Row, stop: threading.Event) -> bytes:
+def _printed(command: Command, outputs: OutputFolders, name: str, task: Task, row: Row, stop: threading.Event) -> bytes:
     """Return what a command prints for one task. Raises _FailedError."""
-    output = task_path(folder, task[0])
+    output = outputs.path(task[0])
     try:
         task_folder(Path(output)).close()
     except NoFolderError as error:

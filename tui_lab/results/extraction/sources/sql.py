@@ -52,6 +52,12 @@ class SqlExtractor(Computing):
         return frame, problems
 
 
+def sources(expression: str, frame: pl.DataFrame, columns: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names that an expression uses: of metrics, parameters or facts. columns: of metrics, in the frame, by
+    name. Raises ExpressionError."""
+    return check(expression, _named(frame, columns, {}).columns)
+
+
 def _named(frame: pl.DataFrame, columns: Mapping[str, str], waiting: Mapping[str, object]) -> pl.DataFrame:
     """The frame under the names that an expression may use. What is not computed yet is there as null."""
     taken = {name.lower() for name in frame.columns}

@@ -63,7 +63,7 @@ def steps_source(steps: pl.DataFrame, results: Results) -> Source:
     """Return the rows of steps as the source of a chart."""
     parameters = tuple(name for name in results.parameters if name in steps.columns)
     metrics = tuple(name for name in steps.columns if not is_fact(name) and name not in parameters)
-    return Source(with_tasks(steps, parameters), parameters, metrics, results.name)
+    return Source(with_tasks(steps, parameters), parameters, metrics, results.name, results.shared_steps(steps))
 
 
 def with_tasks(steps: pl.DataFrame, parameters: tuple[str, ...]) -> pl.DataFrame:
