@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -107,6 +108,10 @@ def test_functions_of_modules_and_of_the_script_itself(workbench: Workbench) -> 
     changed = workbench.write("other.py", module.read_text().replace(str(sys.version_info[:2]), "(3, 6)"))
     other = subprocess.run([sys.executable, changed], capture_output=True, text=True)
     assert "ImportError: the function mine was pickled by Python 3.6, and this is 3." in other.stderr, other.stderr
+    workbench.write("older/cloudpickle.py", "__version__ = '1.0'")
+    older = {**os.environ, "PYTHONPATH": str(workbench.folder / "older")}
+    other = subprocess.run([sys.executable, module], env=older, capture_output=True, text=True)
+    assert re.search(r"by cloudpickle \d\S*, and \S+ has 1\.0: install that version there$", other.stderr.strip())
     # The same again runs nothing; another source of a class that is used makes new tasks; data does not.
     assert run("mine")[0] == lines[3]
     modules = {*(workbench.folder / ".tui_lab").glob("*.py")}

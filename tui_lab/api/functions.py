@@ -57,7 +57,14 @@ sys.path += [os.path.dirname(os.path.dirname(os.path.abspath(__file__))), *{path
 {stub}
 
 
-{name} = pickle.loads(base64.b64decode({data!r}))
+try:
+    {name} = pickle.loads(base64.b64decode({data!r}))
+except (AttributeError, ImportError) as error:
+    if "cloudpickle" not in str(error):
+        raise
+    what = "the function {name} was pickled by cloudpickle {version}, and %s has %s: install that version there"
+    has = getattr(sys.modules.get("cloudpickle"), "__version__", "none")
+    raise ImportError(what % (sys.executable, has))
 
 # For tracebacks: the files in which the function and those that it uses were defined, with their lines.
 LINES = {lines!r}
@@ -168,6 +175,7 @@ def _carried(function: Callable[..., Any], folder: Path) -> Carried:
         stub=_stub(function, name),
         name=name,
         data=base64.b64encode(data).decode(),
+        version=cloudpickle.__version__,
         lines=parts.lines,
         files=parts.files,
     )
