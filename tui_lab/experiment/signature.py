@@ -8,9 +8,10 @@ checked in the task's process.
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypedDict
+from typing import Any, Final, TypeAlias, TypedDict
 
 from tui_lab.experiment.docstrings import helps
 from tui_lab.experiment.function import Function
@@ -41,10 +42,15 @@ class RecordedSignature(TypedDict):
     config: bool
 
 
+FieldDefault: TypeAlias = tuple[Kind, Any]
+"""The kind of a field of a dataclass, and its default."""
+
+
 @dataclass(frozen=True)
 class Argument:
     """An argument of a function, with the texts of its annotation and its default. `literal`: the default in a list,
-    where it is written out."""
+    where it is written out. `fields`: of a dataclass, kind and default of those that have one which is written out, by
+    dotted name behind the argument's; only where the fields that nobody gives have their defaults."""
 
     name: str
     kind: Kind
@@ -52,6 +58,7 @@ class Argument:
     default: str | None = None
     literal: tuple[Any, ...] = ()
     help: str = ""
+    fields: Mapping[str, FieldDefault] = field(default_factory=dict)
 
     @property
     def required(self) -> bool:
@@ -177,7 +184,9 @@ class _SignatureReader:
         written = "" if one.annotation is None else ast.unparse(one.annotation).strip("'\"")
         value = _literal(default)
         literal = () if default is None or value is _NONE else (value,)
-        return Argument(one.arg, kind, written, None if default is None else ast.unparse(default), literal, text)
+        shown = None if default is None else ast.unparse(default)
+        fields = kind.defaults if isinstance(kind, _Declared) and kind.is_made_by(default) else {}
+        return Argument(one.arg, kind, written, shown, literal, text, fields)
 
     def kind(self, node: ast.expr, seen: tuple[str, ...] = ()) -> Kind:
         """Return the kind that an annotation says; anything where it says nothing that is known here."""
@@ -237,11 +246,11 @@ class _SignatureReader:
         if not any(_name(one.func if isinstance(one, ast.Call) else one) == "dataclass" for one in node.decorator_list):
             return Kind()
         fields = self._fields(node, seen)
-        return Kind() if fields is None else Record(node.name, fields, _as_dict)
+        return Kind() if fields is None else _Declared(node.name, fields)
 
-    def _fields(self, node: ast.ClassDef, seen: tuple[str, ...]) -> dict[str, tuple[Kind, bool]] | None:
+    def _fields(self, node: ast.ClassDef, seen: tuple[str, ...]) -> dict[str, _Field] | None:
         """The fields of a dataclass; None where a base class is not known here."""
-        found: dict[str, tuple[Kind, bool]] = {}
+        found: dict[str, _Field] = {}
         for base in node.bases:
             of_base = self.classes.get(_name(base))
             fields = None if of_base is None or of_base is node else self._fields(of_base, seen)
@@ -254,11 +263,59 @@ class _SignatureReader:
                     continue
                 options = _field_options(one.value)
                 if options is None:
-                    found[one.target.id] = (self.kind(one.annotation, seen), one.value is None)
+                    found[one.target.id] = (self.kind(one.annotation, seen), one.value is None, one.value)
                 elif "init" not in options:
                     required = not {"default", "default_factory"} & {*options}
-                    found[one.target.id] = (self.kind(one.annotation, seen), required)
+                    found[one.target.id] = (self.kind(one.annotation, seen), required, one.value)
         return found
+
+
+_Field: TypeAlias = tuple[Kind, bool, ast.expr | None]
+"""Kind of a field, whether it has no default, and what stands behind its `=`."""
+
+
+class _Declared(Record):
+    """A dataclass of the file. defaults: of fields that have one which is written out, also within fields that are
+    dataclasses."""
+
+    def __init__(self, name: str, fields: Mapping[str, _Field]) -> None:
+        super().__init__(name, {one: (kind, required) for one, (kind, required, _) in fields.items()}, _as_dict)
+        self.of = name
+        self.defaults: dict[str, FieldDefault] = {}
+        for one, (kind, _, value) in fields.items():
+            if isinstance(kind, _Declared):
+                if kind.is_made_by(value):
+                    self.defaults |= {f"{one}.{inner}": default for inner, default in kind.defaults.items()}
+            elif (default := _field_default(value)) is not _NONE:
+                self.defaults[one] = (kind, default)
+
+    def is_made_by(self, default: ast.expr | None) -> bool:
+        """Whether a default is the dataclass with its own defaults, or there is none."""
+        if default is None:
+            return True
+        if not isinstance(default, ast.Call):
+            return False
+        if _name(default.func) == "field":
+            given = {one.arg: one.value for one in default.keywords}
+            factory = given.get("default_factory")
+            if factory is not None:
+                return isinstance(factory, ast.Name) and factory.id == self.of
+            return self.is_made_by(given.get("default"))
+        return _name(default.func) == self.of and not default.args and not default.keywords
+
+
+def _field_default(value: ast.expr | None) -> Any:
+    """The default of a field as a value that is written out; _NONE for another."""
+    if not (isinstance(value, ast.Call) and _name(value.func) == "field"):
+        return _literal(value)
+    given = {one.arg: one.value for one in value.keywords}
+    factory = given.get("default_factory")
+    if isinstance(factory, ast.Lambda):
+        return _literal(factory.body)
+    if isinstance(factory, ast.Name):
+        empty: dict[str, Any] = {"list": [], "tuple": [], "dict": {}}
+        return empty.get(factory.id, _NONE)
+    return _literal(given.get("default"))
 
 
 def _either(kinds: list[Kind]) -> Kind:

@@ -203,6 +203,16 @@ class Plan:
         columns = parameter_columns(self.names, facts.columns)
         return pl.concat([facts, self.typed().rename(columns)], how="horizontal").write_csv()
 
+    @staticmethod
+    def read_names(folder: Path, number: int) -> list[str]:
+        """Return the parameters of a plan, without reading it. Raises StorageError where it can't be read."""
+        path = folder / f"{number}.parquet"
+        try:
+            columns = pl.read_parquet_schema(path)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise StorageError(f"{path}: can't be read: {error}") from error
+        return [name.removeprefix(PREFIX) for name in columns if name.startswith(PREFIX)]
+
     @classmethod
     def read(cls, folder: Path, number: int, columns: list[str] | None = None, crc: str | None = None) -> Plan:
         """Read a plan, or some of its columns. crc: of the file, as the journal has it. Raises LabError, StorageError

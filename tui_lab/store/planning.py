@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import islice, repeat
 from pathlib import Path
 from typing import Final, Literal
@@ -241,8 +242,9 @@ def make_plan(
     shared = components(experiment)
     if experiment.stage is not None:  # each stage says so itself, and all of them are newer than that question
         seed = "named" if any(one.takes_seed for one in experiment.stages.values()) else "none"
-    first_defaults, defaults = argument_defaults.record(experiment, previous)
-    first_of_stages, of_stages = argument_defaults.record_stages(experiment, previous)
+    names = cache(lambda: {name for one in named_plans(state) for name in Plan.read_names(plans, one)})
+    first_defaults, defaults = argument_defaults.record(experiment, previous, names)
+    first_of_stages, of_stages = argument_defaults.record_stages(experiment, previous, names)
     about: PlanAbout = {
         "file": str(experiment.file.absolute()),
         "templates": all_templates(experiment),
