@@ -112,6 +112,20 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [one for one in targets if "://" not in one and not (page.parent / one).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_a_heading(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    inside = [(page.parent / path if path else page, anchor) for path, anchor in targets if "://" not in path]
+    assert [(str(path), anchor) for path, anchor in inside if anchor not in headings(path)] == []
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title) for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)]
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in plain}
+
+
 def test_modules_that_the_architecture_names_are_there() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     named = re.findall(r"`([a-z_]+(?:/[a-z_]+)+(?:\.py|\.md)?)`", text)
