@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import shutil
@@ -17,7 +18,7 @@ import pytest
 
 from tests.engine.agent.talk import interpreters
 from tests.workbench import alive
-from tui_lab.engine.transfer import PART, PIECE, FileChannel, TransferError, part_of
+from tui_lab.engine.transfer import BLOCK, PART, PIECE, FileChannel, TransferError, part_of
 from tui_lab.engine.transports.local import LocalChannel, LocalTransport
 from tui_lab.store.task_files import TaskFile
 
@@ -175,6 +176,99 @@ async def test_an_upload_that_is_cut_off_goes_on_where_it_was(
     assert killer.left == 0
     assert killer.carried <= size
     assert sha(home / "code/x/big") == sha(source)
+
+
+class Sender:
+    """Sends a file to a node again and again until it is there; counts the bytes that are sent, or agree."""
+
+    def __init__(self, source: Path, home: Path) -> None:
+        self.source, self.home = source, home
+        self.counts: list[int] = []
+
+    async def send(self, transport: LocalTransport) -> None:
+        async with opened(transport) as files:
+            self.counts.clear()
+            await files.put_files(str(self.home), f"{self.home}/in", [("deep/big", self.source)], self.counts.append)
+
+    @property
+    def sent(self) -> int:
+        """The bytes of the last time, without those that were there."""
+        return sum(count for count in self.counts if count <= PIECE)
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+async def test_a_file_of_a_stage_that_is_cut_off_goes_on_where_it_was(
+    any_transport: LocalTransport, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    source, home = tmp_path / "source", tmp_path / "home"
+    size, there = big_file(source, request), home / "in/deep/big"
+    killer = Killer(3)
+    while not there.exists():
+        async with opened(any_transport) as files:
+            killer.meet(server(files))
+            counts: list[int] = []
+
+            def count(size: int, counts: list[int] = counts) -> None:
+                counts.append(size)
+                killer.count(size if size <= PIECE else 0)
+
+            try:
+                await files.put_files(str(home), f"{home}/in", [("deep/big", source)], count)
+            except TransferError as error:
+                assert error.lost and not there.exists()
+            else:
+                assert peak_memory(killer.pid) < 60 * MB
+    assert killer.left == 0
+    assert killer.carried < size + 3 * BLOCK, "what is sent once more is less than a block after each break"
+    assert sha(there) == sha(source)
+
+
+async def test_what_a_node_has_of_a_file_counts_only_as_far_as_it_agrees(
+    transport: LocalTransport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui_lab.engine.transfer.BLOCK", 4 * MB)
+    source, sender = tmp_path / "source", Sender(tmp_path / "source", tmp_path / "home")
+    there = tmp_path / "home/in/deep/big"
+    part = there.with_name(f"big{PART}")
+    data = os.urandom(20 * MB)
+    source.write_bytes(data)
+    source.chmod(0o750)
+
+    async def sent_with(beginning: bytes, at: Path) -> int:
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.unlink(missing_ok=True)
+        at.write_bytes(beginning)
+        await sender.send(transport)
+        assert there.read_bytes() == data and not part.exists()
+        assert there.stat().st_mode & 0o777 == 0o750
+        return sender.sent
+
+    assert await sent_with(data[: 9 * MB], part) == 11 * MB
+    assert await sent_with(data[: 5 * MB] + b"x" + data[5 * MB + 1 : 9 * MB], part) == 16 * MB, "a damaged block"
+    assert await sent_with(data + b"longer", part) == 20 * MB
+    assert await sent_with(data[:-1], there) == 20 * MB, "a truncated file is not whole"
+    assert await sent_with(data[:-1] + bytes([data[-1] ^ 1]), there) == 20 * MB, "nor is one of the same size"
+    await sender.send(transport)
+    assert sender.sent == 0, "what is whole is not sent again"
+    # The source is another one than at the break.
+    data = data[: 6 * MB] + os.urandom(14 * MB)
+    source.write_bytes(data)
+    there.rename(part)
+    await sender.send(transport)
+    assert (sender.sent, there.read_bytes() == data) == (16 * MB, True)
+    # Or it changes meanwhile.
+    there.unlink()
+    async with opened(transport) as files:
+
+        def change(count: int) -> None:
+            os.utime(source, ns=(1, 1))
+
+        with pytest.raises(TransferError, match="changed while it was being sent") as caught:
+            await files.put_files(str(sender.home), f"{sender.home}/in", [("deep/big", source)], change)
+        assert caught.value.errno == errno.EAGAIN and not there.exists()
+    await sender.send(transport)
+    assert there.read_bytes() == data
 
 
 async def test_what_was_sent_in_part_and_is_of_no_use_is_sent_again(transport: LocalTransport, tmp_path: Path) -> None:
@@ -351,6 +445,8 @@ async def test_a_full_disk_here_and_there(transport: LocalTransport, tmp_path: P
     try:
         source = tmp_path / "source"
         source.write_bytes(os.urandom(4 * MB))
+        big = tmp_path / "big"
+        big.write_bytes(os.urandom(10 * MB))
         async with opened(transport) as files:
             with pytest.raises(TransferError, match="No space left") as caught:
                 await files.get(str(tmp_path), str(source), TaskFile(str(small / "task"), "target"))
@@ -364,6 +460,15 @@ async def test_a_full_disk_here_and_there(transport: LocalTransport, tmp_path: P
             assert not caught.value.storage
             assert not files.lost
             await files.remove([home + "/objects"], home)
+            with pytest.raises(TransferError, match="No space left"):
+                await files.put_files(home, f"{home}/in", [("f", big)])
+            begun = (small / "home/in" / f"f{PART}").stat().st_size
+            subprocess.run(["mount", "-o", "remount,size=40m", small], check=True)
+            counts: list[int] = []
+            await files.put_files(home, f"{home}/in", [("f", big)], counts.append)  # there is room now
+            assert sha(small / "home/in/f") == sha(big)
+            assert counts[0] == begun > 0 and sum(counts) == big.stat().st_size, "it went on where it was"
+            await files.remove([f"{home}/in"], home)
             (tmp_path / "little").write_text("x")
             await files.put_tree(home, home + "/code", [("f", tmp_path / "little", sha(tmp_path / "little"))])
             assert (small / "home/code/f").read_text() == "x"

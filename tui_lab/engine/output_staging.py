@@ -21,7 +21,7 @@ from tui_lab.engine.connection import NodeConnection
 from tui_lab.engine.core.model import AttemptKey
 from tui_lab.engine.core.scheduler import Scheduler
 from tui_lab.engine.run_files import RunFiles
-from tui_lab.engine.transfer import PART, TransferError
+from tui_lab.engine.transfer import LARGE, PART, TransferError
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.experiment.model import Experiment
 from tui_lab.portable.function.values import FILES as VALUE_FILES
@@ -32,15 +32,25 @@ from tui_lab.store.task_files import TaskFile, listed, task_folder
 
 log = logging.getLogger(__name__)
 
-MOST: Final = 2 << 30  # bytes that are taken along: as much as is fetched
 AGAIN: Final = 1.0  # seconds before a further try
 MOMENT: Final = 5.0  # seconds to remove copies from nodes, when the engine ends
 
 # What each attempt writes anew: the outputs, and live metrics.
 _NUMBERED: Final = re.compile(r"(?:.*\.)?(?:stdout|stderr)(?:\.\d+)?|metrics\.jsonl(?:\.\d+)?|params\.json")
 
-# The node has no room for the moment, or this machine could not read: the next try may do better.
-PASSING: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOENT)
+# The node has no room for the moment, or this machine could not read, or a file has just changed: try again.
+PASSING: Final = (
+    errno.EAGAIN,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ENOENT,
+)
+
+MEGABYTE: Final = 1e6
 
 Files = list[tuple[str, TaskFile]]
 
@@ -52,6 +62,15 @@ class Input(NamedTuple):
     folder: str
     outs: tuple[str, ...] | None
     values: tuple[str, ...] = ()
+
+
+class _Copy(NamedTuple):
+    """What a node is sent of an attempt. spool: of the agent's ledger, another one after a restart of the machine."""
+
+    node: str
+    spool: str
+    wanted: Input
+    attempt: int
 
 
 def input_of(experiment: Experiment, stage: str, folder: str) -> Input:
@@ -79,7 +98,8 @@ class OutputStaging:
         self.start = start
         self.refuse = refuse
         self._under_way: dict[tuple[str, AttemptKey], asyncio.Task[None]] = {}
-        self._inputs: dict[tuple[NodeConnection, Input, int], asyncio.Task[None]] = {}  # by attempt
+        self._inputs: dict[_Copy, asyncio.Task[None]] = {}
+        self._sent: dict[_Copy, set[str]] = {}  # files that are there; all that an agent of this life was sent stays
         self._kept: set[tuple[NodeConnection, str, AttemptKey]] = set()  # attempts whose outputs are still there
         self._dropping: set[asyncio.Task[None]] = set()
 
@@ -164,18 +184,35 @@ class OutputStaging:
 
     def _input(self, run: RunFiles, node: NodeConnection, one: int, wanted: Input) -> asyncio.Task[None]:
         """Return the task that sends the outputs of a run of a stage, which others may wait for, too."""
-        identity = (node, wanted, run.state.columns["attempt"][one])
+        identity = _Copy(node.name, node.spool, wanted, run.state.columns["attempt"][one])
         task = self._inputs.get(identity)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = self._inputs[identity] = asyncio.create_task(self._send_input(run, node, one, wanted))
+            task = self._inputs[identity] = asyncio.create_task(self._send_input(run, node, one, identity))
         return task
 
-    async def _send_input(self, run: RunFiles, node: NodeConnection, one: int, wanted: Input) -> None:
+    async def _send_input(self, run: RunFiles, node: NodeConnection, one: int, copy: _Copy) -> None:
+        wanted = copy.wanted
+        if self._dropping:
+            await asyncio.wait(self._dropping)
         if (node, run.wire_name, (one, run.state.columns["attempt"][one])) in self._kept:
             return
         files = await asyncio.to_thread(_all, run.folder.task_folder(one), wanted.outs, wanted.values)
-        async with self.files.channel(node) as channel:
-            await channel.put_files(node.home, wanted.folder, files)
+        sent = self._sent.setdefault(copy, set())
+        left = [(name, file) for name, file in files if name not in sent]
+        total = sum(file.size or 0 for _, file in left)
+        arrived = 0
+
+        def tell(count: int) -> None:
+            nonlocal arrived
+            arrived += count
+            what = f"sending outputs, {arrived / MEGABYTE:,.1f} of {total / MEGABYTE:,.1f} MB"
+            node.doing = what if total >= LARGE else node.doing
+
+        try:
+            async with self.files.channel(node) as channel:
+                await channel.put_files(node.home, wanted.folder, left, tell, sent.add)
+        finally:
+            node.doing = ""
 
     def keep(self, run: RunFiles, node: NodeConnection, key: AttemptKey) -> None:
         """Note that a node keeps the outputs of an attempt, for what comes after it."""
@@ -185,8 +222,10 @@ class OutputStaging:
         """Remove the outputs of a run of a stage from a node. whole: with those that are nowhere else."""
         folder = f"{node.home}/{run.wire_name}/{run.folder.relative_folder(one)}"
         self._kept = {known for known in self._kept if known[:2] != (node, run.wire_name) or known[2][0] != one}
-        for identity in [known for known in self._inputs if known[0] is node and known[1].folder == folder]:
-            self._inputs.pop(identity).cancel()
+        for copy in [known for known in self._sent if known.node == node.name and known.wanted.folder == folder]:
+            del self._sent[copy]
+        for copy in [known for known in self._inputs if known.node == node.name and known.wanted.folder == folder]:
+            self._inputs.pop(copy).cancel()
         if node.ready:
             made = not whole and run.state.nodes[run.state.columns["node"][one]] == node.name
             task = asyncio.create_task(self._remove(node, folder, run.folder.task_folder(one) if made else None))
@@ -205,10 +244,13 @@ class OutputStaging:
             log.warning("%s: %s is not removed: %s", node.name, folder, error)
 
     def forget(self, node: NodeConnection) -> None:
-        """Forget what a node has: it has come back, or was removed."""
+        """Break off what is being sent to a node, which has come back, or was removed. Of what it has, forget what only
+        an earlier agent knows of: the machine may have gone down."""
         self._kept = {known for known in self._kept if known[0] is not node}
-        for identity in [identity for identity in self._inputs if identity[0] is node]:
-            self._inputs.pop(identity).cancel()
+        for copy in [copy for copy in self._inputs if copy.node == node.name]:
+            self._inputs.pop(copy).cancel()
+        for copy in [copy for copy in self._sent if copy.node == node.name and copy.spool != node.spool]:
+            del self._sent[copy]
 
     async def _send_each(
         self, run: RunFiles, node: NodeConnection, key: AttemptKey, message: Start, files: Files
@@ -241,6 +283,7 @@ def _all(folder: Path, outs: tuple[str, ...] | None, more: tuple[str, ...] = ())
     except FileNotFoundError:
         raise TransferError(f"{folder} is gone") from None
     found = {name: TaskFile(str(folder), name) for name, entry in there if entry.is_file or entry.is_link}
+    found = {name: file for name, file in found.items() if not name.endswith(PART)}
     links = [name for name, entry in there if entry.is_link]
     found = {name: file for name, file in found.items() if name not in links or file.size is not None}
     wanted = matcher(outs)
@@ -251,20 +294,14 @@ def _all(folder: Path, outs: tuple[str, ...] | None, more: tuple[str, ...] = ())
 
 
 def _found(folder: Path, done: int | None) -> tuple[Files, bool]:
-    """Return the files in a task's folder that the next attempt may need, up to MOST bytes, and whether nothing else is
-    there: links and empty folders don't travel. done: an attempt whose outputs are among them, because the next one
+    """Return the files in a task's folder that the next attempt may need, and whether nothing else is there: links
+    and empty folders don't travel. done: an attempt whose outputs are among them, because the next one
     goes on from its steps."""
     found: Files = []
-    room = MOST
     whole = _only_files(folder)
-    for name, facts in sorted(listed(folder, deep=True)):
+    for name, _ in sorted(listed(folder, deep=True)):
         if name.endswith(PART) or (_NUMBERED.fullmatch(name) and not _is_output(name, done)):
             continue
-        room -= facts.st_size
-        if room < 0:
-            log.warning("%s: too much to take along; the rest stays here", folder)
-            whole = False
-            break
         found.append((name, TaskFile(str(folder), name)))
     return found, whole
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 from tui_lab.engine.transports.channel import Channel
 from tui_lab.portable.beneath import NAME_MAX
@@ -31,6 +31,9 @@ BATCH: Final = 2000  # objects asked for at once
 STALLED: Final = 60.0  # seconds without a byte after which a file server counts as gone
 LENGTHY: Final = 900.0  # the same for what goes through whole folders before it is answered
 LINE: Final = 1 << 26  # bytes of an answer
+BLOCK: Final = 1 << 26  # bytes of a file that are compared at once before it is gone on with
+LARGE: Final = 1 << 23  # bytes from which on a file that is sent is gone on with after a break
+AGREEMENTS: Final = 3  # tries to find out what the node has of a file
 PART: Final = ".tui-lab-part"
 DIGITS: Final = 12  # of a hash in the name of a part
 
@@ -168,14 +171,75 @@ class FileChannel:
             await self._put_missing(home, sources, progress)  # a crash had damaged some
             await self._ask({"tree": folder, "home": home, "files": entries}, LENGTHY)
 
-    async def put_files(self, home: str, folder: str, files: Sequence[tuple[str, Source]]) -> None:
-        """Write files into a folder below the home, replacing those there: (relative name, file here)."""
-        modes = await asyncio.to_thread(lambda: [_mode(path) for _, path in files])
+    async def put_files(
+        self,
+        home: str,
+        folder: str,
+        files: Sequence[tuple[str, Source]],
+        progress: Progress | None = None,
+        arrived: Callable[[str], None] | None = None,
+    ) -> None:
+        """Write files into a folder below the home, replacing those there: (relative name, file here). Of large ones,
+        what is there already and agrees is not sent again. arrived: called with the name of each that is there."""
+        facts = await asyncio.to_thread(lambda: [_facts(path) for _, path in files])
+        large = {name for (name, _), (_, size, *_) in zip(files, facts, strict=True) if size >= LARGE}
         heads: list[tuple[Answer, Source, int]] = [
             ({"put": f"{folder}/{name}", "home": home, "mode": mode}, path, 0)
-            for (name, path), mode in zip(files, modes, strict=True)
+            for (name, path), (mode, *_) in zip(files, facts, strict=True)
+            if name not in large
         ]
-        await self._pipeline(self._put_requests(heads), None)
+        small = iter([name for name, _ in files if name not in large])
+
+        def answered(request: Answer) -> None:
+            if request.get("final") and arrived is not None:
+                arrived(next(small))
+
+        if heads:
+            await self._pipeline(self._put_requests(heads), progress, answered)
+        for name, path in files:
+            if name in large:
+                await self._put_large(home, f"{folder}/{name}", path, progress)
+                if arrived is not None:
+                    arrived(name)
+
+    async def _put_large(self, home: str, path: str, source: Source, progress: Progress | None) -> None:
+        """Send a file from where it broke off, as far as the node has the same."""
+        file = await _here(source, _open, source)
+        try:
+            for again in range(AGREEMENTS):
+                facts: _Facts = await _here(source, _facts_of, file)
+                if await self._agreed(home, path, source, file, facts, part=False) == facts.size:
+                    break
+                offset = await self._agreed(home, path, source, file, facts, part=True)
+                if progress is not None:
+                    progress(offset)
+                try:
+                    await self._pipeline(_large_requests(home, path, source, file, facts, offset), progress)
+                    break
+                except TransferError as error:
+                    if error.answer.get("at") is None or again == AGREEMENTS - 1:
+                        raise
+        finally:
+            file.close()
+
+    async def _agreed(self, home: str, path: str, source: Source, file: BinaryIO, facts: _Facts, *, part: bool) -> int:
+        """Return how many of the first bytes of a file the node has. part: of what was begun there; else only all of
+        it count, with the same mode."""
+        request = {"digest": path, "home": home, "part": part}
+        there = await self._ask({**request, "offset": 0, "most": 0})
+        size = there["size"] or 0
+        if size > facts.size or (not part and (size, there["mode"]) != (facts.size, facts.mode)):
+            return 0
+        agreed = 0
+        while agreed < size:
+            most = min(BLOCK, size - agreed)
+            theirs, ours = await asyncio.gather(
+                self._ask({**request, "offset": agreed, "most": most}), _here(source, _digest, file, agreed, most)
+            )
+            if theirs["sha"] != ours:
+                return agreed if part else 0
+            agreed += most
+        return agreed
 
     async def _put_missing(self, home: str, sources: dict[str, Source], progress: Progress | None) -> None:
         names = list(sources)
@@ -212,10 +276,17 @@ class FileChannel:
                 raise TransferError(f"{path}: {error.strerror}", storage=True, errno=error.errno) from error
             yield {**head, "offset": offset, "final": True}, data
 
-    async def _pipeline(self, requests: AsyncGenerator[tuple[Answer, bytes], None], progress: Progress | None) -> None:
-        """Send requests without waiting for each answer; the first refusal is raised when all are answered."""
+    async def _pipeline(
+        self,
+        requests: AsyncGenerator[tuple[Answer, bytes], None],
+        progress: Progress | None,
+        answered: Callable[[Answer], None] | None = None,
+    ) -> None:
+        """Send requests without waiting for each answer; the first refusal is raised when all are answered. answered:
+        called with each request that was not refused."""
         window = asyncio.Semaphore(AHEAD)
         sizes: deque[int] = deque()
+        sent: deque[Answer] = deque()
         refusal: TransferError | None = None
 
         async def listen() -> None:
@@ -226,11 +297,14 @@ class FileChannel:
                     await self._answer()
                     if progress is not None:
                         progress(sizes[0])
+                    if answered is not None:
+                        answered(sent[0])
                 except TransferError as error:
                     if error.lost:
                         raise
                     refusal = refusal or error
                 sizes.popleft()
+                sent.popleft()
                 window.release()
                 waiting.task_done()
 
@@ -241,6 +315,7 @@ class FileChannel:
                     if refusal is not None:
                         break
                     sizes.append(len(data))
+                    sent.append(request)
                     self._send({**request, "size": len(data)}, data)
                     waiting.put_nowait(None)
                     await self.channel.writer.drain()
@@ -338,6 +413,60 @@ def _object_heads(
         ({"put": f"{home}/objects/{sha}", "home": home, "mode": 0o600, "sha": sha}, sources[sha], partial.get(sha, 0))
         for sha in shas
     ]
+
+
+class _Facts(NamedTuple):
+    """Of a file here: as long as they stay the same, it does."""
+
+    mode: int
+    size: int
+    mtime: int  # ns
+    inode: int
+
+
+def _facts_of(file: BinaryIO) -> _Facts:
+    found = os.fstat(file.fileno())
+    return _Facts(stat.S_IMODE(found.st_mode) & 0o777, found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+def _facts(source: Source) -> _Facts:
+    with _open(source) as file:
+        return _facts_of(file)
+
+
+def _digest(file: BinaryIO, offset: int, most: int) -> str:
+    """Return the SHA-256 of some bytes of a file, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    while most > 0 and (data := os.pread(file.fileno(), min(WRITE, most), offset)):
+        digest.update(data)
+        offset += len(data)
+        most -= len(data)
+    return digest.hexdigest()
+
+
+async def _here(source: Source, do: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function that reads a file here, in a thread."""
+    try:
+        return await asyncio.to_thread(do, *arguments)
+    except OSError as error:
+        raise TransferError(f"{source}: {error.strerror or error}", storage=True, errno=error.errno) from error
+
+
+async def _large_requests(
+    home: str, path: str, source: Source, file: BinaryIO, facts: _Facts, offset: int
+) -> AsyncGenerator[tuple[Answer, bytes], None]:
+    """Yield the requests for a file from an offset on; the last one only if the file has stayed the same."""
+    request = {"put": path, "home": home}
+    while True:
+        data: bytes = await _here(source, os.pread, file.fileno(), PIECE, offset)
+        final = offset + len(data) >= facts.size
+        if final or not data:
+            break
+        yield {**request, "offset": offset}, data
+        offset += len(data)
+    if not final or offset + len(data) != facts.size or await _here(source, _facts_of, file) != facts:
+        raise TransferError(f"{source} changed while it was being sent", errno=errno.EAGAIN, storage=True)
+    yield {**request, "offset": offset, "mode": facts.mode, "total": facts.size, "final": True}, data
 
 
 def part_of(name: str, source: str) -> str:

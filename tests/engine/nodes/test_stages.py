@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import subprocess
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from tests.engine.nodes.fleet import Fleet
+from tests.engine.nodes.fleet import Fleet, Node
 from tests.engine.nodes.test_runs import leftovers, remove_truth, table, truth_folder, write
 from tests.workbench import Workbench, until
+from tui_lab.engine.transfer import PART
 
 __all__ = ["remove_truth"]
 
@@ -93,3 +99,75 @@ def test_a_stage_runs_where_its_inputs_are(workbench: Workbench, fleet: Fleet) -
     until(lambda: not leftovers(fleet))
     for node in nodes:
         assert not [*node.machine.home.rglob("large"), *node.machine.tmp.rglob("large")]
+
+
+BREAKS = """\
+name: e
+stages:
+  prepare:
+    command: |
+      echo prepare >> TRUTH_FOLDER/ran; echo 7 > {output}/small
+      head -c SIZE /dev/urandom > {output}/model; cksum < {output}/model
+    uses: []
+    outs: [model, small]
+    run_on: here
+    retain: until-done
+  use: {command: 'cksum < {prepare.output}/model; echo use >> TRUTH_FOLDER/ran', run_on: far}
+parameters: {x: [1]}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+def test_bringing_goes_on_after_each_break(workbench: Workbench, fleet: Fleet) -> None:
+    """The engine is killed, the link is cut, the agent is killed, the disk is full there: what comes is whole."""
+    size = 100 << 20
+    file = write(workbench, BREAKS.replace("SIZE", str(size)))
+    disk = truth_folder(workbench) / "disk"
+    disk.mkdir()
+    cache = {"XDG_CACHE_HOME": str(disk)}
+    far = fleet.node("far", slots=1, shared=False, tags=["far"], latency=0.04, start=False, env=cache)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=150m", "none", disk], check=True)
+    try:
+        far.machine.start()
+        break_off(workbench, fleet, far, file, disk)
+        ran = (truth_folder(workbench) / "ran").read_text().split()
+        assert ran == ["prepare", "use"]
+        run = next((workbench.experiment().path / "stages" / "prepare").iterdir())
+        assert workbench.output(0) == (run / "stdout").read_text(), "the same bytes"
+        until(lambda: not (run / "model").exists())
+        until(lambda: not leftovers(fleet))
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+def break_off(workbench: Workbench, fleet: Fleet, far: Node, file: Path, disk: Path) -> None:
+    """Run it, with breaks while the outputs of a stage are brought. disk: of the node, for the lab's files."""
+    words, env = ["--node", "localhost", "1", "here", *far.words], fleet.environment(workbench)
+    proxy = far.machine.proxy
+    assert proxy is not None
+
+    def more_than(least: int) -> int:
+        """Wait until more is there, and stop the stream; return how much is there."""
+        sizes = until(
+            lambda: [path.stat().st_size for path in disk.rglob(f"model{PART}") if path.stat().st_size > least]
+        )
+        proxy.freeze()
+        return int(sizes[0])
+
+    workbench("--run", file, *words, "--detach", env=env)
+    there = more_than(0)
+    workbench.kill_engine()
+    proxy.cut()
+    proxy.thaw()
+    workbench("--run", file, *words, "--detach", env=env)
+    there = more_than(there)
+    proxy.cut()
+    proxy.thaw()
+    there = more_than(there)
+    os.kill(until(far.agent_pid), signal.SIGKILL)
+    (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free - (1 << 20)))
+    proxy.thaw()
+    until(lambda: "No space left" in (workbench.lab_path / "engine.log").read_text(), 60)
+    (disk / "filler").unlink()
+    workbench("--run", file, *words, env=env)

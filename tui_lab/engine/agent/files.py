@@ -46,6 +46,7 @@ class FileServer:
         self.requests = {
             "get": self.get,
             "put": self.put,
+            "digest": self.digest,
             "have": self.have,
             "tree": self.tree,
             "list": self.list,
@@ -143,8 +144,8 @@ class FileServer:
             os.close(file)
 
     def put(self, request: dict) -> None:
-        """Answer {"put": PATH, "home", "offset", "size", "final", "mode", "sha"} and bytes: write them to a file beside
-        PATH, which is renamed to PATH once it is complete."""
+        """Answer {"put": PATH, "home", "offset", "size", "final", "mode", "sha", "total"} and bytes: write them to a
+        file beside PATH, which is renamed to PATH once it is complete."""
         left = request["size"]
         try:
             relative = relative_path(request["put"], request["home"])
@@ -172,6 +173,28 @@ class FileServer:
                 left -= len(self.read_some(left))  # the next request begins behind them
             raise
         self.answer({"ok": True})
+
+    def digest(self, request: dict) -> None:
+        """Answer {"digest": PATH, "home", "part", "offset", "most"}: the size and mode of a file, or of what there is
+        of an incomplete one, and the SHA-256 of a piece of it."""
+        size = mode = sha = None
+        relative = relative_path(request["digest"], request["home"])
+        if request.get("part"):
+            above, slash, name = relative.rpartition(b"/")
+            relative = above + slash + partial_name(name)
+        try:
+            with open_home(request) as home:
+                file = home.read(relative)
+        except OSError:
+            pass  # there is none, or nothing of use
+        else:
+            try:
+                facts = os.fstat(file)
+                size, mode = facts.st_size, facts.st_mode & 0o777
+                sha = sha_of(file, request["offset"], request["most"])
+            finally:
+                os.close(file)
+        self.answer({"ok": True, "size": size, "mode": mode, "sha": sha})
 
     def have(self, request: dict) -> None:
         """Answer {"have": [SHA...], "home"}: which objects are missing here, and how many bytes there are of incomplete
@@ -336,6 +359,9 @@ def open_partial(folder: Folder, name: bytes) -> int:
 def finish(folder: Folder, name: bytes, file: int, request: dict) -> None:
     """Check a complete file against its hash, and give it its name. Raises RefusedError."""
     part = partial_name(name)
+    size = os.fstat(file).st_size
+    if request.get("total") not in (None, size):
+        raise RefusedError("of %s %d bytes are here" % (request["put"], size), at=size)
     if request.get("sha") is not None and sha_of(file) != request["sha"]:
         folder.unlink(part)
         raise RefusedError("%s came damaged" % request["put"], at=0)
@@ -343,15 +369,17 @@ def finish(folder: Folder, name: bytes, file: int, request: dict) -> None:
     folder.rename(part, name)
 
 
-def sha_of(file: int) -> str:
-    """Return the SHA-256 of an open file, as hexadecimal digits."""
+def sha_of(file: int, offset: int = 0, most=None) -> str:
+    """Return the SHA-256 of an open file, or of some of its bytes, as hexadecimal digits."""
     digest = hashlib.sha256()
-    os.lseek(file, 0, os.SEEK_SET)
-    while True:
-        data = os.read(file, CHUNK)
+    while most is None or most > 0:
+        data = os.pread(file, CHUNK if most is None else min(CHUNK, most), offset)
         if not data:
-            return digest.hexdigest()
+            break
         digest.update(data)
+        offset += len(data)
+        most = None if most is None else most - len(data)
+    return digest.hexdigest()
 
 
 def copy_object(home: Folder, sha: str, folder: Folder, path: str, mode: int) -> None:
