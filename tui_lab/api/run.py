@@ -122,9 +122,13 @@ class Run:
             step = f" in step {first['step']}" if first["step"] else ""
             line = f": {first['line']}" if first["line"] else ""
             parts.append(f"{bad:,} of {plural(sum(counts.values()), 'task')} failed ({first['reason']}{step}{line})")
+        elif failures:  # runs of stages that no task depends on
+            first = failures[0]
+            line = f": {first['line']}" if first["line"] else ""
+            parts.append(f"{first['address']} failed ({first['reason']}{line})")
         if state.paused is not None:
             parts.append(f"paused: {state.paused.message}")
-        elif not bad and (count := open_tasks(state)):
+        elif not parts and (count := open_tasks(state)):
             parts.append(f"{plural(count, 'task')} did not end")
         if parts:
             raise TasksFailed(f"{self.name}: {'; '.join(parts)}", counts, failures)

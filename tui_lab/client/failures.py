@@ -96,6 +96,7 @@ def _step(folder: ExperimentFolder, task: int, step: int, names: dict[tuple[int,
 
 
 def open_tasks(state: State) -> int:
-    """Return how many tasks that were asked for have not ended."""
-    asked = zip(state.columns["queued"], state.columns["planned"], strict=True)
-    return sum(1 for queued, planned in asked if queued and planned == fold.TASK)
+    """Return how many tasks that were asked for have not ended; if all have, how many runs of stages."""
+    asked = [*zip(state.columns["queued"], state.columns["planned"], strict=True)]
+    tasks = sum(1 for queued, planned in asked if queued and planned == fold.TASK)
+    return tasks or sum(1 for queued, planned in asked if queued and planned)

@@ -24,7 +24,11 @@ def commands(prepared: Prepared, most: int | None) -> list[str]:
     needed = {one.stage for one in prepared.stages if one.to_run}
     chain = [] if rows.is_empty() else [*builder.chain(rows["row"][0])][:-1]
     stages = [" && ".join(one.shown(row)) for one, row in chain if one.stage in needed]
-    return [*stages, *(" && ".join(builder.shown(row)) for row in rows["row"].head(most or rows.height))]
+    return [
+        *stages,
+        *(" && ".join(builder.shown(row)) for row in rows["row"].head(most or rows.height)),
+        *(" && ".join(builder.stages[name].shown(0)) for name in prepared.experiment.apart if name in needed),
+    ]
 
 
 def expected(prepared: Prepared, slots: int | None = None) -> float | None:
@@ -49,6 +53,7 @@ def stages_line(prepared: Prepared) -> str:
     """Return how many runs each stage has, and how many of them are done; empty without stages."""
     if not prepared.stages:
         return ""
-    runs = [(one.stage, one.runs, one.done) for one in prepared.stages]
-    runs.append((prepared.experiment.stage or "", prepared.plan.tasks.height, prepared.counts.get("done", 0)))
-    return ", ".join(f"{name} {count:,}" + (f" ({done:,} done)" if done else "") for name, count, done in runs)
+    runs = {one.stage: (one.runs, one.done) for one in prepared.stages}
+    runs[prepared.experiment.stage or ""] = (prepared.plan.tasks.height, prepared.counts.get("done", 0))
+    counts = [(name, *runs[name]) for name in prepared.experiment.stage_order]
+    return ", ".join(f"{name} {count:,}" + (f" ({done:,} done)" if done else "") for name, count, done in counts)

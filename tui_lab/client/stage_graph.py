@@ -29,7 +29,12 @@ def _labels(prepared: Prepared) -> dict[str, str]:
     tasks = plural(prepared.plan.tasks.height, "task")
     counts = {one.stage: (run_count(one.runs), one.done) for one in prepared.stages}
     counts[prepared.experiment.stage or prepared.experiment.name] = (tasks, prepared.counts.get("done", 0))
-    return {name: f"{count}, {done:,} done" if done else count for name, (count, done) in counts.items()}
+    labels = {name: f"{count}, {done:,} done" if done else count for name, (count, done) in counts.items()}
+    stages = prepared.experiment.stages
+    for name in prepared.experiment.apart:
+        if stages[name].collect:
+            labels[name] += f", collects {', '.join(stages[name].collect)}"
+    return {name: labels[name] for name in prepared.experiment.stage_order or labels}
 
 
 def _text(labels: dict[str, str], after: dict[str, tuple[str, ...]]) -> str:

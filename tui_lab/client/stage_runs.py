@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from tui_lab.client.errors import UsageError
-from tui_lab.store import discarded_files, fold
+from tui_lab.store import collected, discarded_files, fold
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
 from tui_lab.store.plan import LINK, Plan
@@ -38,23 +38,29 @@ class StageCount:
 def counted(
     experiment: Experiment, plan: Plan, state: State, folder: ExperimentFolder, tasks: pl.Series
 ) -> list[StageCount]:
-    """Return the runs of each stage before the last that the plan has; `to_run` are those that the tasks need."""
+    """Return the runs of each stage but that of the tasks that the plan has; `to_run` are those that the tasks need, or
+    that collect nothing but done tasks and these."""
     if not plan.runs.height:
         return []
-    gone = set(folder.gone_runs(plan)) if folder.exists() else set[int]()
+    gone = set(folder.gone_runs(plan, experiment)) if folder.exists() else set[int]()
     discarded = set(state.discarded_runs())
     codes = dict(zip(plan.runs["task_id"], _states(plan.runs["task_id"], state), strict=True))
     rows = {name: plan.runs.filter(pl.col("stage") == name) for name in plan.stages}
     wanted = {name: set[int]() for name in plan.stages}
-    _reach(
-        wanted,
-        plan.tasks.filter(pl.col("task_id").is_in(tasks.implode())),
-        experiment.stages[experiment.stage or ""].linked,
-    )
-    for name in reversed(plan.stages):
+    last = experiment.stage or ""
+    for name, runs in collected.requested(plan, experiment, state, tasks).items():
+        wanted[name] = {one for one in runs if codes[one] != fold.DONE or one in gone}
+    for name in reversed(experiment.stage_order):
+        stage = experiment.stages[name]
+        if name == last:
+            _reach(wanted, plan.tasks.filter(pl.col("task_id").is_in(tasks.implode())), stage.linked)
+            continue
         wanted[name] = {one for one in wanted[name] if codes[one] != fold.DONE or one in gone or one in discarded}
         mine = rows[name].filter(pl.col("task_id").is_in(list(wanted[name])))
-        _reach(wanted, mine, experiment.stages[name].after)
+        _reach(wanted, mine, stage.single)
+        if stage.collected in wanted:
+            members = collected.members(plan, experiment, name)
+            wanted[stage.collected].update(one for run in wanted[name] for one in members[run])
     return [
         StageCount(
             name,
@@ -109,7 +115,7 @@ def with_following(address: Address) -> list[int]:
         raise UsageError(f"{address} is not in the newest plan")
     if state.columns["assigned"][address.task] or state.columns["queued"][address.task]:
         raise UsageError(f"{address} has not ended yet")
-    return following(plan, folder.spec(plan.number), address.task)
+    return following(plan, folder.spec(plan.number), state, address.task)
 
 
 def waiting_beside(address: Address) -> list[int]:
@@ -121,13 +127,25 @@ def waiting_beside(address: Address) -> list[int]:
     return [task for task in plan.tasks_behind(address.task, address.stage) if states[task] in _BADLY]
 
 
-def following(plan: Plan, experiment: Experiment, one: int) -> list[int]:
+def failed_to_collect(folder: ExperimentFolder, tasks: set[int]) -> list[int]:
+    """Return the runs that have not ended well, and that collect no other tasks than these."""
+    plan, states = folder.plan(), folder.state().columns["state"]
+    covers = collected.covered(plan, folder.spec(plan.number)) if plan.runs.height else {}
+    return [run for run, ids in covers.items() if states[run] in _BADLY and tasks.issuperset(ids)]
+
+
+def following(plan: Plan, experiment: Experiment, state: State, one: int) -> list[int]:
     """Return the tasks, and the runs of stages, that depend on a run, near or far; with the run itself."""
     found = {one}
-    for name in (*plan.stages, experiment.stage or ""):
+    for name in experiment.stage_order:
+        stage = experiment.stages[name]
         rows = plan.runs.filter(pl.col("stage") == name) if name in plan.stages else plan.tasks
-        for other in experiment.stages[name].after:
-            found.update(rows.filter(pl.col(LINK + other).is_in(list(found)))["task_id"].to_list())
+        more = {run for run, ids in collected.members(plan, experiment, name).items() if found & {*ids}}
+        for other in stage.after:
+            if other != stage.collected:
+                more.update(rows.filter(pl.col(LINK + other).is_in(list(found)))["task_id"].to_list())
+        # What collects, and is not done, is requested as soon as all is there that it collects.
+        found |= {run for run in more if not stage.apart or state.has_result(run)}
     return sorted(found)
 
 

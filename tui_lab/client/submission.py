@@ -80,7 +80,7 @@ def submit(
 
     for one in prepared:
         one.folder.require_whole()
-    wanted = [one for one in prepared if len(one.queued) or not one.unchanged or one.is_unfinished]
+    wanted = [one for one in prepared if one.has_work or not one.unchanged or one.is_unfinished]
     usable_nodes = [usable(one.experiment, nodes) for one in wanted]
     client = EngineClient.start(lab, standby) if wanted else None
     submitted = []
@@ -134,6 +134,11 @@ class Prepared:
     scripts: dict[str, str]  # file -> digest, of the program's own files
     notices: tuple[str, ...]
     began: float  # when this was prepared: seconds since 1970
+
+    @property
+    def has_work(self) -> bool:
+        """Whether something is to be run: tasks, or what collects them."""
+        return bool(len(self.queued)) or any(one.to_run for one in self.stages)
 
     @property
     def plan(self) -> Plan:

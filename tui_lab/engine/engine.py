@@ -260,8 +260,8 @@ class Engine:
                     changes, resume = run.state.changes.get(key[0]), run.done_steps(key[0])
                     message = one.start(row, key[1], there, changes, run.wire_name, resume)
                     before = {
-                        number: input_of(one.experiment, stage, paths.folder(number, stage))
-                        for stage, number in one.before(row).items()
+                        number: input_of(one.experiment, name, paths.folder(number, stage))
+                        for number, name, stage in one.inputs(row)
                     }
                     if not self.output_staging.stage(run, node, key, message, before):
                         messages.append(message)

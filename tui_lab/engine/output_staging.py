@@ -36,7 +36,9 @@ AGAIN: Final = 1.0  # seconds before a further try
 MOMENT: Final = 5.0  # seconds to remove copies from nodes, when the engine ends
 
 # What each attempt writes anew: the outputs, and live metrics.
-_NUMBERED: Final = re.compile(r"(?:.*\.)?(?:stdout|stderr)(?:\.\d+)?|metrics\.jsonl(?:\.\d+)?|params\.json")
+_NUMBERED: Final = re.compile(
+    r"(?:.*\.)?(?:stdout|stderr)(?:\.\d+)?|metrics\.jsonl(?:\.\d+)?|params\.json|collected\.tsv"
+)
 
 # The node has no room for the moment, or this machine could not read, or a file has just changed: try again.
 PASSING: Final = (
@@ -309,7 +311,7 @@ def _found(folder: Path, done: int | None) -> tuple[Files, bool]:
 def _is_output(name: str, attempt: int | None) -> bool:
     """Return whether a numbered file is of an attempt."""
     last = name.rpartition(".")[2]
-    return name != layout.PARAMS_FILE and (int(last) if last.isdecimal() else 1) == attempt
+    return name not in (layout.PARAMS_FILE, layout.COLLECTED_FILE) and (int(last) if last.isdecimal() else 1) == attempt
 
 
 def _only_files(folder: Path) -> bool:

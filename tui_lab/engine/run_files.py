@@ -18,7 +18,7 @@ from tui_lab.engine.task_builder import TaskBuilder
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.model import Experiment
 from tui_lab.protocol.agent import Resume
-from tui_lab.store import journal, ranges
+from tui_lab.store import collected, journal, ranges
 from tui_lab.store.declared_files import file_digest
 from tui_lab.store.errors import LabError, StorageError
 from tui_lab.store.events import (
@@ -233,13 +233,14 @@ class RunFiles:
             has_needs=builder.has_needs,
             needs=needs,
             extends=extends and not isinstance(experiment.repeat, int),
-            before=_edges(plan, rows, {name: stage.after for name, stage in experiment.stages.items()}),
+            before=_before(plan, rows, experiment),
             beside=_edges(plan, rows, {name: stage.beside for name, stage in experiment.stages.items()}),
             stage_retries={
                 one.stage: (one.retries, tuple(one.retry_on)) for one in experiment.per_stage[:-1] if one.stage
             },
-            gone=frozenset(self.folder.gone_runs(plan)),
-            rounds=rounds(plan) if experiment.order == "by-stage" else (),
+            gone=frozenset(self.folder.gone_runs(plan, experiment)),
+            rounds=rounds(plan, experiment) if experiment.order == "by-stage" else (),
+            collecting=collected.covered(plan, experiment),
             run_on=run_on(experiment),
             until_done=frozenset(name for name, one in experiment.stages.items() if one.retain == "until-done"),
         )
@@ -261,9 +262,9 @@ def listed(plan: Plan, experiment: Experiment) -> pl.DataFrame:
     return plan.rows.sort("combination", "repeat", stage, maintain_order=True)
 
 
-def rounds(plan: Plan) -> list[npt.NDArray[np.int64]]:
-    """Return the ids of each stage, the last behind all others."""
-    tables = [*(plan.of_stage(name).tasks for name in plan.stages), plan.tasks]
+def rounds(plan: Plan, experiment: Experiment) -> list[npt.NDArray[np.int64]]:
+    """Return the ids of each stage, behind all that it comes after."""
+    tables = [plan.of_stage(name).tasks if name in plan.stages else plan.tasks for name in experiment.stage_order]
     return [table["task_id"].to_numpy().astype(np.int64) for table in tables] if plan.runs.height else []
 
 
@@ -273,6 +274,19 @@ def run_on(experiment: Experiment) -> dict[str, tuple[str, ...]]:
     if all(one.run_on == last.run_on for one in earlier):
         return {}
     return {**{one.stage or "": one.run_on for one in earlier}, "": last.run_on}
+
+
+def _before(plan: Plan, rows: pl.DataFrame, experiment: Experiment) -> dict[int, tuple[int, ...]]:
+    """Return what must be done before each task, and each run of a stage."""
+    found = _edges(
+        plan,
+        rows,
+        {name: tuple(one for one in stage.single if one in stage.after) for name, stage in experiment.stages.items()},
+    )
+    for stage in experiment.apart:
+        for run, members in collected.members(plan, experiment, stage).items():
+            found[run] = (*found.get(run, ()), *members)
+    return found
 
 
 def _edges(plan: Plan, rows: pl.DataFrame, stages: dict[str, tuple[str, ...]]) -> dict[int, tuple[int, ...]]:

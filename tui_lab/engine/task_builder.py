@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 import polars as pl
 
 from tui_lab.engine.agent import SLOT_MARK
+from tui_lab.engine.collected_file import VARIABLE, CollectedFiles
 from tui_lab.engine.core.model import AttemptNeeds
 from tui_lab.engine.function_call import RUNNER, FunctionCall
 from tui_lab.experiment.data_types import JsonObject
@@ -22,7 +23,7 @@ from tui_lab.experiment.model import BUILT_IN, Experiment
 from tui_lab.experiment.needs import OF_A_NODE, Amount, NeedError, Needs, Resolved, amount, too_many
 from tui_lab.experiment.shell.command import Command, compile_command
 from tui_lab.experiment.shell.template import fill, names_in
-from tui_lab.experiment.stages import OUTPUT, output_variable
+from tui_lab.experiment.stages import COLLECTED, OUTPUT, output_variable
 from tui_lab.experiment.units import duration
 from tui_lab.portable.function.failure import FILE as EXCEPTION_FILE
 from tui_lab.portable.starter import CALL, FUNCTION, SERVER
@@ -36,6 +37,7 @@ from tui_lab.store.seeds import task_seed
 _OF_A_TASK: Final = (
     *("TUI_LAB_EXPERIMENT", "TUI_LAB_TASK_ID", "TUI_LAB_REPEAT", "TUI_LAB_ATTEMPT", "TUI_LAB_SEED"),
     *("TUI_LAB_OUTPUT", "TUI_LAB_NODE", "TUI_LAB_SLOT", "TUI_LAB_METRICS", "TUI_LAB_PARAMS", "TUI_LAB_STAGE"),
+    VARIABLE,
     *(RUNNER, CALL, FUNCTION, SERVER),
 )
 
@@ -104,11 +106,20 @@ class NodePaths:
 
 class TaskBuilder:
     """Builds the messages of the tasks of one plan, or of the runs of one of its stages. `identity` names its context
-    to agents, `code` the snapshot of the program. `stages`: the builders of the stages before the last."""
+    to agents, `code` the snapshot of the program. `collected`: what its runs collect, where it is a stage that does so.
+    `stages`: the builders of the stages before the last."""
 
     def __init__(
-        self, experiment: Experiment, plan: Plan, folder: Path, identity: str, code: str | None = None
+        self,
+        experiment: Experiment,
+        plan: Plan,
+        folder: Path,
+        identity: str,
+        code: str | None = None,
+        *,
+        collected: CollectedFiles | None = None,
     ) -> None:
+        self.collected = collected
         self.code = code
         self.experiment = experiment
         self.plan = plan
@@ -117,6 +128,7 @@ class TaskBuilder:
         self.stage = None if experiment.stage == next(reversed(experiment.stages), None) else experiment.stage
         names = plan.names if experiment.stage is None else [n for n in plan.names if n in experiment.visible_names]
         known = [*names, *(name for name in BUILT_IN if name not in names), *experiment.outputs_before]
+        known += [COLLECTED] if collected is not None and COLLECTED not in names else []
         self.known = known
         self.names = names
         widths = list_widths(plan)
@@ -135,7 +147,14 @@ class TaskBuilder:
 
     def _of_stage(self, name: str) -> TaskBuilder:
         experiment = self.experiment.of_stage(name)
-        return TaskBuilder(experiment, self.plan.of_stage(name), self.folder, f"{self.identity}:{name}", self.code)
+        return TaskBuilder(
+            experiment,
+            self.plan.of_stage(name),
+            self.folder,
+            f"{self.identity}:{name}",
+            self.code,
+            collected=CollectedFiles(self.plan, experiment, name) if experiment.stages[name].collected else None,
+        )
 
     def of(self, task: int, stage: str | None) -> tuple[TaskBuilder, int | None]:
         """Return the builder of a task, or of a run of a stage, and its row; None where the plan does not have it."""
@@ -146,12 +165,21 @@ class TaskBuilder:
     def _links(self) -> dict[str, pl.Series]:
         """The runs of the stages that these come after, or are beside of, by stage."""
         stage = self.experiment.stage
-        return {} if stage is None else {n: self.plan.tasks[LINK + n] for n in self.experiment.stages[stage].linked}
+        return {} if stage is None else {n: self.plan.tasks[LINK + n] for n in self.experiment.stages[stage].single}
 
     def before(self, row: int) -> dict[str, int]:
         """Return the runs that a task, or a run, comes directly after, by stage."""
         beside = self._beside_names
         return {name: column[row] for name, column in self._links.items() if name not in beside}
+
+    def inputs(self, row: int) -> Iterator[tuple[int, str, str | None]]:
+        """Yield the runs whose outputs a task, or a run, reads, with their stages; then None for tasks, else the stage
+        again."""
+        for name, number in self.before(row).items():
+            yield number, name, name
+        if self.collected is not None:
+            for number in self.collected.members(self.plan.tasks["task_id"][row]):
+                yield number, self.collected.collected, self.collected.stage
 
     def beside(self, row: int) -> dict[str, int]:
         """Return the runs of the other last stages of a task, by stage."""
@@ -241,8 +269,10 @@ class TaskBuilder:
             seed = task_seed(0, self.plan.tasks["key"][row])
         output = paths.folder(task_id, self.stage)
         before = {f"{name}{OUTPUT}": paths.folder(run, name) for name, run in self.before(row).items()}
+        listing = {} if self.collected is None else {COLLECTED: f"{output}/{layout.COLLECTED_FILE}"}
         return {
             **before,
+            **listing,
             "output": output,
             "params": f"{output}/{layout.PARAMS_FILE}",
             "task_id": task_id,
@@ -305,9 +335,10 @@ class TaskBuilder:
         stage = self.experiment.stage
         if stage is None:
             return {}
-        found = {name: str(built_in[f"{name}{OUTPUT}"]) for name in self.experiment.stages[stage].after}
+        found = {name: str(built_in[f"{name}{OUTPUT}"]) for name in self._links if name not in self._beside_names}
         outputs = {output_variable(name): folder for name, folder in found.items()}
-        return {"TUI_LAB_STAGE": stage, **outputs}
+        listing = {} if self.collected is None else {VARIABLE: str(built_in[COLLECTED])}
+        return {"TUI_LAB_STAGE": stage, **outputs, **listing}
 
     @cached_property
     def _seeded_by_key(self) -> bool:
@@ -351,6 +382,8 @@ class TaskBuilder:
         }
         if self.writes_params:
             files[layout.PARAMS_FILE] = as_json(nested(parameters), indent=2)
+        if self.collected is not None:
+            files[layout.COLLECTED_FILE] = self.collected.text(int(str(built_in["task_id"])), paths.folder)
         workdir = None
         if self._workdir_varies:
             workdir = paths.path(fill(str(experiment.workdir), values, known=self.known))

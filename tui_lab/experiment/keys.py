@@ -160,6 +160,7 @@ def stage_schema() -> Schema:
         "uses": or_null(one_or_many(TEXT)),
         "after": or_null(one_or_many(TEXT)),
         "per_repeat": {"type": "boolean"},
+        "collect": one_or_many(TEXT),
         "outs": or_null(one_or_many(TEXT)),
         "retain": or_null(words(Retain)),
     }

@@ -219,8 +219,18 @@ class Experiment(Model):
 
     @property
     def earlier_stages(self) -> tuple[str, ...]:
-        """The stages before the last, each behind those that it comes after."""
+        """The stages but for that of the tasks, each behind those of them that it comes after."""
         return tuple(self.stages)[:-1]
+
+    @property
+    def stage_order(self) -> tuple[str, ...]:
+        """All stages, each behind those that it comes after."""
+        return tuple(sorted(self.stages, key=lambda name: self.stages[name].apart))
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """The stages that collect, and those that come after one: no task depends on them."""
+        return tuple(name for name, stage in self.stages.items() if stage.apart)
 
     @property
     def beside(self) -> tuple[str, ...]:
@@ -247,8 +257,8 @@ class Experiment(Model):
         if name not in self.stages:
             return None
         found = {name}
-        for one, stage in self.stages.items():
-            if found & set(stage.after):
+        for one in self.stage_order:
+            if found & set(self.stages[one].after):
                 found.add(one)
         return frozenset(found)
 
@@ -294,7 +304,12 @@ class Experiment(Model):
     @property
     def outputs_before(self) -> tuple[str, ...]:
         """The placeholders of the folders of stages before this one, such as `prepare.output`."""
-        return () if self.stage is None else tuple(name + OUTPUT for name in self.stages[self.stage].after)
+        return () if self.stage is None else tuple(name + OUTPUT for name in self._one_before)
+
+    @property
+    def _one_before(self) -> tuple[str, ...]:
+        stage = None if self.stage is None else self.stages[self.stage]
+        return () if stage is None else tuple(name for name in stage.after if name != stage.collected)
 
     @property
     def signature(self) -> Signature | None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from tui_lab.experiment import checks
+from tui_lab.experiment.collecting import Collecting
 from tui_lab.experiment.keys import STAGE_KEYS
 from tui_lab.experiment.metric import Metric, Rows
 from tui_lab.experiment.model import BUILT_IN, Experiment, Repeat
@@ -20,7 +21,7 @@ from tui_lab.experiment.shell.placeholders import PlaceholderError
 from tui_lab.experiment.signature import Signature
 from tui_lab.experiment.sources.kinds import RETURNED
 from tui_lab.experiment.stage_functions import StageFunctions
-from tui_lab.experiment.stages import MERGED, OUTPUT, Stage, cycle, in_order
+from tui_lab.experiment.stages import COLLECTED, MERGED, OUTPUT, Stage, cycle, in_order
 from tui_lab.experiment.uses import PARAMS_VARIABLE, SEED_VARIABLE, Uses
 from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.experiment.yaml.reader import Keypath, Reader
@@ -114,6 +115,7 @@ class Stages:
         self.texts = texts
         self.raw: dict[str, Fields] = given["stages"]
         self.parameters = checks.mentioned_names(r)
+        self.collecting = Collecting(r, given, self.parameters)
         self.functions = StageFunctions(r, given, self.parameters, recorded)
         self.outputs = {name + OUTPUT: name for name in self.raw}
         self.names: set[str] = set()
@@ -129,7 +131,7 @@ class Stages:
             if output in self.parameters:
                 what = f'the parameter "{output}" is called like the folder of the stage "{stage}"'
                 self.r.add(self.parameters[output], what, at_key=True)
-        found = {name: self._stage(name, own) for name, own in self.raw.items()}
+        found = self.collecting.with_defaults({name: self._stage(name, own) for name, own in self.raw.items()})
         after = {name: stage.after for name, stage in found.items()}
         order = in_order(after)
         if order is None:
@@ -138,12 +140,13 @@ class Stages:
             self.r.add(("stages", way[0]), what, at_key=True)
         if order is None or len(self.r.problems) > before:
             return {}
-        found = {name: found[name] for name in order}
+        found = {name: found[name] for name in self.collecting.ordered(order)}
         self._check_retained(found)
         self._join(found)
         for name, stage in found.items():
             repeated = stage.begins_repeats or any(found[other].repeated for other in stage.linked)
             found[name] = dataclasses.replace(stage, repeated=repeated)
+        self.collecting.check(found, order, self._used)
         self._check_shared(found)
         self._check_repeats(found)
         return found
@@ -192,7 +195,8 @@ class Stages:
 
     def _names_in(self, own: Fields, at: Keypath, stage: str = "") -> set[str]:
         """Return the names that placeholders among some keys use."""
-        uses = Uses(self.r, self.parameters, at, self.outputs)
+        further = (*self.outputs, *((COLLECTED,) if own.get("collect") else ()))
+        uses = Uses(self.r, self.parameters, at, further)
         fields = {key: value for key, value in own.items() if value is not None}
         if not at and not fields:
             return set()
@@ -266,8 +270,9 @@ class Stages:
     def _join(self, found: dict[str, Stage]) -> None:
         """Put all others that none comes after beside the last stage: a task is done once all of them are."""
         last = list(found)[-1]
-        waited_for = {other for stage in found.values() for other in stage.after}
-        others = tuple(name for name in found if name != last and name not in waited_for)
+        tasks = {name: stage for name, stage in found.items() if not stage.apart}
+        waited_for = {other for stage in tasks.values() for other in stage.after}
+        others = tuple(name for name in tasks if name != last and name not in waited_for)
         found[last] = dataclasses.replace(found[last], beside=others)
 
     def _check_shared(self, found: Mapping[str, Stage]) -> None:
@@ -280,15 +285,16 @@ class Stages:
     def _check_retained(self, found: Mapping[str, Stage]) -> None:
         """Something must come after a stage whose files are removed then."""
         waited_for = {other for stage in found.values() for other in stage.after}
+        last = list(found)[-1]
         for name, stage in found.items():
-            if stage.retain != "always" and name not in waited_for:
+            if stage.retain != "always" and (name not in waited_for or name == last):
                 what = f'no stage comes after "{name}": its files are results of tasks'
                 self.r.add(("stages", name, "retain"), what, "leave retain out; `tui-lab clean` removes files of tasks")
 
     def _check_repeats(self, found: Mapping[str, Stage]) -> None:
         repeat = self.given.get("repeat")
         several = isinstance(repeat, Repeat) or (isinstance(repeat, int) and repeat > 1)
-        if several and not any(stage.begins_repeats for stage in found.values()):
+        if several and not any(stage.begins_repeats and not stage.apart for stage in found.values()):
             what = "no stage uses {seed} or {repeat}, so all repeats of a task would be the same"
             self.r.add(("repeat",), what, "add per_repeat: true to the stage at which they begin")
         if self.given.get("seed") is not None and not any(stage.takes_seed for stage in found.values()):

@@ -11,6 +11,8 @@ from tui_lab.experiment.record import Fields, Model, documented
 MERGED: Final = ("env",)  # keys to which a stage adds; others take the place of the experiment's
 PROGRAMS: Final = ("command", "function")  # what a stage runs: one of them
 OUTPUT: Final = ".output"  # `{prepare.output}` is the folder of the run of `prepare` behind a task
+COLLECTED: Final = "collected"  # the placeholder for the file that lists what a stage collects
+REPEATS: Final = ""  # among the names of parameters in which runs differ: so do their repeats
 
 Retain = Literal["always", "until-done"]
 
@@ -20,16 +22,22 @@ class Stage(Model):
 
     uses: the parameters that it sees, in order; they join its identity. after: the stages before it that it depends on,
     as listed or by `{NAME.output}`. beside: of the last stage, the others that none comes after: a task is done once
-    they are, too. takes_seed: the seed joins its identity. begins_repeats: each repeat has a run of its own, also where
-    the stages before it do not. repeated: that, or a stage before it is repeated. outs: globs of the files that a run
-    must leave. retain: how long its files are kept. passed: those of `uses` that its function takes; None for all.
-    values: arguments of the function by the stage whose value they take; where its source does not tell what it takes,
-    those that it may have. own: its other keys, by the fields of `Experiment`.
+    they are, too. collect: the names by which the runs that it collects differ. over: the same, but REPEATS for the
+    seed and the repeat. collected: the one stage of `after` whose runs these are. apart: it collects, or comes after a
+    stage that does, so no task depends on it. takes_seed: the seed joins its identity. begins_repeats: each repeat has
+    a run of its own, also where the stages before it do not. repeated: that, or a stage before it is repeated. outs:
+    globs of the files that a run must leave. retain: how long its files are kept. passed: those of `uses` that its
+    function takes; None for all. values: arguments of the function by the stage whose value they take; where its source
+    does not tell what it takes, those that it may have. own: its other keys, by the fields of `Experiment`.
     """
 
     uses: tuple[str, ...]
     after: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    collect: tuple[str, ...] = ()
+    over: frozenset[str] = frozenset()
+    collected: str | None = None
+    apart: bool = False
     takes_seed: bool = False
     begins_repeats: bool = False
     repeated: bool = False
@@ -43,6 +51,11 @@ class Stage(Model):
     def linked(self) -> tuple[str, ...]:
         """The stages whose runs join its identity."""
         return (*self.after, *self.beside)
+
+    @property
+    def single(self) -> tuple[str, ...]:
+        """Those of which one run joins its identity, not all that it collects."""
+        return tuple(name for name in self.linked if name != self.collected)
 
     @property
     def calls_function(self) -> bool:
@@ -89,6 +102,18 @@ def before(stages: Mapping[str, Stage], name: str) -> Iterator[str]:
     yield from (one for one in stages if one in wanted and one != name)
 
 
+def differing(stages: Mapping[str, Stage]) -> dict[str, frozenset[str]]:
+    """Return the parameters in which the runs of each stage may differ, and REPEATS where repeats do."""
+    found: dict[str, frozenset[str]] = {}
+    for name in in_order({name: stage.linked for name, stage in stages.items()}) or ():
+        stage = stages[name]
+        unhashed = stage.own.get("unhashed") or ()
+        own = {one for one in stage.uses if one not in unhashed} | ({REPEATS} if stage.begins_repeats else set())
+        before = [found[other] - (stage.over if other == stage.collected else frozenset()) for other in stage.linked]
+        found[name] = frozenset(own).union(*before)
+    return found
+
+
 class StageKeys(Model):
     """The keys of a stage that the experiment itself does not have."""
 
@@ -109,6 +134,13 @@ class StageKeys(Model):
         description="Each repeat has its own run of the stage, and so of those after it. A stage that uses `{seed}` or "
         "`{repeat}`, or whose function takes `seed`, has that anyway.",
         examples=[True],
+    )
+    collect: tuple[str, ...] | None = documented(
+        default=None,
+        description="The stage collects: it runs once over all runs of a stage before it that differ in nothing but "
+        "these parameters; `seed` or `repeat` for the repeats, `all` for whatever they differ in. The file "
+        "`{collected}` lists their values and folders. By default it collects the tasks; `after` names another stage.",
+        examples=["seed", ["seed", "lr"], "all"],
     )
     outs: tuple[str, ...] | None = documented(
         default=None,

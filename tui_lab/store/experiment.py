@@ -17,8 +17,9 @@ from tui_lab.experiment.data_types import Row
 from tui_lab.experiment.facts import FACTS, Fact, of_steps
 from tui_lab.experiment.load import load
 from tui_lab.experiment.model import Experiment
+from tui_lab.experiment.stages import differing
 from tui_lab.experiment.yaml.problem import SpecError
-from tui_lab.store import checkpoint, facts, journal, layout, spec_file
+from tui_lab.store import checkpoint, collected, facts, journal, layout, spec_file
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.fold import DONE, FAILED, LOST, NONE, STOPPED, State
 from tui_lab.store.function_names import FunctionNames
@@ -53,7 +54,8 @@ def _runs(plan: Plan, spec: Experiment, name: str, known: set[int], newest: bool
         "seed",
     )
     runs = runs.join(counts.cast({"tasks": pl.Int64}), on="run_id", how="left", maintain_order="left")
-    used = [one for one in mine.names if one in stage.uses]
+    names = differing(spec.stages)[name] if stage.apart else stage.uses
+    used = [one for one in mine.names if one in names]
     taken = (*FACTS, *_RUN_COLUMNS)
     typed = mine.typed().select(used).rename(parameter_columns(used, taken))
     tasks = pl.col("tasks").fill_null(0) if newest else pl.lit(0, pl.Int64).alias("tasks")
@@ -219,13 +221,21 @@ class ExperimentFolder:
         state = self.state() if self._state is None else self._state
         return layout.relative_folder(task_id, state.stage(task_id))
 
-    def gone_runs(self, plan: Plan) -> Iterator[int]:
-        """Yield the runs of stages of a plan that are done, but whose folder is gone."""
-        states = self.state().columns["state"]
-        for one, stage in plan.runs.select("task_id", "stage").rows() if plan.runs.height else ():
-            done = one < len(states) and states[one] == DONE
-            if done and not layout.task_folder(self.path, one, stage).is_dir():
+    def gone_runs(self, plan: Plan, experiment: Experiment) -> Iterator[int]:
+        """Yield the runs of stages of a plan that are done, but whose folder is gone; also the tasks that are to be
+        collected, for which that is so."""
+        rows: list[tuple[int, str | None]] = plan.runs.select("task_id", "stage").rows() if plan.runs.height else []
+        for name in experiment.apart:
+            if experiment.stages[name].collected == experiment.stage:
+                found = collected.members(plan, experiment, name)
+                rows += [(one, None) for run, ids in found.items() if not self._is_done(run) for one in ids]
+        for one, stage in rows:
+            if self._is_done(one) and not layout.task_folder(self.path, one, stage).is_dir():
                 yield one
+
+    def _is_done(self, one: int) -> bool:
+        states = self.state().columns["state"]
+        return one < len(states) and states[one] == DONE
 
     # --- All tasks as one table
 
@@ -300,13 +310,21 @@ class ExperimentFolder:
         return {"stage": stage, **asked, **found}
 
     def attempts_behind(self, stage: str) -> dict[int, tuple[int, int]]:
-        """Return the run of a stage that each task used, and its attempt that counts, by task; without runs that have
-        not ended."""
+        """Return the run of a stage that each task used, or that collects it, and its attempt that counts, by task;
+        without runs that have not ended."""
         state = self.state()
         attempts, submissions = state.columns["attempt"], state.columns["submission"]
         found: dict[int, tuple[int, int]] = {}
+        seen = set[int]()
         for number in sorted({event.plan for event in state.submissions if stage in event.stages}, reverse=True):
             rows = self.plan(number).tasks.select("task_id", LINK + stage).drop_nulls().rows()
+            if stage in self.spec(number).apart:
+                # No task used it: the newest is about all that it covers.
+                found |= {
+                    task: (run, attempts[run]) for task, run in rows if task not in seen and attempts[run] != NONE
+                }
+                seen |= {task for task, _ in rows}
+                continue
             for task, run in rows:
                 # A later plan may name another run: the task used that of the plan by which it ran.
                 ran = submissions[task] < 0 or state.submissions[submissions[task]].plan == number
@@ -318,8 +336,9 @@ class ExperimentFolder:
         """Return a stage whose run behind a task, or behind another run, did not end well, because of which that
         failed; None where there is none."""
         state, plan = self.state(), self.plan_of(task_id)
+        apart = self.spec_of(task_id).apart
         for name in plan.stages:
-            run = plan.run_behind(task_id, name)
+            run = None if name in apart else plan.run_behind(task_id, name)
             if run is not None and state.columns["state"][run] in (FAILED, STOPPED, LOST):
                 return name
         return None

@@ -20,7 +20,7 @@ The key of a run of a stage has the same members, but `repeat` only where the st
 
     stage        its name
     stages       stage -> key of the run that it comes after, in hexadecimal; in a task's key also those of the other
-                 last stages, which run beside it
+                 last stages, which run beside it; where the stage collects the runs of one, a sorted list of keys
 
 A task is a key and a version. The version is that of the file at first, and `--rerun` gives the next one.
 """

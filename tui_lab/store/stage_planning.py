@@ -19,6 +19,7 @@ from tui_lab.experiment.axes import frame as as_frame
 from tui_lab.experiment.combinations import Combinations
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.model import Experiment
+from tui_lab.experiment.stages import REPEATS, differing
 from tui_lab.store import keys
 from tui_lab.store.argument_defaults import ArgumentDefaults
 from tui_lab.store.plan import LINK, PREFIX, Plan
@@ -57,13 +58,15 @@ def stage_tables(
     repeat = np.tile(np.arange(repeats, dtype=np.int32), height)
     columns = {name: _members(combinations, name) for name in combinations.frame.columns}
     found: dict[str, _Runs] = {}
-    for one in experiment.per_stage:
+    varying = differing(experiment.stages)
+    for name in experiment.stage_order:
+        one = experiment.of_stage(name)
         assert one.stage is not None
         own = defaults.get(one.stage) or ArgumentDefaults()
         other = {name: _members(combinations, name, own) for name in columns if name in own.first}
         parts = shared[one.stage]
-        found[one.stage] = _runs(one, parts, {**columns, **other}, own.changed, combination, repeat, found)
-    *earlier, last = found
+        found[one.stage] = _runs(one, parts, {**columns, **other}, own.changed, combination, repeat, found, varying)
+    *earlier, last = experiment.stages
     starts = dict(zip(earlier, np.cumsum([0, *(len(found[name].keys) for name in earlier)]).tolist(), strict=False))
 
     def table(stage: str) -> pl.DataFrame:
@@ -98,11 +101,12 @@ def stage_tables(
 
 
 def _before(experiment: Experiment, stage: str) -> set[str]:
-    """Return all stages whose runs join the identity of a run of a stage, near or far."""
+    """Return all stages of which one run joins the identity of a run of a stage, near or far; of a task, also those
+    that collect it."""
     wanted = [stage]
     for name in wanted:
-        wanted += [other for other in experiment.stages[name].linked if other not in wanted]
-    return set(wanted[1:])
+        wanted += [other for other in experiment.stages[name].single if other not in wanted]
+    return {*wanted[1:], *(experiment.apart if stage == list(experiment.stages)[-1] else ())}
 
 
 def _members(
@@ -127,9 +131,11 @@ def _runs(
     combination: npt.NDArray[np.int64],
     repeat: npt.NDArray[np.int32],
     found: Mapping[str, _Runs],
+    varying: Mapping[str, Collection[str]],
 ) -> _Runs:
     """Return the runs of a stage. one: the experiment as the stage has it. changed: defaults of arguments that join
-    keys where no parameter is given. found: the runs of the stages before."""
+    keys where no parameter is given. found: the runs of the stages before. varying: in which parameters the runs of
+    each stage differ."""
     assert one.stage is not None
     stage = one.stages[one.stage]
     hashed = [name for name in sorted(stage.uses) if name in columns and name not in one.unhashed]
@@ -139,12 +145,17 @@ def _runs(
         if name not in hashed and name not in one.unhashed
     }
     parts: list[npt.NDArray[Any]] = [columns[name][0][combination] for name in hashed]
-    parts += [found[name].of_row for name in stage.linked]
+    parts += [found[name].of_row for name in stage.single]
+    if stage.collected is not None:
+        rest = sorted({*varying[stage.collected]} - stage.over)
+        parts += [repeat if name == REPEATS else columns[name][0][combination] for name in rest]
     if stage.begins_repeats:
         parts.append(repeat)
     of_row, first = _groups(parts, len(combination))
-    after = sorted(stage.linked)
-    texts = [_AfterKeys(found[name], name) for name in after]
+    texts: list[_AfterKeys | _CollectedKeys] = [
+        _CollectedKeys(found[name], name, of_row) if name == stage.collected else _AfterKeys(found[name], name)
+        for name in sorted(stage.linked)
+    ]
     seeding = one.seeding
     per_task = seeding.per == "task"
 
@@ -181,6 +192,23 @@ class _AfterKeys:
     def of(self, row: int) -> bytes:
         """Return the member for the run behind a row."""
         return self._texts[int(self._of_row[row])]
+
+
+class _CollectedKeys:
+    """The keys of the runs that a run collects, as they stand in its key: sorted, so that their order in the file does
+    not matter."""
+
+    def __init__(self, runs: _Runs, name: str, of_row: npt.NDArray[np.int64]) -> None:
+        self._name = name
+        self._of_row = of_row
+        self._members: dict[int, set[str]] = {}
+        for one, run in np.unique(np.stack([of_row, runs.of_row], axis=1), axis=0).tolist():
+            self._members.setdefault(one, set()).add(runs.keys[run].hex())
+
+    def of(self, row: int) -> bytes:
+        """Return the member for the run behind a row."""
+        found: list[Value] = [*sorted(self._members[int(self._of_row[row])])]
+        return keys.member(self._name, found)[:-1]
 
 
 def _groups(parts: list[npt.NDArray[Any]], height: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

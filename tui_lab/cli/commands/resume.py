@@ -26,6 +26,7 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
 
     from tui_lab.cli.watch import watch
+    from tui_lab.client.failures import open_tasks
     from tui_lab.client.follow import Followed, Interrupts
     from tui_lab.client.formatting import plural
     from tui_lab.client.retry import check_code
@@ -34,7 +35,8 @@ def main(arguments: list[str]) -> int:
     lab = lab_to_run(args)
     left = {}
     for folder in choose_experiments(lab, args.experiments):
-        count = folder.state().queued_tasks()
+        state = folder.state()
+        count = state.queued_tasks() or open_tasks(state)
         if count:
             left[folder] = count
         elif args.experiments:

@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
     from tui_lab.client.formatting import plural
     from tui_lab.client.formatting import runs as of_stages
     from tui_lab.client.program import changed_since
-    from tui_lab.client.stage_runs import waiting_beside, with_following
+    from tui_lab.client.stage_runs import failed_to_collect, waiting_beside, with_following
     from tui_lab.client.steps import step_to_begin
     from tui_lab.engine.client import EngineClient
     from tui_lab.store import fold, ranges
@@ -74,6 +74,10 @@ def main(arguments: list[str]) -> int:
                 steps.setdefault(None, []).extend(waiting)
         elif state is not None and (state != fold.DONE or address.step is not None):
             steps.setdefault(step_to_begin(address), []).append(address.task)
+    for name, folder in folders.items():
+        named = {one.task for one in addresses if one.folder.name == name and one.stage is None}
+        if collecting := failed_to_collect(folder, named):
+            wanted[name].setdefault(0, []).extend(collecting)
     wanted = {name: steps for name, steps in wanted.items() if steps}
     if not wanted:
         raise NothingToDoError("nothing to retry: none of these tasks failed, was stopped or lost in the newest plan")

@@ -95,7 +95,7 @@ def summarize(folder: ExperimentFolder, args: argparse.Namespace, interrupted: b
         )
     else:
         _print(folder.name, state, counts, spare, failures, best, warnings, notes, missed, following, lab)
-    return counts["failed"] + counts["lost"] > 0 or state.paused is not None
+    return counts["failed"] + counts["lost"] > 0 or bool(failures) or state.paused is not None
 
 
 def _results(folder: ExperimentFolder, quiet: bool) -> tuple[Results | None, str]:

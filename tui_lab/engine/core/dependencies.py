@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tui_lab.engine.core.copies import Copies
-from tui_lab.engine.core.model import Moment
+from tui_lab.engine.core.model import Moment, RunSettings
 from tui_lab.engine.core.retention import Edges, Retention
 from tui_lab.store import ranges
 from tui_lab.store.events import (
@@ -30,30 +30,24 @@ _DEPENDENCY: Final = REASONS.index("dependency")
 
 
 class Dependencies:
-    """The graph of a run. Both tasks and runs of stages are meant by ids.
+    """The graph of a run, as its settings have it. Both tasks and runs of stages are meant by ids.
 
-    before: what must be done before an id begins. beside: what must be done, too, before a task is done; it waits for
-    that once its own run has ended well (`waits` in the fold). rounds: if not empty, ids of which none is ready while
-    one of an earlier round is requested. until_done: stages whose files are removed once what comes after them is done.
+    A task waits for what is beside it once its own run has ended well (`waits` in the fold).
     """
 
-    def __init__(
-        self,
-        state: State,
-        before: Edges,
-        beside: Edges,
-        rounds: Sequence[npt.NDArray[np.int64]] = (),
-        until_done: Container[str] = (),
-    ) -> None:
+    def __init__(self, state: State, settings: RunSettings | None) -> None:
         self._state = state
-        self._before = before
-        self._beside = beside
-        self._rounds = rounds
-        self._round_of = {one: number for number, ids in enumerate(rounds) for one in ids.tolist()}
+        self._before: Edges = {} if settings is None else settings.before
+        self._beside: Edges = {} if settings is None else settings.beside
+        self._collecting: Edges = {} if settings is None else settings.collecting
+        self._gone: Set[int] = frozenset() if settings is None else settings.gone
+        self._rounds: Sequence[npt.NDArray[np.int64]] = () if settings is None else settings.rounds
+        self._round_of = {one: number for number, ids in enumerate(self._rounds) for one in ids.tolist()}
         self._round = self._first_open(0)
-        self._after = _turned(before)
-        self._tasks = _turned(beside)  # the tasks that each run is beside of
-        self._retention = Retention(state, before, self._after, self._tasks, until_done)
+        self._after = _turned(self._before)
+        self._tasks = _turned(self._beside)  # the tasks that each run is beside of
+        until_done = () if settings is None else settings.until_done
+        self._retention = Retention(state, self._before, self._after, self._tasks, until_done)
 
     def __bool__(self) -> bool:
         return bool(self._before or self._beside)
@@ -114,7 +108,7 @@ class Dependencies:
                 case Stopped(tasks=tasks):
                     found += self._on_stopped(tasks, now)
                 case Cleaned() | Extended():
-                    found += self._requested(self._needed((), again=False), now)
+                    found += self._requested(self._needed(), now)
                 case Returned(attempts=attempts):
                     found += self._made_again([task for task, _ in attempts], now)
                 case Quarantined(tasks=tasks):
@@ -125,12 +119,12 @@ class Dependencies:
                     pass
         return [*found, *self._retention.discarded_after(events, now)]
 
-    def settled(self, gone: Container[int], now: Moment, *, again: bool) -> list[KnownEvent]:
-        """Return the events with which all is to be run that the requested tasks need, and with which those end that
-        wait for nothing any more. gone: runs that are done, but whose outputs are no longer there. again: tasks were
-        requested anew, and so is what failed beside them."""
+    def settled(self, now: Moment, *, again: bool) -> list[KnownEvent]:
+        """Return the events with which all is to be run that the requested tasks need, and what collects them; and with
+        which those end that wait for nothing any more. again: tasks were requested anew, and so is what failed beside
+        them, or collects them."""
         columns = self._state.columns
-        needed = self._needed(gone, again=again)
+        needed = self._needed(self._to_collect(again=again), self._gone, again=again)
         found = self._requested(needed, now)
         queued = {*needed, *(one for one in self._tasks if columns["queued"][one])}
         found += self._revival(self._done_beside(queued), now)
@@ -202,7 +196,7 @@ class Dependencies:
         """Request again what these need, which are back in the queue: it may have been removed meanwhile."""
         if all(self._retention.has_files(other) for one in ids for other in self._before.get(one, ())):
             return []
-        return self._requested(self._needed((), again=False), now)
+        return self._requested(self._needed(), now)
 
     def _on_own_end(self, task: int, now: Moment) -> list[KnownEvent]:
         """Fail a task that has ended well, if another of its last stages has ended otherwise."""
@@ -240,26 +234,43 @@ class Dependencies:
         tasks = self._tasks.get(run, ())
         return any(columns["queued"][task] and columns["planned"][task] and task not in but_for for task in tasks)
 
-    def _needed(self, gone: Container[int], *, again: bool) -> list[int]:
-        """Return the runs that are not requested, and that something needs which is: they are not done, or are gone.
-        again: also those that have failed beside a task."""
+    def _to_collect(self, *, again: bool) -> set[int]:
+        """Return the runs that collect what is done or requested, and that are neither. again: also those that have not
+        ended well."""
         columns = self._state.columns
-        found: set[int] = set()
-        open_ = [one for one in self._before.keys() | self._beside.keys() if columns["queued"][one]]
+        found = set[int]()
+        for one, tasks in self._collecting.items():
+            ended = columns["state"][one] in _BADLY and not again
+            done = self._state.has_result(one) and one not in self._gone
+            if ended or done or columns["queued"][one] or not columns["planned"][one]:
+                continue
+            if all(columns["queued"][task] or self._state.has_result(task) for task in tasks):
+                found.add(one)
+        return found
+
+    def _needed(self, wanted: Set[int] = frozenset(), gone: Container[int] = (), *, again: bool = False) -> list[int]:
+        """Return some runs, and those that are not requested and that something needs which is: they are not done, or
+        are gone. again: also those that have failed beside a task."""
+        columns = self._state.columns
+        found = set(wanted)
+        open_ = [*wanted, *(one for one in self._before.keys() | self._beside.keys() if columns["queued"][one])]
         while open_:
             one = open_.pop()
             if not columns["planned"][one]:
                 continue
             begins = one in found or self._is_queued(one)
-            others = [*self._before.get(one, ())] if begins else []
-            beside = self._beside.get(one, ())
-            others += [other for other in beside if again or columns["state"][other] not in _BADLY]
+            others = [other for other in self._before.get(one, ()) if begins and not self._is_there(other, gone)]
+            for other in self._beside.get(one, ()):
+                if columns["state"][other] != DONE or other in gone:
+                    others += [other] if again or columns["state"][other] not in _BADLY else []
             for other in others:
-                done = columns["state"][other] == DONE and other not in gone and not columns["discarded"][other]
-                if other not in found and not (done or columns["queued"][other]):
+                if other not in found and not columns["queued"][other]:
                     found.add(other)
                     open_.append(other)
         return sorted(one for one in found if columns["planned"][one])
+
+    def _is_there(self, one: int, gone: Container[int]) -> bool:
+        return self._retention.has_files(one) and one not in gone
 
     def _failed_because_of(self, ids: Iterable[int]) -> set[int]:
         """Return what failed only because of these, which are to be run again."""

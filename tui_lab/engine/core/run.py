@@ -78,9 +78,9 @@ class RunState:
         self.next_start = 0.0  # monotonic: nothing starts before
         self.last_assigned: AttemptKey | None = None  # the attempt that was assigned last, until it starts
         self._needs: dict[AttemptKey, AttemptNeeds] = {}
-        self._dependencies = Dependencies(state, {}, {})
+        self._dependencies = Dependencies(state, None)
         if settings is not None:
-            self._dependencies = dependencies(state, settings)
+            self._dependencies = Dependencies(state, settings)
         self._copies = self._dependencies.copies()
         columns = state.columns
         for task in np.flatnonzero(np.frombuffer(columns["assigned"], dtype=np.int8)).tolist():
@@ -149,7 +149,7 @@ class RunState:
             wanted = wanted[mixed[np.argsort(self.settings.repeats[chosen][mixed], kind="stable")]]
         elif self.settings.order == "shuffled":
             wanted = np.array(random.Random(self.state.plan).sample(wanted.tolist(), len(wanted)), dtype=np.int64)
-        self._dependencies = dependencies(self.state, self.settings)
+        self._dependencies = Dependencies(self.state, self.settings)
         ready: Iterable[int] = wanted.tolist()
         self._copies = self._dependencies.copies()
         if self._dependencies:
@@ -179,7 +179,7 @@ class RunState:
         anew."""
         if not self._dependencies or self.settings is None:
             return []
-        return self._dependencies.settled(self.settings.gone, now, again=again)
+        return self._dependencies.settled(now, again=again)
 
     def queue_due_retries(self, now: Moment) -> None:
         """Put retries that are due at the head of the queue."""
@@ -626,11 +626,6 @@ class RunState:
     def counts(self) -> dict[str, int]:
         """Return how many planned tasks are in each state."""
         return self.state.counts_by_name()
-
-
-def dependencies(state: State, settings: RunSettings) -> Dependencies:
-    """Return the graph of a run."""
-    return Dependencies(state, settings.before, settings.beside, settings.rounds, settings.until_done)
 
 
 def ended_event(key: AttemptKey, state: EndState, reason: str, now: Moment) -> AttemptFinished:

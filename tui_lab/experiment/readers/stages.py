@@ -45,6 +45,7 @@ def _stage(r: Reader, path: Keypath, keys: Mapping[str, Callable[[Reader, Keypat
         "uses": _uses,
         "after": Reader.texts,
         "per_repeat": Reader.boolean,
+        "collect": _collect,
         "outs": _outs,
         "retain": _retain,
     }
@@ -65,6 +66,15 @@ def _outs(r: Reader, path: Keypath) -> tuple[str, ...] | None:
 
 def _retain(r: Reader, path: Keypath) -> str | None:
     found: str | None = None if r.empty(path) else r.one_of(path, get_args(Retain))
+    return found
+
+
+def _collect(r: Reader, path: Keypath) -> tuple[str, ...] | str | None:
+    """Names of parameters; the word "all" for all."""
+    found = _uses(r, path)
+    if found is None or not found:
+        r.add(path, '"collect" is empty', "name the parameters over which the stage collects, as in: collect: [seed]")
+        return None
     return found
 
 
