@@ -242,6 +242,9 @@ def needs(key: AttemptKey, changes: Changes | None) -> AttemptNeeds:
     return {**found, "tokens": {"license": 1}} if key[0] % 2 else found
 
 
+_APART = ("mean", "table")  # stages that collect
+
+
 class EngineDied(Exception):  # noqa: N818
     """The engine was killed at this moment."""
 
@@ -265,12 +268,18 @@ class World:
         has_needs = self.chance(0.3)
         self.before: dict[int, tuple[int, ...]] = {}
         self.beside: dict[int, tuple[int, ...]] = {}
+        self.collecting: dict[int, tuple[int, ...]] = {}
+        self.asked_again = False
+        self.cleaned = set[int]()  # what collects, and a person has removed
         stages = self.staged(tasks) if self.chance(0.4) else {}
         runs = [one for ids in stages.values() for one in ranges.each(ids)]
         self.ids = [*runs, *range(tasks)]
         self.rounds: list[npt.NDArray[np.int64]] = []
         if stages and self.chance(0.3):
-            self.rounds = [np.array([*ranges.each(ids)]) for ids in (*stages.values(), [[0, tasks - 1]])]
+            apart = [name for name in stages if name in _APART]
+            order = [*(ids for name, ids in stages.items() if name not in apart), [[0, tasks - 1]]]
+            order += [stages[name] for name in apart]
+            self.rounds = [np.array([*ranges.each(ids)]) for ids in order]
         self.tagged = {name for name in self.agents if self.chance(0.5)} or {"a"}
         tagged = [*stages, ""] if stages and self.chance(0.3) else []
         self.run_on = {stage: self.random.choice([("x",), ("not x",), ()]) for stage in tagged}
@@ -281,6 +290,7 @@ class World:
             repeats=np.zeros(len(self.ids), dtype=np.int64),
             before=self.before,
             beside=self.beside,
+            collecting=self.collecting,
             rounds=self.rounds,
             order=self.random.choice(["listed", "shuffled", "interleaved", "shuffled-rounds"]),
             retries=self.random.randint(0, 2),
@@ -311,8 +321,8 @@ class World:
         self.begin_engine()
 
     def staged(self, tasks: int) -> dict[str, ranges.Ranges]:
-        """Return the runs of up to three stages before the tasks, and of one beside them; make up what each task and
-        each run depends on."""
+        """Return the runs of up to three stages before the tasks, of two beside them, and of two that collect; make up
+        what each task and each run depends on."""
         stages: dict[str, ranges.Ranges] = {}
         levels: list[range] = []
         first = tasks
@@ -322,14 +332,29 @@ class World:
             for one in runs if levels else ():
                 self.before[one] = self.some_before(levels)
             levels.append(runs)
-        if self.chance(0.5):
+        for name in ("also", "too")[: self.random.choice([0, 0, 1, 2])]:
             runs = range(first, first + self.random.randint(1, 4))
-            stages["also"] = [[runs.start, runs.stop - 1]]
+            first, stages[name] = runs.stop, [[runs.start, runs.stop - 1]]
             for one in runs:
                 self.before[one] = self.some_before(levels)
-            self.beside = {task: (self.random.choice(runs),) for task in range(tasks)}
+            for task in range(tasks):
+                self.beside[task] = (*self.beside.get(task, ()), self.random.choice(runs))
         for task in range(tasks):
             self.before[task] = self.some_before(levels)
+        if self.chance(0.5):
+            groups = self.random.randint(1, 3)
+            means = range(first, first + groups)
+            first, stages["mean"] = means.stop, [[means.start, means.stop - 1]]
+            direct = self.chance(0.7)  # else it collects runs of the stage before the tasks
+            for number, one in enumerate(means):
+                covered = tuple(range(number, tasks, groups))
+                self.collecting[one] = covered
+                runs_before = dict.fromkeys(other for task in covered for other in self.before[task])
+                self.before[one] = covered if direct else tuple(runs_before)
+            if self.chance(0.5):
+                stages["table"] = [[first, first]]
+                self.collecting[first] = tuple(range(tasks))
+                self.before[first] = tuple(means)
         return stages
 
     def some_before(self, levels: list[range]) -> tuple[int, ...]:
@@ -376,6 +401,7 @@ class World:
             self.journal += events
             self.feed(Recorded(NAME, events))
         again = self.chance(0.2)
+        self.asked_again |= again
         if again:  # what tasks need is requested with them, though it was stopped
             self.stopped = {one: known for one, known in self.stopped.items() if one < self.tasks}
         self.feed(RunBegun(NAME, self.settings, again=again))
@@ -412,9 +438,9 @@ class World:
                     self.inbox.append(AssignRefused(NAME, node, keys))
                     return
                 self.journal += events
-                states = self.scheduler.runs[NAME].state.columns["state"]
+                state = self.scheduler.runs[NAME].state
                 for key in keys:
-                    assert all(states[one] == DONE for one in self.before.get(key[0], ())), key
+                    assert all(state.has_result(one) for one in self.before.get(key[0], ())), key
                     self.check_round(key[0])
                     self.check_place(key[0], node)
                     self.send(node, (self.scheduler.runs[NAME].wire_name, *key))
@@ -687,6 +713,7 @@ class World:
             one = self.random.choice(runs)
             event = Cleaned(self.now.at(), [[one, one]])
             self.journal.append(event)
+            self.cleaned |= {one} & self.collecting.keys()
             self.feed(Recorded(NAME, [event]))
 
     def stop(self, tasks: frozenset[int]) -> None:
@@ -752,8 +779,12 @@ class World:
         states, reasons = columns["state"], columns["reason"]
         for one in self.ids:
             others = (*self.before.get(one, ()), *self.beside.get(one, ()))
-            if REASONS[reasons[one]] == "dependency" and STATES[states[one]] == "failed":
+            failed_with_others = REASONS[reasons[one]] == "dependency" and STATES[states[one]] == "failed"
+            if failed_with_others and not self.asked_again:  # else these may have been mended for another task
                 assert any(states[other] != DONE for other in others), one
+            covered = self.collecting.get(one)
+            if covered is not None and one not in self.cleaned and all(map(run.state.has_result, covered)):
+                assert STATES[states[one]] != "pending", one
             if states[one] == DONE:  # a person may have removed the outputs since
                 assert all(STATES[states[other]] in ("done", "pending") for other in self.beside.get(one, ())), one
         if not self.failing:

@@ -109,3 +109,22 @@ def test_the_key_of_a_task_has_those_of_its_other_last_stages(planner: Planner) 
     ]
     edited = planner.submit(text.replace("make check", "make -j check"))
     assert ids(edited, "build") == ids(first, "build") and len(edited.new) == 4
+
+
+def test_a_run_that_collects_is_known_by_what_it_collects(planner: Planner) -> None:
+    text = TEXT.replace("parameters:", "  mean: {command: './mean {collected}', collect: seed}\nparameters:")
+    first = planner.submit(text)
+    plan = first.planned.plan
+    assert len(ids(first, "mean")) == 6
+    assert [key.hex()[:8] for key in plan.of_stage("mean").tasks["key"][:2]] == ["6fe33642", "3232a9e8"]
+    assert plan.tasks_behind(ids(first, "mean")[0], "mean") == [0, 1]
+    # Another order of values changes no run; another value has a run of its own; more repeats make all of them anew.
+    turned = planner.submit(text.replace("[a, b]", "[b, a]"))
+    assert sorted(ids(turned, "mean")) == ids(first, "mean")
+    grown = planner.submit(text.replace("0.3]", "0.3, 0.4]"))
+    assert {*ids(first, "mean")} < {*ids(grown, "mean")} and len(ids(grown, "mean")) == 8
+    more = planner.submit(text.replace("repeat: 2", "repeat: 3"))
+    assert not {*ids(more, "mean")} & {*ids(grown, "mean")} and len(more.new) == 6
+    assert planner.submit(TEXT).new == [], "tasks do not depend on what collects them"
+    across = planner.submit(text.replace("collect: seed", "collect: [repeat, lr]"))
+    assert len(ids(across, "mean")) == 2 and not across.new

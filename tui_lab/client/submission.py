@@ -232,7 +232,8 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
             has = f"it has {', '.join(experiment.stages)}" if experiment.stages else "it has none"
             hint = suggest(choice.rerun_from or "", experiment.stages) or has
             raise UsageError(f'{experiment.file}, --rerun: there is no stage "{choice.rerun_from}"; {hint}')
-        planned = rerun(planned, selected, state, stages)
+        apart = bool(stages) and stages.issubset(experiment.apart)
+        planned = rerun(planned, selected, state, stages, apart=apart)
     queued, spare, counts = queue(experiment, folder, planned, selected, state, choice)
     scripts = program_files(experiment)
     declared = [notice for key in declared_files.KEYS for notice in declared_files.declared(experiment, key).notices]

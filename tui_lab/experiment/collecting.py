@@ -69,7 +69,7 @@ class Collecting:
             if name in self.asking:
                 found[name] = stage = self._collecting(name, found)
                 self._check_outputs(name, stage, used[name])
-            if last in stage.single:
+            if last in stage.single and (name not in self.asking or stage.collected is not None):
                 what = f'"{name}" can\'t come after "{last}", whose runs are the tasks, but only collect them'
                 self.r.add(("stages", name), what, at_key=True)
             repeated = REPEATS in differing(found)[name]
@@ -110,7 +110,7 @@ class Collecting:
             what = these[0] if these else " or ".join(before)
             for one in listed:
                 if not these or self._meant(one) not in before[these[0]]:
-                    self.r.add(places[one], f'no runs of "{what}" differ in "{one}" alone', self._why(one, stage))
+                    self.r.add(places[one], f'the runs of "{what}" do not differ in "{one}"', self._why(one, stage))
             if not listed:
                 self.r.add(at, f'the runs of "{what}" differ in nothing that "{name}" does not use itself')
         collected = these[0] if len(these) == 1 else None
@@ -126,7 +126,7 @@ class Collecting:
     def _why(self, name: str, stage: Stage) -> str:
         if self._meant(name) == REPEATS:
             return "a stage before must use {seed} or {repeat}, or say per_repeat: true"
-        if name in (self.given.get("unhashed") or ()):
+        if any(name in (own.get("unhashed") or ()) for own in (self.given, *self.raw.values())):
             return f'"{name}" is unhashed: tasks that differ in it alone are one task'
         return f'name a stage in "after" that uses {name}'
 

@@ -224,18 +224,22 @@ class ExperimentFolder:
     def gone_runs(self, plan: Plan, experiment: Experiment) -> Iterator[int]:
         """Yield the runs of stages of a plan that are done, but whose folder is gone; also the tasks that are to be
         collected, for which that is so."""
-        rows: list[tuple[int, str | None]] = plan.runs.select("task_id", "stage").rows() if plan.runs.height else []
+        states = self.state().columns["state"]
+
+        def there(one: int, stage: str | None) -> bool:
+            return layout.task_folder(self.path, one, stage).is_dir()
+
+        def done(one: int) -> bool:
+            return one < len(states) and states[one] == DONE
+
+        for one, stage in plan.runs.select("task_id", "stage").rows() if plan.runs.height else ():
+            if done(one) and not there(one, stage):
+                yield one
         for name in experiment.apart:
             if experiment.stages[name].collected == experiment.stage:
                 found = collected.members(plan, experiment, name)
-                rows += [(one, None) for run, ids in found.items() if not self._is_done(run) for one in ids]
-        for one, stage in rows:
-            if self._is_done(one) and not layout.task_folder(self.path, one, stage).is_dir():
-                yield one
-
-    def _is_done(self, one: int) -> bool:
-        states = self.state().columns["state"]
-        return one < len(states) and states[one] == DONE
+                again = (ids for run, ids in found.items() if not (done(run) and there(run, name)))
+                yield from (one for ids in again for one in ids if done(one) and not there(one, None))
 
     # --- All tasks as one table
 

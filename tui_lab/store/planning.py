@@ -353,18 +353,21 @@ def numbered(table: pl.DataFrame, state: State) -> pl.DataFrame:
     return table.with_columns(pl.coalesce("task_id", order)).select(*columns, *parameters).cast(types)  # type: ignore[arg-type]
 
 
-def rerun(planned: Planned, selected: pl.Series, state: State, stages: Collection[str] = ()) -> Planned:
+def rerun(
+    planned: Planned, selected: pl.Series, state: State, stages: Collection[str] = (), *, apart: bool = False
+) -> Planned:
     """The next version of every selected task that is done: a new task with the same key; and of the runs of some
-    stages behind them."""
+    stages behind them. apart: no task depends on these, so the tasks stay."""
     tasks = planned.plan.tasks
-    again = selected & planned.known & tasks["task_id"].is_in(_done(tasks["task_id"], state).implode())
+    chosen = selected & planned.known & tasks["task_id"].is_in(_done(tasks["task_id"], state).implode())
+    again = chosen & (not apart)
     table = tasks.with_columns(
         pl.when(again).then(pl.col("version") + 1).otherwise(pl.col("version")).alias("version"),
         pl.when(again | ~planned.known).then(None).otherwise(pl.col("task_id")).alias("task_id"),
     )
     plan = replace(planned.plan, tasks=numbered(table, state))
     if plan.runs.height:
-        tasks, runs = next_versions(plan, again, _done(plan.runs["task_id"], state), stages, next_id(plan.rows))
+        tasks, runs = next_versions(plan, chosen, _done(plan.runs["task_id"], state), stages, next_id(plan.rows))
         plan = replace(plan, tasks=tasks, runs=runs)
     count = int(again.sum())
     reasons = {**planned.reasons, "--rerun": count} if count else planned.reasons

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from tui_lab.store.fold import DONE, State
+from tui_lab.store.fold import State
 
 
 class Copies:
@@ -55,6 +55,6 @@ class Copies:
     def _of(self, one: int) -> set[str]:
         if one not in self._nodes:
             columns = self._state.columns
-            known = columns["state"][one] == DONE and columns["node"][one] >= 0
+            known = self._state.has_result(one) and columns["node"][one] >= 0
             self._nodes[one] = {self._state.nodes[columns["node"][one]]} if known else set()
         return self._nodes[one]

@@ -186,7 +186,9 @@ class Dependencies:
         if columns["queued"][one]:
             return self._made_again([one], now)
         if columns["state"][one] == DONE:
-            waiting = [task for task in self._tasks.get(one, ()) if self._awaits(task)]
+            # Also what had failed because of this run, which was requested again for another task.
+            columns_of = (columns["waits"], columns["planned"])
+            waiting = [task for task in self._tasks.get(one, ()) if all(column[task] for column in columns_of)]
             return self._completion([task for task in waiting if not self.is_waiting_for_others(task)], now)
         # Nothing that depends on what did not end well can run.
         failed = self._with_tasks_beside([one, *self._behind([one])]) - {one}
@@ -229,6 +231,8 @@ class Dependencies:
     def _is_needed(self, run: int, but_for: Container[int]) -> bool:
         """Return whether something that is requested can't begin, or be done, without a run."""
         columns = self._state.columns
+        if run in self._collecting or self._state.stage(run) is None:
+            return True  # for itself
         if any(self._is_queued(one) and one not in but_for for one in self._after.get(run, ())):
             return True
         tasks = self._tasks.get(run, ())

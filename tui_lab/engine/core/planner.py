@@ -118,7 +118,7 @@ class Planner:
             if node.free:
                 self._assign(run, node, run.take(node.free, node, inputs="there"))
         free = sum(node.free for node in takers)
-        for node in sorted(takers, key=lambda node: -node.free) if len(takers) > 1 else ():
+        for node in sorted(takers, key=lambda node: -node.free):
             mine = node.free
             if mine:
                 self._assign(run, node, run.take(min(mine, -(-len(run.order) * mine // free)), node))

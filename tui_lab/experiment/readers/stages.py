@@ -72,7 +72,7 @@ def _retain(r: Reader, path: Keypath) -> str | None:
 def _collect(r: Reader, path: Keypath) -> tuple[str, ...] | str | None:
     """Names of parameters; the word "all" for all."""
     found = _uses(r, path)
-    if found is None or not found:
+    if r.empty(path) or found == ():
         r.add(path, '"collect" is empty', "name the parameters over which the stage collects, as in: collect: [seed]")
         return None
     return found
