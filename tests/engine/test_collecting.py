@@ -21,7 +21,8 @@ stages:
     command: |
       echo "mean {lr}" >> $TRUTH
       tail -n +2 {collected} | cut -f 1 | while read -r folder; do cat "$folder/model"; done | tee {output}/all
-      echo "n: $(tail -n +2 $TUI_LAB_COLLECTED | wc -l)"; head -n 1 {collected} > {output}/head; env | grep TUI_LAB_ | sort
+      echo "n: $(tail -n +2 $TUI_LAB_COLLECTED | wc -l)"; head -n 1 {collected} > {output}/head
+      env | grep TUI_LAB_ | sort
     collect: seed
   table:
     command: 'echo table >> $TRUTH; test -e go || exit 3; cat {collected}'

@@ -15,7 +15,6 @@ from tui_lab.store import collected
 from tui_lab.store.plan import LINK, Plan
 from tui_lab.store.seeds import repeat_seed
 
-VARIABLE: Final = "TUI_LAB_COLLECTED"
 _FOLDER: Final = "folder"
 _ESCAPES: Final = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 import polars as pl
 
 from tui_lab.engine.agent import SLOT_MARK
-from tui_lab.engine.collected_file import VARIABLE, CollectedFiles
+from tui_lab.engine.collected_file import CollectedFiles
 from tui_lab.engine.core.model import AttemptNeeds
 from tui_lab.engine.function_call import RUNNER, FunctionCall
 from tui_lab.experiment.data_types import JsonObject
@@ -23,7 +23,7 @@ from tui_lab.experiment.model import BUILT_IN, Experiment
 from tui_lab.experiment.needs import OF_A_NODE, Amount, NeedError, Needs, Resolved, amount, too_many
 from tui_lab.experiment.shell.command import Command, compile_command
 from tui_lab.experiment.shell.template import fill, names_in
-from tui_lab.experiment.stages import COLLECTED, OUTPUT, output_variable
+from tui_lab.experiment.stages import COLLECTED, COLLECTED_VARIABLE, OUTPUT, output_variable
 from tui_lab.experiment.units import duration
 from tui_lab.portable.function.failure import FILE as EXCEPTION_FILE
 from tui_lab.portable.starter import CALL, FUNCTION, SERVER
@@ -37,7 +37,7 @@ from tui_lab.store.seeds import task_seed
 _OF_A_TASK: Final = (
     *("TUI_LAB_EXPERIMENT", "TUI_LAB_TASK_ID", "TUI_LAB_REPEAT", "TUI_LAB_ATTEMPT", "TUI_LAB_SEED"),
     *("TUI_LAB_OUTPUT", "TUI_LAB_NODE", "TUI_LAB_SLOT", "TUI_LAB_METRICS", "TUI_LAB_PARAMS", "TUI_LAB_STAGE"),
-    VARIABLE,
+    COLLECTED_VARIABLE,
     *(RUNNER, CALL, FUNCTION, SERVER),
 )
 
@@ -337,7 +337,7 @@ class TaskBuilder:
             return {}
         found = {name: str(built_in[f"{name}{OUTPUT}"]) for name in self._links if name not in self._beside_names}
         outputs = {output_variable(name): folder for name, folder in found.items()}
-        listing = {} if self.collected is None else {VARIABLE: str(built_in[COLLECTED])}
+        listing = {} if self.collected is None else {COLLECTED_VARIABLE: str(built_in[COLLECTED])}
         return {"TUI_LAB_STAGE": stage, **outputs, **listing}
 
     @cached_property

@@ -12,6 +12,7 @@ MERGED: Final = ("env",)  # keys to which a stage adds; others take the place of
 PROGRAMS: Final = ("command", "function")  # what a stage runs: one of them
 OUTPUT: Final = ".output"  # `{prepare.output}` is the folder of the run of `prepare` behind a task
 COLLECTED: Final = "collected"  # the placeholder for the file that lists what a stage collects
+COLLECTED_VARIABLE: Final = "TUI_LAB_COLLECTED"
 REPEATS: Final = ""  # among the names of parameters in which runs differ: so do their repeats
 
 Retain = Literal["always", "until-done"]

@@ -45,11 +45,11 @@ class RunSettings(msgspec.Struct, frozen=True):
     extends: further repeats may be needed once all have ended. before: what each task, or run of a stage, depends on;
     in `tasks`, runs stand before those that depend on them. beside: the runs of other last stages, which must be done
     before each task is, but not before it begins. collecting: runs of stages that no task depends on, and the tasks
-    that each covers: it is requested once these are done or requested. stage_retries: retries, and what they are for, of the
-    stages before the last. gone: runs of stages that are done, but whose folder is gone. rounds: if not empty, the ids
-    of each stage, none of which begins while one before is requested. run_on: the tags that nodes must have, by stage,
-    empty for the tasks; not needed where all nodes have them. until_done: stages whose files are removed once what
-    comes after them is done.
+    that each covers: it is requested once these are done or requested. stage_retries: retries, and what they are for,
+    of the stages before the last. gone: runs of stages that are done, but whose folder is gone. rounds: if not empty,
+    the ids of each stage, none of which begins while one before is requested. run_on: the tags that nodes must have, by
+    stage, empty for the tasks; not needed where all nodes have them. until_done: stages whose files are removed once
+    what comes after them is done.
     """
 
     tasks: npt.NDArray[np.int64]

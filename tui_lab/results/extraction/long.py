@@ -193,13 +193,13 @@ def _reader(kind: str, folder: ExperimentFolder, spec: Experiment, bases: Mappin
 
 
 def _beside(folder: ExperimentFolder, spec: Experiment) -> dict[str, dict[str, ranges.Ranges]]:
-    """Return the attempts of the other last stages: by stage and attempt the tasks. Such an attempt may change while
-    that of the task stays."""
+    """Return the runs of stages that tasks did not wait for: the tasks by stage, and by run and attempt. These may
+    change while the attempt of the task stays."""
     found: dict[str, dict[str, ranges.Ranges]] = {}
-    for stage in spec.beside:
+    for stage in (*spec.beside, *spec.apart):
         tasks: dict[str, list[int]] = {}
-        for task, (_, attempt) in folder.attempts_behind(stage).items():
-            tasks.setdefault(str(attempt), []).append(task)
+        for task, (run, attempt) in folder.attempts_behind(stage).items():
+            tasks.setdefault(f"{run}.{attempt}", []).append(task)
         found[stage] = {attempt: ranges.to_ranges(sorted(ids)) for attempt, ids in tasks.items()}
     return found
 

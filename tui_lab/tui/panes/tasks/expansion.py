@@ -12,7 +12,7 @@ import polars as pl
 from tui_lab.client.formatting import shortened
 from tui_lab.experiment.data_types import Row
 from tui_lab.experiment.model import Experiment
-from tui_lab.experiment.stages import before
+from tui_lab.experiment.stages import before, differing
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import facts
 from tui_lab.store.plan import LINK, Plan
@@ -117,6 +117,7 @@ def _row(run: StageRun, of_task: Row, table: TaskTable, spec: Experiment | None,
     row |= {name: value for name, value in own.items() if name in row}
     if spec is not None:
         uses = {name for one in (*before(spec.stages, run.stage), run.stage) for name in spec.stages[one].uses}
+        uses &= differing(spec.stages)[run.stage] if spec.stages[run.stage].apart else uses
         row |= {column: of_task[column] for name, column in table.named.items() if name in uses}
         row |= {
             column: of_task[column]
