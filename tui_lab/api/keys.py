@@ -237,6 +237,11 @@ class StageArguments(TypedDict, total=False):
     """Each repeat has its own run of the stage, and so of those after it. A stage that uses `{seed}` or `{repeat}`, or
     whose function takes `seed`, has that anyway."""
 
+    collect: str | Sequence[str]
+    """The stage collects: it runs once over all runs of a stage before it that differ in nothing but these parameters;
+    `seed` or `repeat` for the repeats, `all` for whatever they differ in. The file `{collected}` lists their values
+    and folders. By default it collects the tasks; `after` names another stage."""
+
     outs: str | Sequence[str] | None
     """Globs of the files in `{output}` that a run must leave: where one matches no file, the run has failed. Later
     stages on nodes that don't share the lab's folder get these files alone; `keep` does not limit them. No part of
