@@ -27,13 +27,13 @@ from tui_lab.experiment.model import Experiment
 from tui_lab.results import cache
 from tui_lab.results.extraction import hints, long
 from tui_lab.results.extraction.columns import Column
+from tui_lab.results.extraction.expression_names import names_used
 from tui_lab.results.extraction.extractor import Computing, Running, Task
 from tui_lab.results.extraction.files import OutputFolders
 from tui_lab.results.extraction.function_names import find_names
 from tui_lab.results.extraction.hints import Hint
 from tui_lab.results.extraction.returned import collect_names
 from tui_lab.results.extraction.sources.kinds import by_extractor, extractor_of
-from tui_lab.results.extraction.sources.sql import sources
 from tui_lab.results.reading import MetricReading, Progress, in_units, rows_of, to_gather, told
 from tui_lab.results.stage_metrics import StageMetrics
 from tui_lab.store import layout, trust
@@ -129,7 +129,7 @@ class Results:
         them is a task's own."""
         if name in self.problems:
             return None
-        names = sources(expression, self.tasks, self.metrics)
+        names = names_used(expression, self.tasks, self.metrics)
         by_column = {column: metric for metric, column in self.metrics.items()}
         runs: list[pl.Series] = []
         others: list[str] = []

@@ -10,6 +10,7 @@ from tui_lab.experiment.expressions.expression import ExpressionError, check, ev
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.model import Experiment
 from tui_lab.results.extraction.columns import DTYPES
+from tui_lab.results.extraction.expression_names import named
 from tui_lab.results.extraction.extractor import Computing
 
 
@@ -30,7 +31,7 @@ class SqlExtractor(Computing):
         problems: dict[str, str] = {}
         ended = frame["attempt"].is_not_null()
         while waiting:
-            names = _named(frame, columns, waiting)
+            names = named(frame, columns, waiting)
             ready = [
                 name for name, metric in waiting.items() if not _uses(metric.source.expression or "", names, waiting)
             ]
@@ -50,27 +51,6 @@ class SqlExtractor(Computing):
                     series.zip_with(ended, empty.new_from_index(0, frame.height)).alias(columns[name])
                 )
         return frame, problems
-
-
-def sources(expression: str, frame: pl.DataFrame, columns: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names that an expression uses: of metrics, parameters or facts. columns: of metrics, in the frame, by
-    name. Raises ExpressionError."""
-    return check(expression, _named(frame, columns, {}).columns)
-
-
-def _named(frame: pl.DataFrame, columns: Mapping[str, str], waiting: Mapping[str, object]) -> pl.DataFrame:
-    """The frame under the names that an expression may use. What is not computed yet is there as null."""
-    taken = {name.lower() for name in frame.columns}
-    more = []
-    for name, column in columns.items():
-        if name in waiting:
-            more.append(pl.lit(None, pl.Float64).alias(name))
-        elif name != column:
-            more.append(pl.col(column).alias(name))
-    names = {expression.meta.output_name().lower() for expression in more}
-    kept = frame.select(pl.exclude([name for name in frame.columns if name.lower() in names]), *more)
-    plain = {c[3:]: c for c in frame.columns if c.startswith("in_") and c[3:].lower() not in taken | names}
-    return kept.with_columns(**{name: pl.col(column) for name, column in plain.items()})
 
 
 def _uses(expression: str, names: pl.DataFrame, waiting: Mapping[str, object]) -> bool:
