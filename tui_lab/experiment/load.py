@@ -113,6 +113,16 @@ def _with_stages(
     return Experiment(**fields, origin=origin).of_stage(last)
 
 
+def name_in(file: Path) -> str:
+    """Return the name of the experiment of a file, which may have mistakes, or be gone."""
+    try:
+        given = parse(read_text(file), str(file)).node(("name",))
+    except SpecError:
+        given = None
+    named = given is not None and isinstance(given.value, str) and given.value
+    return str(named or file.stem)
+
+
 def load_text(text: str, name: str = "experiment.yaml") -> Experiment:
     """The experiment in a text; problems call its file `name`. Raises SpecError."""
     return load(Path(name), text)

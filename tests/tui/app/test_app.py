@@ -206,6 +206,10 @@ async def test_another_experiment_is_chosen_and_remembered(own_lab: Workbench) -
     async with again.run_test(size=(80, 24)) as pilot:
         await opened(again, pilot)
         assert again.current == "small"
+    named = LabApp(own_lab.lab_path, file=Path(file))
+    async with named.run_test(size=(80, 24)) as pilot:
+        await opened(named, pilot, "experiment")
+        assert named.current == "other", "that of the file that is opened"
 
 
 async def test_a_run_from_elsewhere_is_seen_and_its_end_told(own_lab: Workbench) -> None:

@@ -307,6 +307,15 @@ class LabApp(App[int]):
         kept = self.saved_state.of_lab("pane") or ""
         return kept if kept in panes.NAMES else "tasks"
 
+    def _first_experiment(self, names: Sequence[str]) -> str | None:
+        """Return the experiment to look at first: that of the file if the lab has it, else that of last time."""
+        if self.file is not None:
+            from tui_lab.experiment.load import name_in
+
+            if (named := name_in(self.file)) in names:
+                return named
+        return self.saved_state.of_lab("experiment")
+
     def _open_first(self, name: str) -> None:
         if self.pane is None and self.is_running:  # else someone was quicker, or has left
             self.show_pane(name)
@@ -393,7 +402,7 @@ class LabApp(App[int]):
 
         names = [one.name for one in snapshot.experiments]
         if self.current not in names and not snapshot.problem:  # what can't be read now may be back soon
-            kept = self.saved_state.of_lab("experiment") if self.current is None else None
+            kept = self._first_experiment(names) if self.current is None else None
             left, self.current = self.current, kept if kept in names else names[-1] if names else None
             if left is not None and before.lab is snapshot.lab:
                 now = f"; this is {self.current}" if self.current is not None else ""
