@@ -203,7 +203,8 @@ def next_commands(name: str, state: fold.State, counts: dict[str, int], lab: str
         words.append(
             f"--run with the file alone: it continues with the {plural(counts['pending'], 'task')} not requested"
         )
-    if counts["failed"] or counts["lost"]:
+    badly = [states.get(bad) for states in (counts, *state.stage_counts().values()) for bad in ("failed", "lost")]
+    if any(badly):
         words.append(f"tui-lab retry{lab} {name}")
     if counts["done"] and not measured:
         words.append(f"tui-lab parse{lab} {name} -p loss 'Loss: (@float@)'   (the name and pattern of a metric)")
