@@ -135,3 +135,54 @@ def test_what_a_stage_returns_is_an_argument_of_later_ones(workbench: Workbench)
     ended = workbench.table("SELECT reason, exception FROM e_stages WHERE stage = 'learn' AND state = 'failed'")
     assert ended == [{"reason": "exception", "exception": "ValueError"}]
     assert workbench.table("SELECT DISTINCT reason FROM e_tasks WHERE state = 'failed'") == [{"reason": "dependency"}]
+
+
+COLLECTING = """\
+import os
+
+def train(lr: float, seed: int):
+    with open(os.environ["TRUTH"], "a") as file:
+        print("train", file=file)
+    return {"loss": lr, "history": [{"a": 1}], "model": (lr, seed)}
+
+def mean(train):
+    assert all(type(one["model"]) is tuple for one in train)
+    return {"mean": sum(one["loss"] for one in train) / len(train), "runs": len(train)}
+
+def table(mean):
+    return {"means": " ".join(str(one["mean"]) for one in mean)}
+
+def gather(build):
+    return {"texts": "".join((one / "made").read_text() for one in build)}
+"""
+
+TASKS = """\
+stages:
+  build: {command: 'echo {lr} > {output}/made'}
+  train: {function: collecting.py::train}
+parameters: {lr: [0.25, 0.5]}
+repeat: 3
+"""
+
+COLLECT = """\
+  mean: {function: collecting.py::mean, collect: seed}
+  table: {function: collecting.py::table, collect: lr}
+  gather: {function: collecting.py::gather, collect: lr}
+parameters"""
+
+
+@pytest.mark.slow
+def test_a_stage_that_collects_gets_a_list_of_values(workbench: Workbench) -> None:
+    workbench.write("collecting.py", COLLECTING)
+    workbench.run_text(TASKS)
+    assert workbench.table("SELECT count(*) AS n FROM e_rows") == [{"n": 6}], "the results of a task are whole"
+    # What collects may come later, for the tasks have kept what they returned.
+    metrics = "metrics: {mean: {stage: mean}, runs: {stage: mean}, means: {stage: table}, texts: {stage: gather}}\n"
+    workbench.run_text(TASKS.replace("parameters", COLLECT) + metrics)
+    assert workbench.lines() == ["train"] * 6
+    rows = workbench.table("SELECT lr, mean, runs, means, texts FROM e")
+    assert len(rows) == 6 and all(row["mean"] == row["lr"] and row["runs"] == 3 for row in rows)
+    assert {(row["means"], row["texts"]) for row in rows} == {("0.25 0.5", "0.25\n0.5\n")}
+    line = workbench("show", "--command", "e/0:mean").out
+    repeated = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=workbench.environment)
+    assert repeated.stdout == "{'mean': 0.25, 'runs': 3}\n", (line, repeated.stderr)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tui_lab.portable.function.arguments import arguments
-from tui_lab.portable.function.values import ValueProblem, forget, keep, read
+from tui_lab.portable.function.values import ValueProblem, folders, forget, keep, read
 
 
 @dataclasses.dataclass
@@ -50,7 +50,7 @@ def test_a_value_comes_back_as_it_was(value: Any, kind: str, tmp_path: Path) -> 
     assert np.array_equal(found, value) if isinstance(value, np.ndarray) else found == value
     forget(str(tmp_path))
     assert not [*tmp_path.iterdir()]
-    with pytest.raises(ValueProblem, match="has no value"):
+    with pytest.raises(ValueProblem, match=r"was not kept in .*; run it again"):
         read(str(tmp_path))
 
 
@@ -74,3 +74,8 @@ def test_ready_values_are_passed_as_they_are() -> None:
         [model],
         {"prepare": [1], "rest": None, "other": 3},
     )
+
+
+def test_the_folders_that_a_stage_collects_are_read_as_they_were_written(tmp_path: Path) -> None:
+    (tmp_path / "listing").write_text("folder\tlr\n/a\\tb\\\\n/0\t1\n/c d/1\t2\n")
+    assert folders(str(tmp_path / "listing")) == ["/a\tb\\n/0", "/c d/1"]

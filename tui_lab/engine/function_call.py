@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, Final
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.function import Function
 from tui_lab.experiment.model import Experiment
-from tui_lab.experiment.stages import OUTPUT, output_variable
+from tui_lab.experiment.stages import COLLECTED_VARIABLE, OUTPUT, output_variable
 from tui_lab.portable.function.arguments import nested
 from tui_lab.portable.function.main import MAY_TAKE, TAKES
 from tui_lab.portable.function.values import ARRAY, JSON, PICKLE, kept_file
@@ -100,8 +100,16 @@ class FunctionCall:
         """Return the call for readers: `train.py::fit(lr=0.1)`."""
         return f"{self.function.text}({_keywords(self._given(parameters))})"
 
-    def line(self, parameters: Mapping[str, Value], task: Mapping[str, Value], folder: str, python: str | None) -> str:
-        """Return a line for a shell that does what a task does. task: values of the built-in placeholders."""
+    def line(
+        self,
+        parameters: Mapping[str, Value],
+        task: Mapping[str, Value],
+        folder: str,
+        python: str | None,
+        collected: Sequence[str] = (),
+    ) -> str:
+        """Return a line for a shell that does what a task does. task: values of the built-in placeholders. collected:
+        the folders that it collects."""
         given = self._given(parameters)
         file = self.function.file
         place = folder if file is None else str(Path(folder, file).parent)
@@ -116,7 +124,11 @@ class FunctionCall:
             if self.experiment.values_before:
                 places = [f"{folder}/{one}" for one in self._paths()]
                 lines.append(f"import json, pathlib, pickle; sys.path += {places!r}")
-                given |= {one: self._value(stage, task) for stage, one in self.experiment.values_before.items()}
+                for stage, argument in self.experiment.values_before.items():
+                    if stage == self.experiment.collected:
+                        given[argument] = [self._value(stage, one) for one in collected]
+                    else:
+                        given[argument] = self._value(stage, str(task[f"{stage}{OUTPUT}"]))
             config = self.experiment.signature is not None and self.experiment.signature.config
             arguments = _written(given) if config else _keywords(given)
             lines.append(f"from {module} import {self.function.name}; print({self.function.name}({arguments}))")
@@ -126,9 +138,8 @@ class FunctionCall:
             lines.append("y = m.fit(cfg, x); print(m.post(cfg, y) if hasattr(m, 'post') else y)")
         return f"{self._interpreter(python)} -c {shlex.quote('; '.join(lines))}"
 
-    def _value(self, stage: str, task: Mapping[str, Value]) -> _Code:
-        """Return the value of a stage before, as code for this machine."""
-        folder = str(task[f"{stage}{OUTPUT}"])
+    def _value(self, stage: str, folder: str) -> _Code:
+        """Return the value of a run of a stage, as code for this machine."""
         if not self.experiment.stages[stage].calls_function:
             return _Code(f"pathlib.Path({folder!r})")
         file = kept_file(folder) or f"{folder}/{JSON}"
@@ -150,16 +161,16 @@ class FunctionCall:
             {
                 "stage": stage,
                 "argument": argument,
-                "variable": output_variable(stage),
+                "variable": COLLECTED_VARIABLE if stage == experiment.collected else output_variable(stage),
+                "several": stage == experiment.collected,
                 "returns": stages[stage].calls_function,
                 "may": not experiment.must_take(stage),
             }
             for stage, argument in experiment.values_before.items()
         ]
         found: dict[str, Any] = {"before": before, "paths": self._paths() if before else []}
-        if experiment.stage in experiment.earlier_stages:
-            takes = any(one.must_take(experiment.stage) for one in experiment.per_stage)
-            found["keeps"] = TAKES if takes else MAY_TAKE
+        found["keeps"] = TAKES if experiment.value_is_taken else MAY_TAKE
+        found["task"] = experiment.stage not in experiment.earlier_stages
         return found
 
     def _paths(self) -> list[str]:

@@ -179,7 +179,8 @@ def collect(experiment: Experiment, home: str) -> Collect:
     """
     keep = experiment.keep
     found: Collect = {"keep": None, "most": keep.most, "home": home}
-    if experiment.function is not None and experiment.stage in experiment.earlier_stages:
+    is_earlier = experiment.stage in experiment.earlier_stages
+    if experiment.function is not None and (is_earlier or experiment.value_is_taken):
         found["later"] = VALUE_FILES
     if keep.globs is None:
         return found

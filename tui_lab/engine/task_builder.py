@@ -302,8 +302,11 @@ class TaskBuilder:
         """Return lines for a shell that do what a task does: its commands, or its call."""
         if self.call is None:
             return self.shown(row)
-        folder = self.here.workdir
-        return [self.call.line(self.parameters(row), self._built_in(row, 1, self.here), folder, None)]
+        members = () if self.collected is None else self.collected.members(self.plan.tasks["task_id"][row])
+        stage = None if self.collected is None else self.collected.stage
+        folders = [self.here.folder(one, stage) for one in members]
+        built_in = self._built_in(row, 1, self.here)
+        return [self.call.line(self.parameters(row), built_in, self.here.workdir, None, folders)]
 
     def _environment(self, built_in: Mapping[str, Value], parameters: Mapping[str, Value]) -> dict[str, str]:
         values = {**built_in, **parameters}

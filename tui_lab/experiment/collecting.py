@@ -9,7 +9,7 @@ from typing import Final
 from tui_lab.experiment.model import Repeat
 from tui_lab.experiment.readers.stages import ALL
 from tui_lab.experiment.record import Fields
-from tui_lab.experiment.stages import COLLECTED, COLLECTED_VARIABLE, OUTPUT, REPEATS, Stage, differing, in_order
+from tui_lab.experiment.stages import COLLECTED, OUTPUT, REPEATS, Stage, differing, in_order
 from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.experiment.yaml.reader import Keypath, Reader
 
@@ -131,9 +131,6 @@ class Collecting:
         return f'name a stage in "after" that uses {name}'
 
     def _check_outputs(self, name: str, stage: Stage, used: Set[str]) -> None:
-        if stage.collected is not None and stage.collected in stage.values:
-            what = f'the stage "{name}" collects several runs of "{stage.collected}", so there is no one value to take'
-            self.r.add(("stages", name, "function"), what, f"the file {COLLECTED_VARIABLE} lists their folders")
         if stage.collected is not None and stage.collected + OUTPUT in used:
             what = f'{{{stage.collected}{OUTPUT}}} is one folder, and the stage "{name}" collects several'
             self.r.add(("stages", name, "command"), what, f"{{{COLLECTED}}} is a file that lists them")

@@ -291,6 +291,16 @@ class Experiment(Model):
         """The arguments of the function that take values of stages before, by stage."""
         return {} if self.stage is None else self.stages[self.stage].values
 
+    @property
+    def collected(self) -> str | None:
+        """The stage whose runs this one collects."""
+        return None if self.stage is None else self.stages[self.stage].collected
+
+    @property
+    def value_is_taken(self) -> bool:
+        """Whether a function of another stage takes what the function returns."""
+        return self.stage is not None and any(one.must_take(self.stage) for one in self.per_stage)
+
     def must_take(self, stage: str) -> bool:
         """Whether the function has the argument for the value of a stage, as far as its source, or `args`, tells."""
         own = self.stages[self.stage or ""]

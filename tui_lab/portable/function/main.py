@@ -2,9 +2,9 @@
 
 A call has two parts. What all tasks of an experiment share is JSON: `folder` (that stands for the experiment's), `file`
 or `module`, `name`, `args` (arguments by parameter), `parameters` (those that it is passed, if not all), `before` (the
-stages whose values it takes), `paths` (folders of the functions of stages), `keeps` (its own value: for a later stage
-that `takes` it, or that may) and `text` (the function for messages). What differs from task to task is in the
-environment, as for a command; of a stage, less is there."""
+stages whose values it takes), `paths` (folders of the functions of stages), `keeps` (its own value: for another stage
+that `takes` it, or that may), `task` (whether it is the stage of the tasks) and `text` (the function for messages).
+What differs from task to task is in the environment, as for a command; of a stage, less is there."""
 
 import json
 import os
@@ -98,11 +98,12 @@ def run(
         else:
             before = values_before(loaded.function, call, environment) if call.get("before") else {}
             found = value = call_function(loaded, parameters, task, call["args"], call["text"], before)
-        if call.get("keeps"):
-            returned.write_metrics(found, output)
-            keep(value, output, call["keeps"] == TAKES)
-        else:
+        if call.get("task", True):
             returned.write(found, output, tell)
+        else:
+            returned.write_metrics(found, output)
+        if call.get("keeps"):
+            keep(value, output, call["keeps"] == TAKES, call["task"])
     except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
         from . import failure  # late, as `traceback` takes long to import
 
@@ -116,8 +117,9 @@ def tell(what: str) -> None:
     print(what, file=sys.stderr)
 
 
-def keep(value: "Any", output: str, needed: bool) -> None:
-    """Keep the value of a stage. needed: a later stage takes it. Raises ValueError where that can't be."""
+def keep(value: "Any", output: str, needed: bool, quiet: bool) -> None:
+    """Keep the value of a stage. needed: another stage takes it. quiet: say nothing where it can't be kept. Raises
+    ValueError where it can't, and is needed."""
     from . import values
 
     try:
@@ -125,7 +127,8 @@ def keep(value: "Any", output: str, needed: bool) -> None:
     except values.ValueProblem as error:
         if needed:
             raise ValueError("what it returned can't be passed to a later stage: %s" % error) from None
-        tell("what it returned can't be kept for a later stage: %s" % error)
+        if not quiet:
+            tell("what it returned can't be kept for a later stage: %s" % error)
 
 
 def values_before(function: "Any", call: "dict[str, Any]", environment: "Mapping[str, str]") -> "dict[str, Any]":
@@ -139,21 +142,24 @@ def values_before(function: "Any", call: "dict[str, Any]", environment: "Mapping
             taken = taken_by(function)
             if taken is None or one["argument"] not in taken.arguments:
                 continue
-        folder = environment[one["variable"]]
-        if not one["returns"]:
-            import pathlib
-
-            found[one["argument"]] = pathlib.Path(folder)
-            continue
+        folders = values.folders(environment[one["variable"]]) if one["several"] else [environment[one["variable"]]]
         for path in call["paths"]:  # for the classes of what was pickled
             if os.path.join(call["folder"], path) not in sys.path:
                 sys.path.append(os.path.join(call["folder"], path))
         try:
-            found[one["argument"]] = values.read(folder)
+            each = [values.read(folder) if one["returns"] else as_path(folder) for folder in folders]
+            found[one["argument"]] = each if one["several"] else each[0]
         except Exception as error:  # noqa: BLE001 (whatever classes raise)
             why = str(error) if isinstance(error, values.ValueProblem) else "%s: %s" % (type(error).__name__, error)
             raise ValueError("the value of the stage %s can't be read: %s" % (one["stage"], why)) from error
     return found
+
+
+def as_path(folder: str) -> "Any":
+    """Return the value of a stage that runs a command."""
+    import pathlib
+
+    return pathlib.Path(folder)
 
 
 def call_function(

@@ -1,10 +1,12 @@
-"""The value of a run of a stage: what its function returned, in a file of its folder, for functions of later stages.
+"""The value of a run of a stage: what its function returned, in a file of its folder, for functions of later stages,
+and for those that collect.
 
 JSON where that gives the same back, `.npy` for arrays of NumPy, else a pickle. The value of a stage that runs a command
 is its folder."""
 
 import json
 import os
+import re
 import sys
 
 TYPE_CHECKING = False
@@ -53,7 +55,7 @@ def read(folder: str) -> "Any":
     """Return the value in the folder of a run. Raises ValueProblem, OSError, and what the user's classes raise."""
     path = kept_file(folder)
     if path is None:
-        raise ValueProblem("%s has no value: what the function returned could not be kept" % folder)
+        raise ValueProblem("what its function returned was not kept in %s; run it again" % folder)
     with open(path, "rb") as file:
         if path.endswith(JSON):
             return json.loads(file.read().decode())
@@ -64,6 +66,15 @@ def read(folder: str) -> "Any":
         import pickle
 
         return pickle.load(file)
+
+
+def folders(listing: str) -> "list[str]":
+    """Return the folders that the file of a stage that collects lists. Raises OSError."""
+    with open(listing, "rb") as file:
+        lines = file.read().decode("utf-8", "surrogateescape").split("\n")
+    first = [line.split("\t")[0] for line in lines[1:] if line]
+    letters = {"t": "\t", "n": "\n", "r": "\r"}
+    return [re.sub(r"\\(.)", lambda found: letters.get(found.group(1), found.group(1)), one) for one in first]
 
 
 class _Whole:
