@@ -96,7 +96,7 @@ def examples(*lines: tuple[str, str]) -> str:
 FORMATS: Final = ("table", "csv", "tsv", "excel-csv", "xlsx", "json", "jsonl", "parquet", "markdown")
 """Of tables; as `results.output` has them, which takes long to import."""
 TASK: Final = """TASK is a number (3), several (3-9), one of another experiment (grid/3), an attempt (3.2),
-a step (3:train), a whole experiment (grid), or a SQL condition ("state = 'failed' AND lr > 0.1").
+a step or stage (3:train), a whole experiment (grid), or a SQL condition ("state = 'failed' AND lr > 0.1").
 Without an experiment, it is the newest one."""
 
 
