@@ -190,22 +190,35 @@ class Code:
             self.add(path)
             return path_stats(own, path)
 
-        def noted_open(file: "Any", mode: str = "r", *more: "Any", **named: "Any") -> "Any":
-            if not WRITING.intersection(mode):
-                self.add(file)
-            return plain_open(file, mode, *more, **named)
-
+        noted_open = NotedOpen(self, plain_open)  # type: Any
         loader.path_stats, builtins.open, io.open = noted_path_stats, noted_open, noted_open
         try:
             return work()
         finally:
             loader.path_stats, builtins.open, io.open = path_stats, plain_open, plain_open
+            noted_open.code = None
             for module in list(sys.modules.values()):
                 self.add(getattr(module, "__file__", None))  # also a library
 
     def has_changed(self) -> bool:
         """Return whether any of them is another by now."""
         return any(state(path) != before for path, before in self.files.items())
+
+
+class NotedOpen:
+    """What `open` is while an import is watched. Modules may keep it, so it goes on to work.
+
+    No function: as the attribute of a class, that would become a method."""
+
+    def __init__(self, code: Code, plain_open: "Any") -> None:
+        self.code: "Code | None" = code
+        self.plain_open = plain_open
+
+    def __call__(self, file: "Any", mode: str = "r", *more: "Any", **named: "Any") -> "Any":
+        """Open a file. Raises what `open` does."""
+        if self.code is not None and not WRITING.intersection(mode):
+            self.code.add(file)
+        return self.plain_open(file, mode, *more, **named)
 
 
 def state(path: str) -> "tuple[int, int, int] | None":
