@@ -52,6 +52,7 @@ def test_a_stage_collects_what_differs_in_its_seed_alone(workbench: Workbench) -
     assert [(row["state"], row["reason"], row["data"], row["lr"]) for row in workbench.table(means)] == [
         (("failed", "dependency") if lr == 2 else ("done", None)) + (data, lr) for data in "ab" for lr in (1, 2)
     ]
+    assert "failed (dependency: e/3)" in workbench("show", "e/2:mean").out
     # A retry of the tasks goes on to what collects them. What fails there is no failure of a task.
     (workbench.folder / "mended").touch()
     failed = workbench("retry", "e", code=1)
@@ -71,7 +72,7 @@ def test_a_stage_collects_what_differs_in_its_seed_alone(workbench: Workbench) -
         "folder\tdata\tlr",
         *(f"{folder.task_folder(runs[i]['run_id'])}\t{data}\t{lr}" for i, (data, lr) in enumerate(GROUPS)),
     ]
-    assert "2 tasks of the plan need it" in workbench("show", "e/0:mean").out
+    assert "collects 2 runs of train" in workbench("show", "e/0:mean").out
     rows = workbench.table("SELECT acc, lr, n FROM e ORDER BY task_id")
     assert len(rows) == 8 and all((row["acc"], row["n"]) == (row["lr"], 2) for row in rows)
     sizes = workbench("stats", "e", "--metric", "n", "--json").json()["settings"]

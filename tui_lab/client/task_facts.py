@@ -34,8 +34,9 @@ class TaskDetails:
 
     `parameters`: those of the task; of a run of a stage, those that it uses. `before`: the folders of the runs that
     it comes directly after, by stage. `beside`: those of its other last stages. `blocked_by`: the stage because of
-    which it failed with the reason `dependency`. `tasks_behind`: how many tasks need this run of a stage; None for a
-    task. `discarded`: its files were removed, because nothing needed them. `facts` is its row of the table of tasks.
+    which it failed with the reason `dependency`; the task, or run, if it collects such. `tasks_behind`: how many tasks
+    need this run of a stage; None for a task. `collects`: how many tasks, or runs, it collects, by their stage.
+    `discarded`: its files were removed, because nothing needed them. `facts` is its row of the table of tasks.
     `history`: the ends of its attempts. `steps`: the last run of each step, where it has several. `refused`: what a
     metric found and could not read, by metric.
     """
@@ -59,6 +60,7 @@ class TaskDetails:
     beside: dict[str, str]
     blocked_by: str | None
     tasks_behind: int | None
+    collects: dict[str, int]
     discarded: bool
 
     def as_json(self) -> Row:
@@ -119,6 +121,7 @@ def facts(address: Address, builder: TaskBuilder, row: int) -> TaskDetails:
     found = attempts(folder, address.task)
     ended = [attempt for attempt in found if attempt.finished is not None]
     place = folder.task_folder(address.task)
+    collected = builder.collected
     return TaskDetails(
         experiment=folder.name,
         task=address.task,
@@ -139,12 +142,22 @@ def facts(address: Address, builder: TaskBuilder, row: int) -> TaskDetails:
         refused=_refused(folder, address.task, record["attempt"]) if builder.stage is None else {},
         before={name: str(builder.here.folder(run, name)) for name, run in builder.before(row).items()},
         beside={name: str(builder.here.folder(run, name)) for name, run in builder.beside(row).items()},
-        blocked_by=folder.blocking(address.task)
-        if record["reason"] == "dependency" and builder.stage is None
-        else None,
+        blocked_by=_blocking(folder, builder, address.task) if record["reason"] == "dependency" else None,
         tasks_behind=None if builder.stage is None else len(_behind(address, builder.stage)),
+        collects={} if collected is None else {collected.collected: len(collected.members(address.task))},
         discarded=bool(address.folder.state().columns["discarded"][address.task]),
     )
+
+
+def _blocking(folder: ExperimentFolder, builder: TaskBuilder, one: int) -> str | None:
+    """Return what did not end well: of a task a stage before it, of a run that collects the first of what it does."""
+    from tui_lab.client.address import address_of
+
+    if builder.stage is None:
+        return folder.blocking(one)
+    state = folder.state()
+    members = [] if builder.collected is None else builder.collected.members(one)
+    return next((address_of(folder, member) for member in members if not state.has_result(member)), None)
 
 
 def _behind(address: Address, stage: str) -> list[int]:

@@ -36,7 +36,12 @@ stages:
       while test $(grep -c train TRUTH_FOLDER/ran) -lt 2; do sleep 0.05; done  # one on each node
       ls {prepare.output} > {output}/seen
       tail -n {n} {prepare.output}/deep/newest > {output}/model
-  test: {command: 'wc -l < {train.output}/model; cat {prepare.output}/own; echo $TUI_LAB_OUTPUT_TRAIN'}
+  test:
+    command: 'wc -l < {train.output}/model | tee {output}/count; cat {prepare.output}/own; echo $TUI_LAB_OUTPUT_TRAIN'
+    outs: count
+  all:
+    command: 'tail -n +2 {collected} | cut -f 1 | while read -r one; do cat $one/count; done'
+    collect: n
 parameters: {n: [10, 20, 30, 40]}
 metrics: {lines: '^(@int@)$'}
 """
@@ -57,12 +62,16 @@ def test_outputs_of_stages_are_brought_to_nodes_without_the_folder(workbench: Wo
     assert Counter((truth_folder(workbench) / "ran").read_text().split()) == {"prepare": 1, "train": 4}
     runs = table(workbench, fleet, "SELECT stage, run_id, node FROM e_stages")
     home = next(row["node"] for row in runs if row["stage"] == "prepare")
-    away = [row["run_id"] for row in runs if row["node"] != home]
+    away = [row["run_id"] for row in runs if row["node"] != home and row["stage"] == "train"]
     assert away, "the test needs outputs that go from one machine to another"
     for one in away:
         seen = (workbench.experiment().path / "stages" / "train" / str(one) / "seen").read_text()
         assert seen.split() == ["deep", "own"], "these alone are brought"
+    collected = workbench("logs", "e/0:all").out.split()
+    assert collected == ["10", "20", "30", "40"], "the tasks of both nodes"
     until(lambda: not leftovers(fleet))
+    for node in nodes:
+        assert not [*node.machine.home.rglob("count"), *node.machine.tmp.rglob("count")]
 
 
 CHAINS = """\

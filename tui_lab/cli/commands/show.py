@@ -79,6 +79,7 @@ def _show(found: TaskDetails, address: Address) -> None:
         last_line,
         plural,
         printable,
+        runs,
         shown_value,
         size,
         span,
@@ -90,7 +91,9 @@ def _show(found: TaskDetails, address: Address) -> None:
     blocked = f": {found.blocked_by}" if found.blocked_by else ""
     reason = f" ({found.facts['reason']}{blocked})" if found.facts["reason"] else ""
     print(f"{address}: {STATE_MARKS[state]} {state}{reason}")
-    if found.tasks_behind is not None:
+    for name, count in found.collects.items():
+        print(f"  collects {runs(count, name)}")
+    if found.tasks_behind is not None and not found.collects:
         print(f"  {plural(found.tasks_behind, 'task')} of the plan need{'s' * (found.tasks_behind == 1)} it")
     for name, run in found.before.items():
         print(f"  after {name}: {run}")

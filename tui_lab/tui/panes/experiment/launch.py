@@ -247,9 +247,10 @@ class LaunchDialog(ModalScreen[Launch | None]):
         name, count = self._forecast.prepared.experiment.name, len(self._forecast.prepared.queued)
         if self._read_nodes is None:
             return f"Run {plural(count, 'task')} of {name}?"
-        if not count:
+        if not self._forecast.prepared.has_work:
             return f"Submit {name}? It has nothing to run; only its plan is recorded."
-        question = f"Run {plural(count, 'task')} of {name} on {described(self._read_nodes)}?"
+        what = plural(count, "task") if count else "what collects tasks"
+        question = f"Run {what} of {name} on {described(self._read_nodes)}?"
         seconds, slots = self._forecast.seconds, slots_of(self._read_nodes)
         if seconds is None or not slots or not count:
             return question

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui_lab.client.formatting import STATE_MARKS, plural, printable, shortened, span
+from tui_lab.client.formatting import STATE_MARKS, plural, printable, runs, shortened, span
 from tui_lab.client.plan_preview import stages_line
 from tui_lab.store import fold
 from tui_lab.tui.base.formatting import STATE_STYLES
@@ -118,7 +118,9 @@ def forecast_lines(forecast: Forecast) -> Iterator[Content]:
     """Yield the lines that say what a launch would do."""
     prepared = forecast.prepared
     plan, queued = prepared.plan, len(prepared.queued)
-    run = f"{plural(queued, 'task')} to run" if queued else "nothing to run"
+    run = "nothing to run"
+    if prepared.has_work:
+        run = f"{plural(queued, 'task') if queued else runs(sum(one.to_run for one in prepared.stages))} to run"
     time = ""
     if queued and forecast.seconds is not None:
         time = f", about {span(forecast.seconds)} on {plural(forecast.slots, 'slot')}"
