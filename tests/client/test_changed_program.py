@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.workbench import Workbench
+from tui_lab.engine.run_files import ProgramChanges
 
 FILE = "name: c\ncommand: sh prog.sh {x}\nparameters: {x: [1, 2]}\n"
 PROGRAM = "echo %s; ls; test ! -e wanted || touch written-$1; exit 3\n"
@@ -62,3 +63,49 @@ def test_what_tasks_write_beside_the_program_is_told(workbench: Workbench) -> No
     assert (place / "written-1").read_text() == "from the folder"
     assert (place / "written-1.tui-lab-old").read_text() == ""
     assert Path(place / "written-2").exists()
+
+
+STAGES = """\
+name: e
+stages:
+  prepare: {command: 'sh prepare.sh > {output}/made; cat one', uses: [], code: [prepare.sh, 'lib/*.sh']}
+  train: {command: 'cat {prepare.output}/made two; sh train.sh {x}'}
+  test: {command: 'cat two three', after: train}
+parameters: {x: [1, 2]}
+"""
+
+
+def test_a_change_concerns_the_stages_that_use_the_file(workbench: Workbench) -> None:
+    for name in ("one", "two", "three"):
+        workbench.write(name, name)
+    (workbench.folder / "lib").mkdir()
+    workbench.write("lib/a.sh", "echo first\n")
+    workbench.write("prepare.sh", ". lib/a.sh\n")
+    workbench.write("train.sh", "echo training\n")
+    file = workbench.write("e.yaml", STAGES)
+    local = ("--node", "localhost", 2)
+    workbench("--run", file, *local)
+    for name in ("one", "three"):
+        workbench.write(name, "changed")
+    folder = workbench.experiment()
+    changes = ProgramChanges(folder.spec(), folder.state().submissions[-1])
+    assert changes.note(None) == "three changed between the submission and the start of this task"
+    assert changes.note("prepare") == "one changed between the submission and the start of this task"
+    assert changes.note("train") == "", "it uses another file"
+    snapshot = next(path for path in (workbench.lab_path / "e" / "code").iterdir() if path.is_dir())
+    assert {"prepare.sh", "train.sh"} <= {path.name for path in snapshot.iterdir() if not path.is_symlink()}
+    plan = workbench("plan", file).out
+    assert "three changed since 2 tasks ran: their results are kept; --rerun=test runs them again" in plan
+    assert "one changed since 1 run of prepare ran: their results are kept; --rerun=prepare runs them again" in plan
+    workbench.write("lib/a.sh", "echo second\n")
+    plan = workbench("plan", file).out
+    what = (
+        "lib/a.sh changed since 1 run of prepare ran: their results are kept; --rerun=prepare runs them again, and what"
+    )
+    assert [line for line in plan.splitlines() if "lib/a.sh" in line] == [f"  note: {what} follows"]
+    assert "would run 0 tasks" in plan, "code is no part of an identity"
+    workbench("--run", "--rerun=prepare", file, *local)
+    task = workbench.table("SELECT max(task_id) AS newest FROM e")[0]["newest"]
+    assert workbench("logs", f"e/{task}:train").out.startswith("second")
+    workbench.write("e.yaml", STAGES.replace("lib/*.sh", "lob/*.sh"))
+    assert '3:93: "lob/*.sh" matches no file' in workbench("plan", file).out

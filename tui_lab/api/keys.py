@@ -210,6 +210,10 @@ class StageArguments(TypedDict, total=False):
     """Resources that each task needs; it gets all at once. A list goes by attempt, and placeholders work. No part of a
     task's identity."""
 
+    code: str | Sequence[str] | None
+    """Globs of the program's files: recorded, compared, sent to nodes that don't share the folder. Tasks run a
+    read-only copy that is made at the submission. A folder means all in it, without labs, environments and caches."""
+
     inputs: str | Sequence[str] | None
     """The same for input files, whose content joins a task's identity."""
 

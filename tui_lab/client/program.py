@@ -4,7 +4,6 @@ belong to it."""
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ from typing import Final
 
 import polars as pl
 
-from tui_lab.client.formatting import plural
+from tui_lab.client.formatting import plural, runs
 from tui_lab.engine.task_builder import TaskBuilder
 from tui_lab.experiment.domains.canonical import canonical
 from tui_lab.experiment.domains.domain import Listed
@@ -32,6 +31,7 @@ from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.plan import PREFIX, Plan
 from tui_lab.store.planning import environment_digests
+from tui_lab.store.program_files import source_of, used, words
 
 _LARGEST: Final = 64 << 20  # bytes of a file that is hashed without being declared
 _LONG: Final = 32 * 1024  # characters of a text that may be too much for a program
@@ -42,8 +42,6 @@ _SOURCES: Final = frozenset(
         *(".awk", ".tcl", ".php", ".jar"),
     )
 )
-_REDIRECTED: Final = re.compile(r">[>|&]?\s*[\"']?$")
-_WORDS: Final = re.compile(r"[^\s'\"|&;<>()$`{}\[\]]+")
 
 
 def check_program(experiment: Experiment, plan: Plan, folder: Path) -> None:
@@ -248,16 +246,13 @@ def _at_value(experiment: Experiment, name: str, value: Value, error: Placeholde
 def program_files(experiment: Experiment) -> dict[str, str]:
     """Return digests of the files that the commands name and of those of `code`, and of `env`, `setup` and the like as
     `key:` entries."""
-    found = declared_files.digests(experiment, "code")
-    for function in (one.function for one in experiment.per_stage):
-        if function is not None and (path := function.source(experiment.folder)) is not None:
-            found[os.path.relpath(path, experiment.folder)] = declared_files.file_digest(path)
-    for step in (step for one in experiment.per_stage for step in one.steps):
-        for match in _WORDS.finditer(step.command):
-            word = match[0]
+    found: dict[str, str] = {}
+    for one in experiment.per_stage:
+        found |= declared_files.digests(one, "code")
+        if (source := source_of(one)) is not None:
+            found[source] = declared_files.file_digest(experiment.folder / source)
+        for word in words(one):
             path = experiment.folder / word
-            if _REDIRECTED.search(step.command, 0, match.start()):
-                continue  # written, not read
             try:
                 if path.is_file() and path.stat().st_size < _LARGEST:
                     found[os.path.relpath(path, experiment.folder)] = declared_files.file_digest(path)
@@ -274,21 +269,29 @@ def is_program(path: Path) -> bool:
         return False
 
 
-def stale(plan: Plan, state: fold.State, files: dict[str, str]) -> list[str]:
-    """Return a line for each file that has changed since planned tasks ran."""
-    tasks = pl.Series(plan.tasks["task_id"]).filter(plan.tasks["task_id"] < state.size)
+def stale(experiment: Experiment, plan: Plan, state: fold.State, files: dict[str, str]) -> list[str]:
+    """Return a line for each file that has changed since planned tasks ran, or runs of a stage that uses it."""
+    lines = []
+    for stage, names in used(experiment, files).items():
+        rows = plan.of_stage(stage).tasks if stage in plan.stages else plan.tasks
+        for name, count in _changed(rows["task_id"], state, {name: files[name] for name in sorted(names)}).items():
+            ran = plural(count, "task") if stage not in plan.stages else runs(count, stage or "")
+            again = "--rerun runs them again" if stage is None else f"--rerun={stage} runs them again"
+            again += ", and what follows" if stage in plan.stages else ""
+            lines.append(f"{_called(name)} changed since {ran} ran: their results are kept; {again}")
+    return lines
+
+
+def _changed(ids: pl.Series, state: fold.State, files: dict[str, str]) -> Counter[str]:
+    """Return the files that have changed, each with the number of done tasks that used it before."""
+    tasks = ids.filter(ids < state.size)
     codes = pl.Series(state.columns["state"], dtype=pl.Int8).gather(tasks)
     submissions = pl.Series(state.columns["submission"], dtype=pl.Int32).gather(tasks).filter(codes == fold.DONE)
     changed: Counter[str] = Counter()
     for submission, count in submissions.value_counts().rows():
         before = state.submissions[submission].scripts if submission >= 0 else {}
-        for name, digest in files.items():
-            if before.get(name, digest) != digest:
-                changed[name] += count
-    what = "their results are kept; --rerun runs them again"
-    return [
-        f"{_called(name)} changed since {plural(count, 'task')} ran: {what}" for name, count in sorted(changed.items())
-    ]
+        changed.update({name: count for name, digest in files.items() if before.get(name, digest) != digest})
+    return Counter(dict(sorted(changed.items())))
 
 
 def changed_since(folder: ExperimentFolder) -> list[str]:

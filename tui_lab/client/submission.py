@@ -236,12 +236,13 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
         planned = rerun(planned, selected, state, stages, apart=apart)
     queued, spare, counts = queue(experiment, folder, planned, selected, state, choice)
     scripts = program_files(experiment)
-    declared = [notice for key in declared_files.KEYS for notice in declared_files.declared(experiment, key).notices]
+    files = [declared_files.of_all_stages(experiment, key) for key in declared_files.KEYS]
+    declared = [notice for one in files for notice in one.notices]
     missing = 0 if lab is None else checkpoint.cut(folder.path)
     cut = [f"{folder.journal}: {'; '.join(cut_off(missing))}"] if missing else []
     notices = [*cut, *moved, *experiment.notices, *declared, *combinations.notices, *planned.notices]
     if not choice.rerun:
-        notices += stale(planned.plan, state, scripts)
+        notices += stale(experiment, planned.plan, state, scripts)
     unchanged = previous is not None and _same(previous, planned.plan) and _text_of(folder, previous) == text
     unchanged = unchanged and before is not None and spec_file.same(before, experiment.file.absolute())
     if unchanged and previous is not None:
@@ -428,13 +429,13 @@ def _program(prepared: Prepared) -> _Program:
     scripts = dict(prepared.scripts)
     code: str | None = None
     copied: dict[str, str] = {}
-    if experiment.code:
+    if any(one.code for one in experiment.per_stage):
         named = {name: path for name in scripts if is_program(path := experiment.folder / name) and "../" not in name}
         code, copied = code_snapshot.take(experiment, named, prepared.folder.path)
         scripts |= copied
     if experiment.workdir is not None and Path(experiment.workdir).is_absolute():
         copied = {}  # tasks start where the files themselves are
-    inputs = [name for one in experiment.per_stage for name in declared_files.declared(one, "inputs").files]
+    inputs = declared_files.of_all_stages(experiment, "inputs").files
     seen: dict[str, list[int]] = {}
     for name in [*(name for name in scripts if not name.endswith(":")), *inputs]:
         if name in copied:

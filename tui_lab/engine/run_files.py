@@ -35,6 +35,7 @@ from tui_lab.store.events import (
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.journal import Journal
 from tui_lab.store.plan import LINK, Plan
+from tui_lab.store.program_files import used
 
 _HASHED: Final = 64 << 20  # bytes of a file that is read to tell whether it differs; a larger one counts as changed
 _SHARE: Final = 20  # looks take at most one of so many parts of the time
@@ -250,9 +251,9 @@ class RunFiles:
         else empty."""
         number = self.state.columns["submission"][task]
         if number not in self._program_changes:
-            folder = self.builder(number).experiment.folder
-            self._program_changes[number] = ProgramChanges(folder, self.state.submissions[number])
-        return self._program_changes[number].note()
+            experiment = self.builder(number).experiment
+            self._program_changes[number] = ProgramChanges(experiment, self.state.submissions[number])
+        return self._program_changes[number].note(self.state.stage(task))
 
 
 def listed(plan: Plan, experiment: Experiment) -> pl.DataFrame:
@@ -306,23 +307,26 @@ class ProgramChanges:
     """Finds changes in the files that tasks of this machine read beside a snapshot: the files of one submission.
     `seen`: name -> [size, mtime in nanoseconds] at the submission."""
 
-    def __init__(self, folder: Path, submission: Submitted) -> None:
-        self.folder = folder
+    def __init__(self, experiment: Experiment, submission: Submitted) -> None:
+        self.folder = experiment.folder
+        self.last = experiment.stage
+        self.used = used(experiment, submission.files)
         self.seen: dict[str, list[int]] = dict(submission.files)
         self.digests: Mapping[str, str] = submission.scripts
         self._changed: dict[str, list[int] | None] = {}
         self._next = 0.0
 
-    def note(self) -> str:
-        """Return the note for a task that starts now; empty where nothing has changed."""
+    def note(self, stage: str | None) -> str:
+        """Return the note for a task that starts now, or a run of a stage; empty where nothing has changed."""
         began = time.monotonic()
         if began >= self._next:
             for name in self.seen:
                 self._look(name)
             self._next = time.monotonic() + (time.monotonic() - began) * _SHARE
-        if not self._changed:
+        changed = sorted(self.used.get(stage or self.last, set()).intersection(self._changed))
+        if not changed:
             return ""
-        return f"{_listed(sorted(self._changed))} changed between the submission and the start of this task"
+        return f"{_listed(changed)} changed between the submission and the start of this task"
 
     def _look(self, name: str) -> None:
         path = self.folder / name

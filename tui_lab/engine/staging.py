@@ -97,7 +97,7 @@ class CodeStaging:
         if node.shared:
             return paths(outputs=builder.here.outputs, workdir=node.entry.get("workdir") or builder.here.workdir)
         workdir = node.entry.get("workdir")
-        if workdir is None or experiment.code or any(one.inputs for one in experiment.per_stage):
+        if workdir is None or any(one.code or one.inputs for one in experiment.per_stage):
             sent = self._sent.get((node, builder.identity))
             if sent is None:
                 self._send(run, node, submission)

@@ -562,6 +562,7 @@ _ALL: Final = (
         "Tasks run a read-only copy that is made at the submission. A folder means all in it, without labs, "
         "environments and caches.",
         examples=["*.py", ["main.py", "lib/**"], "."],
+        of_stage=True,
     ),
     Key(
         "inputs",

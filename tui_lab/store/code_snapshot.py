@@ -21,7 +21,7 @@ from typing import Final
 
 from tui_lab.experiment.model import Experiment
 from tui_lab.store import layout
-from tui_lab.store.declared_files import declared, file_digest
+from tui_lab.store.declared_files import file_digest, of_all_stages
 from tui_lab.store.errors import LabError, storage_error
 
 Manifest = dict[str, tuple[str, bool]]
@@ -34,7 +34,7 @@ _ANEW: Final = "the same --run puts it back, or takes the program as it is now"
 def take(experiment: Experiment, scripts: Mapping[str, Path], folder: Path) -> tuple[str, dict[str, str]]:
     """Copy what `code` names, and the programs that commands name, into an experiment's folder: the name of the
     snapshot, and the SHA-256 of each file. Only for the holder of the submit lock. Raises StorageError, SpecError."""
-    files = declared(experiment, "code").files | dict(scripts)
+    files = of_all_stages(experiment, "code").files | dict(scripts)
     partial = folder / layout.CODE / ".partial"
     try:
         shutil.rmtree(partial, ignore_errors=True)

@@ -66,6 +66,14 @@ def declared(experiment: Experiment, key: Key) -> Declared:
     return Declared(dict(sorted(found.items())), tuple(notices))
 
 
+def of_all_stages(experiment: Experiment, key: Key) -> Declared:
+    """The files that a key names, of any stage. Raises SpecError where one can't be read."""
+    found = [declared(one, key) for one in experiment.per_stage]
+    files = {name: path for one in found for name, path in one.files.items()}
+    notices = dict.fromkeys(notice for one in found for notice in one.notices)
+    return Declared(dict(sorted(files.items())), tuple(notices))
+
+
 def digests(experiment: Experiment, key: Key) -> dict[str, str]:
     """SHA-256 of each file that a key names. Raises SpecError where one can't be read."""
     return hashed(experiment, key, declared(experiment, key).files)
