@@ -73,6 +73,16 @@ def test_a_notebook(workbench: Workbench, kernel: tuple[KernelManager, BlockingK
     execute(client, "bad = tl.Experiment('bad', broken, parameters={'x': [4]}).run(progress=False)")
     (failure,) = execute(client, "print(bad.failures()[0]['reason'], bad.output(0, 'stderr').splitlines()[2].strip())")
     assert failure["text"] == "exception at <notebook: broken>:2 in broken return double(x) / 0\n"
+    # Stages, whose cells may run again: then they take the place of those of the same name.
+    cells = ["class Model:\n    def __init__(self, n):\n        self.n = n\n"]
+    cells += ["@st.stage\ndef learn(n: int):\n    return Model(n)\n"]
+    cells += ["@st.stage\ndef check(learn):\n    return learn.n if type(learn) is Model else -1\n"]
+    execute(client, "st = tl.Experiment('st', parameters={'n': [4, 5]})")
+    run_it = "st.run(nodes='localhost 2', progress=False).results()['result'].sort().to_list()"
+    for again in range(2):
+        for cell in cells:
+            execute(client, cell.replace("learn.n if", f"{again} + learn.n if"))
+        assert execute(client, run_it)[-1]["data"]["text/plain"] == ("[5, 6]" if again else "[4, 5]")
     # Ctrl-C in a cell that blocks: running tasks finish, then the cell ends; the next one runs the rest.
     go = workbench.folder / "go"
     command = f"echo {{n}} >>$TRUTH; while ! test -e {go}; do sleep 0.02; done"

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from tui_lab.store.lab import Lab
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_Command = str | float | bool | Sequence[str | float | bool] | Mapping[str, str | float | bool]
 _PLACE: Final = re.compile(r":(\d+):(\d+): ")
 
 
@@ -139,7 +138,9 @@ class Experiment:
     @overload
     def stage(self, function: _F, /, *, name: str | None = None, **keys: Unpack[StageArguments]) -> _F: ...
     @overload
-    def stage(self, name: str, /, *, command: _Command, **keys: Unpack[StageArguments]) -> None: ...
+    def stage(
+        self, name: str, /, *, command: str | Sequence[Any] | Mapping[str, Any], **keys: Unpack[StageArguments]
+    ) -> None: ...
     @overload
     def stage(self, name: str, /, *, function: Callable[..., Any] | str, **keys: Unpack[StageArguments]) -> None: ...
     @overload
@@ -150,7 +151,7 @@ class Experiment:
         /,
         *,
         name: str | None = None,
-        command: _Command | None = None,
+        command: str | Sequence[Any] | Mapping[str, Any] | None = None,
         function: Callable[..., Any] | str | None = None,
         **keys: Unpack[StageArguments],
     ) -> Any:

@@ -82,7 +82,7 @@ def run(
     try:
         if os.access(os.path.join(output, returned.FILE), os.F_OK):
             os.unlink(os.path.join(output, returned.FILE))  # of an earlier attempt
-        if call.get("keeps"):
+        if call.get("keeps") and task["attempt"] > 1:
             from . import values  # late, as few calls need it
 
             values.forget(output)

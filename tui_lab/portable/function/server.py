@@ -17,7 +17,7 @@ import socket
 import sys
 
 from ..starter import HANDLED, MARKS, Starter, mark
-from . import failure  # noqa: F401 (a child has no time to import it)
+from . import failure, values  # noqa: F401 (a child has no time to import them)
 from .main import find, load_module, run
 
 TYPE_CHECKING = False
