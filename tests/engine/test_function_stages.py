@@ -21,6 +21,9 @@ def prepare(size: int):
     assert "TUI_LAB_TASK_ID" not in os.environ and "TUI_LAB_REPEAT" not in os.environ
     return {"size": size, "drawn": random.random()}
 
+def chained(chain):
+    assert set(chain) == {"total", "tuple"} and chain["tuple"] == (chain["total"],)
+
 def train(lr: float, seed: int):
     note("train", lr, seed)
     if lr > 0.3:
@@ -28,26 +31,46 @@ def train(lr: float, seed: int):
     return {"loss": 1 - lr}
 """
 
+CHAIN = """\
+def pre(cfg):
+    return [cfg["size"]] * 2
+
+def fit(cfg, x):
+    return sum(x)
+
+def post(cfg, y):
+    return {"total": y, "tuple": (y,)}
+"""
+
 TWO = """\
 stages:
   prepare: {function: work.py::prepare}
   listed: {command: 'ls {prepare.output} | grep -c returned.json > {output}/names'}
-  train: {function: work.py::train, after: listed}
+  chain: {function: chain.py, uses: size}
+  chained: {function: work.py::chained}
+  train: {function: work.py::train, after: [listed, chained]}
 parameters: {size: [10, 20], lr: [0.1, 0.2, 0.4]}
 repeat: 2
-metrics: {loss: {goal: min}, drawn: {stage: prepare}, names: {pattern: '(@int@)', from: names, stage: listed}}
+metrics:
+  loss: {goal: min}
+  drawn: {stage: prepare}
+  total: {stage: chain}
+  fit_time: {stage: chain}
+  names: {pattern: '(@int@)', from: names, stage: listed}
 """
 
 
 @pytest.mark.slow
 def test_functions_and_commands_as_stages(workbench: Workbench) -> None:
     workbench.write("work.py", MODULE)
+    workbench.write("chain.py", CHAIN)
     said = workbench.run_text(TWO, "--keep-going", code=1).err
     assert "ValueError: too fast" in said
     assert Counter(line.split()[0] for line in workbench.lines()) == {"prepare": 2, "train": 12}
     ended = workbench.table("SELECT lr, state, reason, exception FROM e_tasks WHERE state != 'done'")
     assert ended == [{"lr": 0.4, "state": "failed", "reason": "exception", "exception": "ValueError"}] * 4
-    rows = workbench.table("SELECT size, lr, loss, drawn, names FROM e")
+    rows = workbench.table("SELECT size, lr, loss, drawn, names, total, fit_time FROM e")
+    assert all(row["total"] == 2 * row["size"] and row["fit_time"] >= 0 for row in rows)
     assert len(rows) == 8 and all(row["loss"] == 1 - row["lr"] and row["names"] == 1 for row in rows)
     assert len({(row["size"], row["drawn"]) for row in rows}) == 2, "seeded by its key"
     # A new argument with a default runs nothing again, and what equals the default is the same run.
@@ -60,12 +83,15 @@ def test_functions_and_commands_as_stages(workbench: Workbench) -> None:
     assert {row["state"] for row in workbench.table("SELECT state FROM e")} == {"done"}
     scaled = TWO.replace("size: [10, 20]", "size: [10, 20], scale: [1, 2]")
     assert (
-        "stages: prepare 4 (2 done), listed 4 (2 done), train 24 (12 done)"
+        "stages: prepare 4 (2 done), listed 4 (2 done), chain 2 (2 done), chained 2 (2 done), train 24 (12 done)"
         in workbench("plan", workbench.write("experiment.yaml", "name: e\n" + scaled)).out
     )
     workbench.write("work.py", MODULE.replace("size: int", "size: int, scale: float = 3.0"))
     workbench.write("experiment.yaml", "name: e\n" + TWO)
-    assert "stages: prepare 2, listed 2, train 12" in workbench("plan", "experiment.yaml").out
+    assert (
+        "stages: prepare 2, listed 2, chain 2 (2 done), chained 2 (2 done), train 12"
+        in workbench("plan", "experiment.yaml").out
+    )
 
 
 # As with experimaestro: a task is configured with another one, whose result it gets. What is learnt is evaluated twice.
