@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 from collections import Counter
 
@@ -73,6 +74,8 @@ def test_functions_and_commands_as_stages(workbench: Workbench) -> None:
     assert all(row["total"] == 2 * row["size"] and row["fit_time"] >= 0 for row in rows)
     assert len(rows) == 8 and all(row["loss"] == 1 - row["lr"] and row["names"] == 1 for row in rows)
     assert len({(row["size"], row["drawn"]) for row in rows}) == 2, "seeded by its key"
+    seeds = workbench.table("SELECT seed FROM e_stages WHERE stage = 'prepare'")
+    assert {random.Random(row["seed"]).random() for row in seeds} == {row["drawn"] for row in rows}
     # A new argument with a default runs nothing again, and what equals the default is the same run.
     workbench.write(
         "work.py", MODULE.replace("size: int", "size: int, scale: float = 1.0").replace("lr > 0.3", "False")

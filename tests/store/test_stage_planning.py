@@ -74,6 +74,10 @@ def test_seeds_pair_settings_and_are_given_to_stages_that_take_them(planner: Pla
     assert plan.tasks["seed"].n_unique() == 2, "the seed of a repeat is a column of the results"
     own = planner.submit(TEXT + "seed: {base: 1, per: task}\n").planned.plan
     assert own.of_stage("train").tasks["seed"].n_unique() == 12
+    (planner.path / "f.py").write_text("def f(data): ...\ndef g(f, lr): ...\n")
+    calls = "stages: {f: {function: f.py::f}, g: {function: f.py::g}}\nparameters: {data: [a, b], lr: [1, 2]}\n"
+    plan = planner.submit(calls).planned.plan
+    assert plan.of_stage("f").tasks["seed"].n_unique() == 2 and plan.tasks["seed"].n_unique() == 4, "of their keys"
 
 
 def test_files_version_and_inputs_of_a_stage_are_parts_of_it(planner: Planner) -> None:

@@ -93,7 +93,9 @@ def stage_tables(
 
     tables = [table(name) for name in earlier]
     tasks = table(last)
-    if not experiment.stages[last].takes_seed and experiment.seeding.per == "repeat":
+    taking = [stage.takes_seed for stage in experiment.stages.values()]
+    calls = experiment.of_stage(last).function is not None
+    if not taking[-1] and experiment.seeding.per == "repeat" and (any(taking) or not calls):
         # A column of the results: an earlier stage may take it.
         seeds = [repeat_seed(experiment.seeding.base, number) for number in tasks["repeat"].to_list()]
         tasks = tasks.with_columns(pl.Series("seed", seeds, dtype=pl.Int64))
@@ -179,6 +181,8 @@ def _runs(
         seeds = [task_seed(seeding.base, key) for key in plain]
     elif stage.takes_seed:
         seeds = [repeat_seed(seeding.base, number) for number in repeat[first].tolist()]
+    elif one.function is not None:  # seeded by its key
+        seeds = [task_seed(0, key) for key in digests]
     return _Runs(of_row, first, digests, seeds)
 
 
