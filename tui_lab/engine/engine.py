@@ -42,6 +42,7 @@ from tui_lab.engine.core.events import (
     DrainRequested,
     Event,
     Extension,
+    InputsGone,
     LatencyMeasured,
     NodeDisconnected,
     NodeWelcomed,
@@ -132,7 +133,9 @@ class Engine:
             discard=lambda run, needless: self._guard(run, self.discarding.discard, needless),
         )
         self.facts = NodeFacts(self.files, self._on_facts)
-        self.output_staging = OutputStaging(self.files, self.scheduler, self.durability.sync, self._start, self._refuse)
+        self.output_staging = OutputStaging(
+            self.files, self.scheduler, self.durability.sync, self._start, self._refuse, self._make_again
+        )
         self._inbox: deque[Event] = deque()
         self._feeding = False
         self._timer: asyncio.Handle | None = None
@@ -282,6 +285,10 @@ class Engine:
     def _refuse(self, run: RunFiles, node: NodeConnection, key: AttemptKey, why: str) -> None:
         """End an attempt that can't start."""
         self.feed(StartsRefused(run.name, node.name, [(key, why)]))
+
+    def _make_again(self, run: RunFiles, node: NodeConnection, key: AttemptKey, runs: Sequence[int]) -> None:
+        """Have the outputs made again that an attempt needs, and that are gone."""
+        self.feed(InputsGone(run.name, node.name, key, runs))
 
     def _stage(self, run: RunFiles, node: NodeConnection, submission: int) -> None:
         """Report that tasks of a submission can start on a node, or prepare that."""

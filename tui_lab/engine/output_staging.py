@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -57,6 +57,10 @@ MEGABYTE: Final = 1e6
 Files = list[tuple[str, TaskFile]]
 
 
+class GoneError(TransferError):
+    """Raised where outputs that are to be sent are gone, with their folder."""
+
+
 class Input(NamedTuple):
     """What an attempt needs of a run of a stage: its folder on the node, globs of the files, None for all, and further
     files, if they are there."""
@@ -84,7 +88,7 @@ def input_of(experiment: Experiment, stage: str, folder: str) -> Input:
 
 class OutputStaging:
     """Sends the files, then has the attempt started. settle: returns once ended attempts are acknowledged. start: sends
-    the message of an attempt."""
+    the message of an attempt. make_again: has the outputs of runs made again, which are gone."""
 
     def __init__(
         self,
@@ -93,12 +97,14 @@ class OutputStaging:
         settle: Callable[[], Awaitable[None]],
         start: Callable[[RunFiles, NodeConnection, Start], None],
         refuse: Callable[[RunFiles, NodeConnection, AttemptKey, str], None],
+        make_again: Callable[[RunFiles, NodeConnection, AttemptKey, Sequence[int]], None],
     ) -> None:
         self.files = files
         self.settle = settle
         self.scheduler = scheduler
         self.start = start
         self.refuse = refuse
+        self.make_again = make_again
         self._under_way: dict[tuple[str, AttemptKey], asyncio.Task[None]] = {}
         self._inputs: dict[_Copy, asyncio.Task[None]] = {}
         self._sent: dict[_Copy, set[str]] = {}  # files that are there; all that an agent of this life was sent stays
@@ -176,6 +182,10 @@ class OutputStaging:
                 for one, needed in before.items():
                     await asyncio.shield(self._input(run, node, one, needed))
                 return True
+            except GoneError as error:
+                log.warning("%s task %d: %s; it is made again", run.name, key[0], error)
+                self.make_again(run, node, key, [one for one in before if not run.folder.task_folder(one).is_dir()])
+                return False
             except (TransferError, ChannelError, OSError) as error:
                 log.warning("%s task %d: %s", run.name, key[0], error)
                 if isinstance(error, TransferError) and not error.lost and error.errno not in PASSING:
@@ -278,12 +288,12 @@ class OutputStaging:
 def _all(folder: Path, outs: tuple[str, ...] | None, more: tuple[str, ...] = ()) -> Files:
     """Return the files in the folder of a run of a stage, and links to such, which arrive as files: those that globs
     match, by default all. more: further files, if they are there. Raises OSError, TransferError where a glob matches
-    none, or the folder is gone."""
+    none, GoneError where the folder is gone."""
     try:
         with task_folder(folder) as top:
             there = [(os.fsdecode(entry.path), entry) for entry in top.walk()]
     except FileNotFoundError:
-        raise TransferError(f"{folder} is gone") from None
+        raise GoneError(f"{folder} is gone") from None
     found = {name: TaskFile(str(folder), name) for name, entry in there if entry.is_file or entry.is_link}
     found = {name: file for name, file in found.items() if not name.endswith(PART)}
     links = [name for name, entry in there if entry.is_link]

@@ -121,7 +121,7 @@ stages:
     outs: [model, small]
     run_on: here
     retain: until-done
-  use: {command: 'cksum < {prepare.output}/model; echo use >> TRUTH_FOLDER/ran', run_on: far}
+  use: {command: 'cksum < {prepare.output}/model; echo use >> TRUTH_FOLDER/ran', run_on: far, uses: x}
 parameters: {x: [1]}
 """
 
@@ -180,3 +180,21 @@ def break_off(workbench: Workbench, fleet: Fleet, far: Node, file: Path, disk: P
     until(lambda: "No space left" in (workbench.lab_path / "engine.log").read_text(), 60)
     (disk / "filler").unlink()
     workbench("--run", file, *words, env=env)
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+def test_outputs_that_are_removed_while_they_are_needed_are_made_again(workbench: Workbench, fleet: Fleet) -> None:
+    text = BREAKS.replace("SIZE", "1000").replace("x: [1]", "x: [1, 2, 3]").replace("    retain: until-done\n", "")
+    file, far = write(workbench, text), fleet.node("far", slots=1, shared=False, tags=["far"], latency=0.001)
+    env, proxy = fleet.environment(workbench), far.machine.proxy
+    assert proxy is not None
+    proxy.freeze()
+    run = workbench.start("--run", file, "--node", "localhost", 1, "here", *far.words, env=env)
+    until(lambda: workbench.lab_path.exists() and workbench.events("finished"))
+    shutil.rmtree(workbench.experiment().path / "stages" / "prepare")
+    proxy.thaw()
+    assert run.wait(60) == 0
+    assert Counter((truth_folder(workbench) / "ran").read_text().split()) == {"prepare": 2, "use": 3}
+    assert len({workbench.output(task) for task in range(3)}) == 1, "all have used the same"
+    assert [row["state"] for row in workbench.table("SELECT state FROM e_stages")] == ["done"]

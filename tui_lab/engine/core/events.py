@@ -212,6 +212,15 @@ class StartsRefused(msgspec.Struct, frozen=True):
     attempts: Sequence[tuple[AttemptKey, str]]
 
 
+class InputsGone(msgspec.Struct, frozen=True):
+    """An attempt can't be started on a node, because the outputs of these runs of stages, which are done, are gone."""
+
+    experiment: str
+    node: str
+    key: AttemptKey
+    runs: Sequence[int]
+
+
 class FetchedAttempt(msgspec.Struct, frozen=True):
     """An attempt whose files are here and durable. not_fetched: files that stayed on the node. trouble: why all did."""
 
@@ -274,6 +283,7 @@ Event = (
     | Staged
     | StartSent
     | StartsRefused
+    | InputsGone
     | OutputsFetched
     | OutputsBlocked
     | Tick

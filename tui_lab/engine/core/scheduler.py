@@ -15,6 +15,7 @@ from tui_lab.engine.core.events import (
     DrainRequested,
     Event,
     Extension,
+    InputsGone,
     LatencyMeasured,
     NodeAdded,
     NodeDisconnected,
@@ -46,7 +47,7 @@ from tui_lab.engine.core.run import RunState
 from tui_lab.engine.core.state import SchedulerState
 from tui_lab.protocol.agent import AbandonUnstarted, Slots, WireKey
 from tui_lab.store import ranges
-from tui_lab.store.events import Drained, NodesChanged, Paused
+from tui_lab.store.events import Cleaned, Drained, NodesChanged, Paused
 
 log = logging.getLogger(__name__)
 
@@ -216,6 +217,13 @@ class Scheduler:
                     if key in run.in_flight:
                         state.record(run, [run.failed_to_start(key, message, now)])
                 self._planner.handle_failures(run)
+                state.plan()
+            case InputsGone(node=name, key=key, runs=runs):
+                if name in self.nodes:
+                    self.nodes[name].open.pop((run.wire_name, *key), None)
+                if key in run.in_flight:
+                    state.record(run, [Cleaned(now.at(), ranges.to_ranges(runs))])  # so they run again
+                    state.record(run, run.returned([key], now))
                 state.plan()
             case Staged(node=name, submission=submission):
                 self._on_staged(run, self.nodes.get(name), submission)
