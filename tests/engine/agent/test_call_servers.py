@@ -278,3 +278,13 @@ def test_where_a_fork_differs_from_a_process_there_is_none(any_talk: Talk) -> No
     ask(talk, 5, "a", context="plain")
     assert ended(talk, 5)["state"] == "done"
     assert read(talk.output(5) / "stdout") == ["printed", "at the end"]
+    # What changes while it is imported is imported again.
+    wait = "while not os.path.exists('done'):\n    time.sleep(0.01)\n"
+    code = "import os, time\nprint('old')\nopen('begun', 'w').close()\n" + wait + "def call(what, seed=0):\n    pass\n"
+    serve(talk, code, id="slow")
+    ask(talk, 6, "a", context="slow")
+    until((talk.folder / "begun").exists)
+    serve(talk, code.replace("old", "new"), id="slow")
+    (talk.folder / "done").touch()
+    assert ended(talk, 6)["state"] == "done"
+    assert read(talk.output(6) / "stdout") == ["new"]

@@ -15,6 +15,7 @@ import resource  # noqa: F401 (`os.wait4` imports it)
 import signal
 import socket
 import sys
+import time
 
 from ..starter import HANDLED, MARKS, Starter, mark
 from . import failure, values  # noqa: F401 (a child has no time to import them)
@@ -34,6 +35,7 @@ ENV_START = 47  # of what follows the name of the program in /proc/self/stat
 OWN = "lib-dynload"  # the folder of the libraries of Python itself
 DEVICES = ("/dev/nvidia", "/dev/kfd")  # open once a GPU is in use
 WRITING = frozenset("wax+")  # in the mode of a file
+RECENT = 2.0  # seconds: bytecode holds the second of its source only, so it may be that of a version before
 KEPT = 1 << 20  # bytes of what an import prints
 
 
@@ -188,7 +190,10 @@ class Code:
 
         def noted_path_stats(own: "Any", path: str) -> "Any":
             self.add(path)
-            return path_stats(own, path)
+            found = path_stats(own, path)
+            if time.time() < found["mtime"] + RECENT:
+                raise OSError  # then the loader neither reads nor writes bytecode
+            return found
 
         noted_open = NotedOpen(self, plain_open)  # type: Any
         loader.path_stats, builtins.open, io.open = noted_path_stats, noted_open, noted_open
