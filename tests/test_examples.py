@@ -44,16 +44,22 @@ def test_python_functions(workbench: Workbench) -> None:
 @pytest.mark.slow
 def test_pipeline(workbench: Workbench) -> None:
     shutil.copytree(REPOSITORY / "examples" / "pipeline", workbench.folder, dirs_exist_ok=True)
-    assert "pipeline: ✓ 48 done" in workbench.run("experiment.yaml").err
+    run = workbench.run("experiment.yaml", "functions.yaml")
+    assert "pipeline: ✓ 48 done" in run.err and "functions: ✓ 16 done" in run.err
     runs = workbench.table(
         "SELECT stage, count(*) AS runs, min(tasks) AS tasks FROM pipeline_stages GROUP BY 1 ORDER BY 1"
     )
     assert runs == [{"stage": "fit", "runs": 24, "tasks": 2}, {"stage": "prepare", "runs": 8, "tasks": 6}]
     worst = "max(abs(error - fit_error)) FILTER (\"on\" = 'seen')"
     assert workbench.table(f"SELECT {worst} < 1e-9 AS same FROM pipeline") == [{"same": True}]
+    assert workbench.table(f"SELECT {worst} < 1e-9 AS same FROM functions") == [{"same": True}]
+    means = (
+        'SELECT abs(mean(error) - any_value(mean_error)) < 1e-9 AS same FROM functions GROUP BY points, degree, "on"'
+    )
+    assert workbench.table(means) == [{"same": True}] * 8
     (fits,) = (
         one
-        for one in workbench("stats", "--metric", "fit_error", "--json").json()["settings"]
+        for one in workbench("stats", "pipeline", "--metric", "fit_error", "--json").json()["settings"]
         if (one["points"], one["degree"], one["on"]) == (20, 1, "seen")
     )
     assert fits["n"] == 4

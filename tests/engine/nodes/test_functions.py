@@ -61,7 +61,6 @@ PASSED = """\
 
 CHAIN = """\
 name: e
-code: '*.py'
 stages:
   prepare: {function: work.py::prepare, outs: declared, keep: {globs: declared, most: 1K}}
   listed: {command: 'ls {prepare.output} > {output}/names'}
