@@ -97,8 +97,9 @@ class FunctionCall:
         return f'exec {self._interpreter(python)} -c {shlex.quote(code)} "${FUNCTION}"'
 
     def shown(self, parameters: Mapping[str, Value]) -> str:
-        """Return the call for readers: `train.py::fit(lr=0.1)`."""
-        return f"{self.function.text}({_keywords(self._given(parameters))})"
+        """Return the call for readers: `train.py::fit(data=prepare, lr=0.1)`, where `prepare` is a stage."""
+        before = {argument: _Code(stage) for stage, argument in self.experiment.values_before.items()}
+        return f"{self.function.text}({_keywords(before | self._given(parameters))})"
 
     def line(
         self,
