@@ -55,6 +55,7 @@ from tui_lab.engine.core.events import (
     Woken,
 )
 from tui_lab.engine.core.model import AttemptKey, AttemptNeeds, Moment, RunSettings, no_needs
+from tui_lab.engine.core.node_runs import Edges, split
 from tui_lab.engine.core.scheduler import Scheduler
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.cluster.tags import fit
@@ -266,12 +267,16 @@ class World:
         count = self.random.randint(1, 4)
         self.agents = {name: Agent(self, name, self.random.randint(1, 3)) for name in "abcd"[:count]}
         has_needs = self.chance(0.3)
-        self.before: dict[int, tuple[int, ...]] = {}
+        self.before: Edges = {}
         self.beside: dict[int, tuple[int, ...]] = {}
         self.collecting: dict[int, tuple[int, ...]] = {}
         self.asked_again = False
         self.cleaned = set[int]()  # what collects, and a person has removed
+        self.on_node: Edges = {}
         stages = self.staged(tasks) if self.chance(0.4) else {}
+        per_node = [name for name in stages if self.may_be_per_node(name, stages[name]) and self.chance(0.3)]
+        per_node = per_node if self.chance(0.6) else []
+        self.before, self.on_node = split(self.before, {one for name in per_node for one in ranges.each(stages[name])})
         runs = [one for ids in stages.values() for one in ranges.each(ids)]
         self.ids = [*runs, *range(tasks)]
         self.rounds: list[npt.NDArray[np.int64]] = []
@@ -301,6 +306,7 @@ class World:
             needs=needs if has_needs else no_needs,
             limits={"license": 2} if has_needs else {},
             run_on=self.run_on,
+            on_node=self.on_node,
         )
         nodes: list[NodeEntry] = [
             {"name": name, "slots": agent.slots, "tags": ["x"] if name in self.tagged else []}
@@ -315,6 +321,7 @@ class World:
                 nodes=nodes,
                 keep_going=True,
                 stages=stages,
+                per_node=per_node,
             ),
         ]
         self.durable = len(self.journal)  # so many of these have survived
@@ -326,22 +333,23 @@ class World:
         what each task and each run depends on."""
         stages: dict[str, ranges.Ranges] = {}
         levels: list[range] = []
+        before: dict[int, tuple[int, ...]] = {}
         first = tasks
         for level in range(self.random.randint(1, 3)):
             runs = range(first, first + self.random.randint(1, 3 + level))
             first, stages[f"stage{level}"] = runs.stop, [[runs.start, runs.stop - 1]]
             for one in runs if levels else ():
-                self.before[one] = self.some_before(levels)
+                before[one] = self.some_before(levels)
             levels.append(runs)
         for name in ("also", "too")[: self.random.choice([0, 0, 1, 2])]:
             runs = range(first, first + self.random.randint(1, 4))
             first, stages[name] = runs.stop, [[runs.start, runs.stop - 1]]
             for one in runs:
-                self.before[one] = self.some_before(levels)
+                before[one] = self.some_before(levels)
             for task in range(tasks):
                 self.beside[task] = (*self.beside.get(task, ()), self.random.choice(runs))
         for task in range(tasks):
-            self.before[task] = self.some_before(levels)
+            before[task] = self.some_before(levels)
         if self.chance(0.5):
             groups = self.random.randint(1, 3)
             means = range(first, first + groups)
@@ -350,13 +358,19 @@ class World:
             for number, one in enumerate(means):
                 covered = tuple(range(number, tasks, groups))
                 self.collecting[one] = covered
-                runs_before = dict.fromkeys(other for task in covered for other in self.before[task])
-                self.before[one] = covered if direct else tuple(runs_before)
+                runs_before = dict.fromkeys(other for task in covered for other in before[task])
+                before[one] = covered if direct else tuple(runs_before)
             if self.chance(0.5):
                 stages["table"] = [[first, first]]
                 self.collecting[first] = tuple(range(tasks))
-                self.before[first] = tuple(means)
+                before[first] = tuple(means)
+        self.before = before
         return stages
+
+    def may_be_per_node(self, name: str, ids: ranges.Ranges) -> bool:
+        """Return whether something of each node may come after a stage, and nothing collects its runs."""
+        runs = set(ranges.each(ids))
+        return name.startswith("stage") and not any(runs & {*self.before[one]} for one in self.collecting)
 
     def some_before(self, levels: list[range]) -> tuple[int, ...]:
         """Return a run of the last stage so far, and now and then one of a stage before."""
@@ -446,6 +460,7 @@ class World:
                     assert not any(state.columns["discarded"][one] for one in before), key
                     self.check_round(key[0])
                     self.check_place(key[0], node)
+                    self.check_made(key[0], node)
                     self.send(node, (self.scheduler.runs[NAME].wire_name, *key))
             case Send(node=node, message=message):
                 self.send(node, message)
@@ -464,8 +479,9 @@ class World:
                 state = self.scheduler.runs[NAME].state
                 assert not self.agents[node].shared
                 # At a quarantine, what had failed is requested again in the same moment: then it is sent again.
-                waiting = (other for other, before in self.before.items() if one in before)
-                assert state.quarantined or not any(state.columns["queued"][other] for other in waiting), one
+                run = state.planned_run(one)
+                needing = [other for edges in (self.before, self.on_node) for other in edges if run in edges[other]]
+                assert state.quarantined or not any(state.columns["queued"][other] for other in needing), one
             case WakeAt(moment=moment):
                 self.wake_at = moment
             case StoppedCount():
@@ -486,16 +502,30 @@ class World:
 
     def check_round(self, one: int) -> None:
         """Nothing of an earlier stage is requested any more."""
-        queued = self.scheduler.runs[NAME].state.columns["queued"]
+        state = self.scheduler.runs[NAME].state
+        queued = state.columns["queued"]
         for ids in self.rounds:
-            if one in ids:
+            if state.planned_run(one) in ids:
                 return
             assert not any(queued[other] for other in ids), one
 
     def check_place(self, one: int, node: str) -> None:
         """It goes only where its stage may run."""
-        words = self.run_on.get(self.scheduler.runs[NAME].state.stage(one) or "", ())
+        state = self.scheduler.runs[NAME].state
+        if one in state.run_for:
+            assert state.run_for[one][1] == node
+            return
+        words = self.run_on.get(state.stage(one) or "", ())
         assert fit(words, ["x"] if node in self.tagged else []), (one, node)
+
+    def check_made(self, one: int, node: str) -> None:
+        """The node has made what it needs of its own; with rounds, all that it is to make."""
+        state = self.scheduler.runs[NAME].state
+        for run in self.on_node.get(state.planned_run(one), ()):
+            assert state.columns["state"][state.node_runs[run][node]] == DONE, (one, run)
+        if self.rounds and one < self.tasks:
+            mine = [other for other, (_, name) in state.run_for.items() if name == node]
+            assert not any(state.columns["queued"][other] for other in mine), one
 
     def check_wanted(self, key: WireKey) -> None:
         """No further attempt begins of what a person has stopped for good."""
@@ -702,7 +732,7 @@ class World:
             case 1:
                 self.feed(StopRequested(NAME, None, interrupt=True))
             case 2 | 5 if self.stopping:
-                self.stop(frozenset(self.random.sample(self.ids, 2)))
+                self.stop(frozenset(self.random.sample([*self.ids, *self.scheduler.runs[NAME].state.run_for], 2)))
             case 2:
                 self.clean()
             case 3:
@@ -713,7 +743,8 @@ class World:
     def clean(self) -> None:
         """A person removes the outputs of a run of a stage."""
         state = self.scheduler.runs[NAME].state
-        runs = [one for one in self.ids if state.stage(one) and state.columns["state"][one] == DONE]
+        ids = [*self.ids, *state.run_for]
+        runs = [one for one in ids if state.stage(one) and state.columns["state"][one] == DONE]
         if runs and not self.unwritten and not self.full:
             one = self.random.choice(runs)
             event = Cleaned(self.now.at(), [[one, one]])
@@ -786,7 +817,7 @@ class World:
             assert "stopped" not in names, names
         states, reasons = columns["state"], columns["reason"]
         for one in self.ids:
-            others = (*self.before.get(one, ()), *self.beside.get(one, ()))
+            others = (*self.before.get(one, ()), *self.beside.get(one, ()), *self.on_node.get(one, ()))
             failed_with_others = REASONS[reasons[one]] == "dependency" and STATES[states[one]] == "failed"
             if failed_with_others and not self.asked_again:  # else these may have been mended for another task
                 assert any(states[other] != DONE for other in others), one

@@ -18,6 +18,7 @@ from tui_lab.engine.core.events import (
     Event,
     NodeAdded,
     NodeDisconnected,
+    NodeDrained,
     NodeWelcomed,
     RunBegun,
     RunLoaded,
@@ -166,3 +167,18 @@ def test_what_comes_after_a_stage_runs_where_its_outputs_are(has_needs: bool) ->
     near = sum(made[12 + task % 2] == name for name in "ab" for task in core.given[name][1:])
     assert near >= 8, "most of them"
     assert {(one.node, one.run) for one in core.dropped} >= {(node, run) for run, node in made.items()}
+
+
+def test_outputs_that_a_drained_node_made_are_no_trap() -> None:
+    """The only node that takes something has nothing of what the tasks need, and takes them."""
+    before = {0: (2,), 1: (2,)}
+    ids = np.array([2, 0, 1], dtype=np.int64)
+    settings = RunSettings(ids, np.zeros(3, dtype=np.int64), before=before, order="listed")
+    core = Core(1, 2, settings, {"make": [[2, 2]]})
+    core.welcome("a", "b")
+    core.feed(RunBegun("e", settings))
+    [made] = [name for name in "ab" if core.given[name]]
+    core.feed(NodeDrained(made, drained=True))
+    core.ends(made, 2)
+    other = "b" if made == "a" else "a"
+    assert core.given[other], "its input is brought"

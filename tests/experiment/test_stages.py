@@ -143,6 +143,25 @@ MISTAKES = [
         "stages: {a: {command: x}, b: {command: 'y {a.output}'}}\nparameters: {a.output: [1]}\n",
         '2:14: the parameter "a.output" is called like the folder of the stage "a"',
     ),
+    (
+        "stages: {a: {command: x, per: nod}, b: {command: y, after: a}}\n",
+        '1:31: "nod" is no value of "per"; did you mean "node"?',
+    ),
+    (
+        "stages: {a: {command: x}, b: {command: y, after: a, per: node}}\n",
+        '1:53: nothing comes after the stage "b": a task is one run, not one for each node',
+    ),
+    (
+        "stages: {a: {command: x, per: node, run_on: big}, b: {command: y, after: a}}\n",
+        (
+            "1:37: a run for each node goes to the nodes that need it; "
+            'what comes after it says where, by a "run_on" of its own'
+        ),
+    ),
+    (
+        "stages: {a: {command: x, per: node, retain: until-done}, b: {command: y, after: a}}\n",
+        "1:37: the runs of the nodes keep their files: another task may need them",
+    ),
     ("stages: {a: {command: x, per_repeat: 3}}\n", '1:38: "per_repeat" must be true or false, not the number 3'),
     (
         "stages: {a: {command: x}, b: {command: y, retain: until-done, after: a}}\n",

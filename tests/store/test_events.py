@@ -14,8 +14,10 @@ from tui_lab.store.fold import DONE
 # An event of each kind as version 0.1 has written it, some with everything that they can say.
 WRITTEN = r"""
 {"event":"journal","format":2,"id":"0123456789abcdef"}
-{"event":"submitted","id":"a1","at":1.5,"experiment":"grid","plan":1,"plan_crc":"0badcafe","keys":"ab12","planned":[[0,2]],"queued":[[0,1]],"spare":[[2,2]],"reasons":{"command changed":1},"adopted":[],"argv":["tui-lab","--run","x.yaml"],"cwd":"/home/ana","user":"ana","host":"tower","nodes":[{"name":"tower","slots":2,"tags":[]},{"name":"far","host":"192.0.2.9","slots":0,"ahead":{"seconds":60.0}}],"scripts":{"main.py":"ff00"},"code":"c0de","files":{"main.py":[120,1700000000000000000]},"keep_going":false,"environment":"e0e0","joins":true,"stages":{"prepare":[[3,3]]}}
+{"event":"submitted","id":"a1","at":1.5,"experiment":"grid","plan":1,"plan_crc":"0badcafe","keys":"ab12","planned":[[0,2]],"queued":[[0,1]],"spare":[[2,2]],"reasons":{"command changed":1},"adopted":[],"argv":["tui-lab","--run","x.yaml"],"cwd":"/home/ana","user":"ana","host":"tower","nodes":[{"name":"tower","slots":2,"tags":[]},{"name":"far","host":"192.0.2.9","slots":0,"ahead":{"seconds":60.0}}],"scripts":{"main.py":"ff00"},"code":"c0de","files":{"main.py":[120,1700000000000000000]},"keep_going":false,"environment":"e0e0","joins":true,"stages":{"prepare":[[3,3]]},"per_node":["prepare"]}
 {"event":"submitted","id":"a2","at":2.5,"experiment":"grid","plan":1,"planned":[],"queued":[],"reasons":{},"adopted":[],"argv":[],"cwd":"","user":"","host":"","nodes":[],"scripts":{},"keep_going":true}
+{"event":"node_runs","at":1.5,"node":"tower","runs":[[3,4]]}
+{"event":"node_runs","at":1.5,"node":"tower","runs":[[3,4]],"needed":false}
 {"event":"plan","at":1.5,"plan":1,"plan_crc":"00000000"}
 {"event":"requeued","at":1.5,"queued":[[0,0],[2,2]],"changes":{"timeout":60.0,"needs":{"memory":16}}}
 {"event":"requeued","at":1.5,"queued":[[0,0]],"changes":{"timeout":null}}

@@ -246,6 +246,10 @@ class StageArguments(TypedDict, total=False):
     `seed` or `repeat` for the repeats, `all` for whatever they differ in. The file `{collected}` lists their values
     and folders. By default it collects the tasks; `after` names another stage."""
 
+    per: Literal["node"] | None
+    """`node`: each node that needs a run of the stage has one of its own. What comes after it uses that of the node
+    where it runs, and its identity does not depend on the node."""
+
     outs: str | Sequence[str] | None
     """Globs of the files in `{output}` that a run must leave: where one matches no file, the run has failed. Later
     stages on nodes that don't share the lab's folder get these files alone; `keep` does not limit them. No part of

@@ -1,4 +1,5 @@
-"""Which tasks an address names: `[EXPERIMENT/]ID[.ATTEMPT][:STEP]`, a whole EXPERIMENT, or a SQL condition."""
+"""Which tasks an address names: `[EXPERIMENT/]ID[.ATTEMPT][:STAGE[@NODE]][:STEP]`, a whole EXPERIMENT, or a SQL
+condition."""
 
 from __future__ import annotations
 
@@ -42,15 +43,15 @@ class Address:
     def __str__(self) -> str:
         if self.behind is None:
             return f"{self.folder.name}/{self.task}"
-        return f"{self.folder.name}/{self.behind}:{self.folder.state().stage(self.task)}"
+        return f"{self.folder.name}/{self.behind}:{self.folder.stage_of(self.task)}"
 
 
 def address_of(folder: ExperimentFolder, task: int) -> str:
     """Return what names a task, or a run of a stage by the first task that depends on it."""
-    stage = folder.state().stage(task)
+    stage = folder.stage_of(task)
     if stage is None:
         return f"{folder.name}/{task}"
-    tasks = folder.plan_of(task).tasks_behind(task, stage)
+    tasks = folder.tasks_behind(task) or folder.tasks_behind(folder.state().planned_run(task))
     return f"{folder.name}/{tasks[0] if tasks else task}:{stage}"
 
 
@@ -82,7 +83,7 @@ def _one(lab: Lab, word: str) -> Iterator[Address]:
             if not state.stages:
                 yield Address(folder, task, attempt, match["step"])
             elif state.stage(task) is None:
-                yield _of_stage(Address(folder, task, attempt, match["step"]))
+                yield from _of_stage(Address(folder, task, attempt, match["step"]))
     elif _NAME.fullmatch(word):
         folder = lab.experiment(word)
         yield from (Address(folder, task) for task in folder.tasks()["task_id"])
@@ -105,23 +106,44 @@ def _known_tasks(state: State) -> str:
     return f"its tasks are {ranges.shown(ids.tolist(), 3).replace('-', ' to ')}" if len(ids) else "it has no tasks"
 
 
-def _of_stage(address: Address) -> Address:
-    """Return the run that an address such as `17:train` or `17:train:STEP` means. Raises UsageError."""
+def _of_stage(address: Address) -> Iterator[Address]:
+    """Yield the run that an address such as `17:train` or `17:train:STEP` means. If each node has a run of its own,
+    that is the one of the node where the task ran, else those of all nodes; `17:build@NODE` is that of one node. Raises
+    UsageError."""
     if address.step is None:
-        return address
+        yield address
+        return
+    folder, state = address.folder, address.folder.state()
     name, _, step = address.step.partition(":")
-    plan = address.folder.plan_of(address.task)
-    last = address.folder.spec(plan.number).stage
+    name, at, node = name.partition("@")
+    if at:  # the name of a node may have a colon
+        rest = address.step.partition("@")[2]
+        known = [one for one in state.nodes if rest == one or rest.startswith(f"{one}:")]
+        node = max(known, key=len, default=node)
+        step = rest[len(node) + 1 :]
+    plan = folder.plan_of(address.task)
+    last = folder.spec(plan.number).stage
+    if at and name not in plan.per_node:
+        raise UsageError(f'"{address.step}": not each node has a run of {name}; write {name}')
     if name == last:
-        return replace(address, step=step or None, stage=name)
+        yield replace(address, step=step or None, stage=name)
+        return
     if name not in plan.stages:
-        known = [*plan.stages, *([last] if last else [])]
-        hint = suggest(name, known) or f"it is one of {', '.join(known)}"
-        raise UsageError(f'{address.folder.name} has no stage "{name}"; {hint}')
+        names = [*plan.stages, *([last] if last else [])]
+        hint = suggest(name, names) or f"it is one of {', '.join(names)}"
+        raise UsageError(f'{folder.name} has no stage "{name}"; {hint}')
     run = plan.run_behind(address.task, name)
     if run is None:
         raise UsageError(f"{address} does not depend on the stage {name}")
-    return replace(address, task=run, step=step or None, behind=address.task, stage=name)
+    runs = [state.on_node(run, address.task)]
+    if name in plan.per_node and (at or runs == [run]):
+        own = state.node_runs.get(run, {})
+        if not own or (at and node not in own):
+            has = f"{', '.join(own)} {'have' if len(own) > 1 else 'has'} one" if own else "no node has one yet"
+            raise UsageError(f"{address} has no run of {name}{f' on {node}' if at else ''}; {has}")
+        runs = [own[node]] if at else list(own.values())
+    for one in runs:
+        yield replace(address, task=one, step=step or None, behind=address.task, stage=name)
 
 
 def newest(lab: Lab) -> ExperimentFolder:

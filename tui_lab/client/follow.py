@@ -353,6 +353,6 @@ def failure_line(run: Followed) -> str:
     place = run.folder.task_folder(event.task)
     raised = printable(event.raised.line) if event.raised else ""
     line = raised or last_line(place, event.attempt, event.message, event.signal)
-    stage = run.state.stage(event.task)
+    stage = run.folder.stage_of(event.task)
     which = f"task {event.task}" if stage is None else f"run {event.task} of {stage}"
     return f"✗ {which}: {reason}" + (f": {line}" if line else "")

@@ -97,9 +97,10 @@ def _check_names(nodes: Sequence[NodeEntry], where: str) -> None:
 
 
 def usable(experiment: Experiment, nodes: Sequence[NodeEntry]) -> list[NodeEntry]:
-    """The nodes that have the tags of `run_on`: of any stage, where there are stages. Raises SpecError where none has
+    """The nodes that have the tags of `run_on`: of any stage, where there are stages. Stages of
+    which each node has a run go where others go. Raises SpecError where none has
     those of a stage, or of the experiment."""
-    stages = experiment.per_stage
+    stages = [one for one in experiment.per_stage if not (one.stage and one.stages[one.stage].per_node)]
     nowhere = [one for one in stages if not any(fit(one.run_on, node["tags"]) for node in nodes)]
     if nowhere:
         tagged = "; ".join(f"{node['name']} has {', '.join(node['tags']) or 'none'}" for node in nodes)

@@ -53,7 +53,8 @@ def stages_line(prepared: Prepared) -> str:
     """Return how many runs each stage has, and how many of them are done; empty without stages."""
     if not prepared.stages:
         return ""
-    runs = {one.stage: (one.runs, one.done) for one in prepared.stages}
-    runs[prepared.experiment.stage or ""] = (prepared.plan.tasks.height, prepared.counts.get("done", 0))
+    runs = {one.stage: (f"{one.runs:,}" + " per node" * one.per_node, one.done) for one in prepared.stages}
+    last = prepared.experiment.stage or ""
+    runs[last] = (f"{prepared.plan.tasks.height:,}", prepared.counts.get("done", 0))
     counts = [(name, *runs[name]) for name in prepared.experiment.stage_order]
-    return ", ".join(f"{name} {count:,}" + (f" ({done:,} done)" if done else "") for name, count, done in counts)
+    return ", ".join(f"{name} {count}" + (f" ({done:,} done)" if done else "") for name, count, done in counts)

@@ -27,7 +27,7 @@ def graph(prepared: Prepared, kind: str) -> str:
 def _labels(prepared: Prepared) -> dict[str, str]:
     """Return what is said of each stage beside its name: how many runs, and how many of them are done."""
     tasks = plural(prepared.plan.tasks.height, "task")
-    counts = {one.stage: (run_count(one.runs), one.done) for one in prepared.stages}
+    counts = {one.stage: (run_count(one.runs) + " per node" * one.per_node, one.done) for one in prepared.stages}
     counts[prepared.experiment.stage or prepared.experiment.name] = (tasks, prepared.counts.get("done", 0))
     labels = {name: f"{count}, {done:,} done" if done else count for name, (count, done) in counts.items()}
     stages = prepared.experiment.stages

@@ -25,7 +25,8 @@ _BADLY: Final = (fold.FAILED, fold.STOPPED, fold.LOST)
 @dataclass(frozen=True)
 class StageCount:
     """How many runs of a stage are behind some tasks: in all, done, to be run, and of those the ones that run again
-    because their outputs are gone: removed, as `retain` says, or by someone."""
+    because their outputs are gone: removed, as `retain` says, or by someone. per_node: `runs` is for each node, `done`
+    on all nodes, and `to_run` are those of which no node has one that is done."""
 
     stage: str
     runs: int
@@ -33,6 +34,7 @@ class StageCount:
     to_run: int
     gone: int
     discarded: int
+    per_node: bool = False
 
 
 def counted(
@@ -45,6 +47,14 @@ def counted(
     gone = set(folder.gone_runs(plan, experiment)) if folder.exists() else set[int]()
     discarded = set(state.discarded_runs())
     codes = dict(zip(plan.runs["task_id"], _states(plan.runs["task_id"], state), strict=True))
+    done = dict.fromkeys(plan.per_node, 0)  # on all nodes
+    for one, stage in plan.runs.filter(pl.col("stage").is_in(plan.per_node)).select("task_id", "stage").rows():
+        own = state.node_runs.get(one, {}).values()
+        ended = [other for other in own if state.columns["state"][other] == fold.DONE]
+        done[stage] += len([other for other in ended if other not in gone])
+        codes[one] = fold.DONE if ended else fold.PENDING
+        if ended and all(other in gone for other in ended):
+            gone.add(one)
     rows = {name: plan.runs.filter(pl.col("stage") == name) for name in plan.stages}
     wanted = {name: set[int]() for name in plan.stages}
     last = experiment.stage or ""
@@ -65,10 +75,11 @@ def counted(
         StageCount(
             name,
             rows[name].height,
-            sum(codes[one] == fold.DONE and one not in wanted[name] for one in rows[name]["task_id"]),
+            done.get(name, sum(codes[one] == fold.DONE and one not in wanted[name] for one in rows[name]["task_id"])),
             len(wanted[name]),
             len(wanted[name] & gone - discarded),
             len(wanted[name] & discarded),
+            name in plan.per_node,
         )
         for name in plan.stages
     ]
@@ -124,7 +135,7 @@ def waiting_beside(address: Address) -> list[int]:
     plan, states = folder.plan(), folder.state().columns["state"]
     if address.stage not in folder.spec(plan.number).beside:
         return []
-    return [task for task in plan.tasks_behind(address.task, address.stage) if states[task] in _BADLY]
+    return [task for task in folder.tasks_behind(address.task) if states[task] in _BADLY]
 
 
 def failed_to_collect(folder: ExperimentFolder, tasks: set[int]) -> list[int]:
@@ -135,17 +146,32 @@ def failed_to_collect(folder: ExperimentFolder, tasks: set[int]) -> list[int]:
 
 
 def following(plan: Plan, experiment: Experiment, state: State, one: int) -> list[int]:
-    """Return the tasks, and the runs of stages, that depend on a run, near or far; with the run itself."""
+    """Return the tasks, and the runs of stages, that depend on a run, near or far; with the run itself. On a run that a
+    node has of its own depends what ran there, and what is not done."""
+    node = state.run_for[one][1] if one in state.run_for else None
     found = {one}
+    links = {state.planned_run(one)}  # as the plan has them
+
+    def depends(other: int) -> bool:
+        at = state.columns["node"][other] if other < state.size else fold.NONE
+        return node is None or state.columns["state"][other] != fold.DONE or state.nodes[at] == node
+
     for name in experiment.stage_order:
         stage = experiment.stages[name]
         rows = plan.runs.filter(pl.col("stage") == name) if name in plan.stages else plan.tasks
-        more = {run for run, ids in collected.members(plan, experiment, name).items() if found & {*ids}}
+        more = {run for run, ids in collected.members(plan, experiment, name).items() if links & {*ids}}
         for other in stage.after:
             if other != stage.collected:
-                more.update(rows.filter(pl.col(LINK + other).is_in(list(found)))["task_id"].to_list())
+                more.update(rows.filter(pl.col(LINK + other).is_in(list(links)))["task_id"].to_list())
+        if stage.per_node:
+            links |= more
+            runs = [(at, own) for run in more for at, own in state.node_runs.get(run, {}).items()]
+            found.update(own for at, own in runs if node in (None, at))
+            continue
         # What collects, and is not done, is requested as soon as all is there that it collects.
-        found |= {run for run in more if not stage.apart or state.has_result(run)}
+        some = set(filter(state.has_result if stage.apart else depends, more))
+        links |= some
+        found |= some
     return sorted(found)
 
 
@@ -161,4 +187,5 @@ def only_for(folder: ExperimentFolder, tasks: list[int]) -> list[int]:
             found.update(table.filter(mine)[LINK + name].drop_nulls())
             kept.update(table.filter(~mine)[LINK + name].drop_nulls())
     columns = state.columns
-    return sorted(one for one in found - kept if columns["attempts"][one] and not columns["assigned"][one])
+    chosen_runs = [own for run in found - kept for own in (run, *state.node_runs.get(run, {}).values())]
+    return sorted(one for one in chosen_runs if columns["attempts"][one] and not columns["assigned"][one])

@@ -404,6 +404,7 @@ def submit_event(
         keep_going=keep_going,
         environment=_environment(prepared),
         stages=plan.stage_ranges,
+        per_node=plan.per_node,
     )
 
 

@@ -140,10 +140,14 @@ def facts(address: Address, builder: TaskBuilder, row: int) -> TaskDetails:
         git=git_facts(folder, found[-1].submission) if found else {},
         node_facts=node_facts(folder, found[-1]) if found else {},
         refused=_refused(folder, address.task, record["attempt"]) if builder.stage is None else {},
-        before={name: str(builder.here.folder(run, name)) for name, run in builder.before(row).items()},
+        before={
+            name: str(folder.task_folder(run))
+            for name in builder.before(row)
+            if (run := folder.run_behind(address.task, name)) is not None
+        },
         beside={name: str(builder.here.folder(run, name)) for name, run in builder.beside(row).items()},
         blocked_by=_blocking(folder, builder, address.task) if record["reason"] == "dependency" else None,
-        tasks_behind=None if builder.stage is None else len(_behind(address, builder.stage)),
+        tasks_behind=None if builder.stage is None else len(folder.tasks_behind(address.task)),
         collects={} if collected is None else {collected.collected: len(collected.members(address.task))},
         discarded=bool(address.folder.state().columns["discarded"][address.task]),
     )
@@ -158,10 +162,6 @@ def _blocking(folder: ExperimentFolder, builder: TaskBuilder, one: int) -> str |
     state = folder.state()
     members = [] if builder.collected is None else builder.collected.members(one)
     return next((address_of(folder, member) for member in members if not state.has_result(member)), None)
-
-
-def _behind(address: Address, stage: str) -> list[int]:
-    return address.folder.plan_of(address.task).tasks_behind(address.task, stage)
 
 
 def _refused(folder: ExperimentFolder, task: int, attempt: int | None) -> dict[str, str]:

@@ -251,9 +251,11 @@ class Engine:
         try:
             paths = self.staging.paths(run, node, effect.submission)
             assert paths is not None
+            if run.state.node_runs:
+                paths = replace(paths, runs=run.state.runs_on(node.name))
             builder = run.builder(effect.submission)
             for key in effect.keys:
-                one, row = builder.of(key[0], run.state.stage(key[0]))
+                one, row = builder.of(run.state.planned_run(key[0]), run.state.stage(key[0]))
                 try:
                     if row is None:
                         raise ValueError("the task is not in the plan any more")
@@ -263,7 +265,7 @@ class Engine:
                     changes, resume = run.state.changes.get(key[0]), run.done_steps(key[0])
                     message = one.start(row, key[1], there, changes, run.wire_name, resume)
                     before = {
-                        number: input_of(one.experiment, name, paths.folder(number, stage))
+                        paths.run(number): input_of(one.experiment, name, paths.folder(number, stage))
                         for number, name, stage in one.inputs(row)
                     }
                     if not self.output_staging.stage(run, node, key, message, before):

@@ -109,7 +109,7 @@ class OutputStaging:
         self._inputs: dict[_Copy, asyncio.Task[None]] = {}
         self._sent: dict[_Copy, set[str]] = {}  # files that are there; all that an agent of this life was sent stays
         self._kept: set[tuple[NodeConnection, str, AttemptKey]] = set()  # attempts whose outputs are still there
-        self._dropping: set[asyncio.Task[None]] = set()
+        self._dropping: dict[tuple[NodeConnection, str], asyncio.Task[None]] = {}  # by folder there
 
     def stage(
         self, run: RunFiles, node: NodeConnection, key: AttemptKey, message: Start, before: Mapping[int, Input]
@@ -204,8 +204,8 @@ class OutputStaging:
 
     async def _send_input(self, run: RunFiles, node: NodeConnection, one: int, copy: _Copy) -> None:
         wanted = copy.wanted
-        if self._dropping:
-            await asyncio.wait(self._dropping)
+        if dropping := self._dropping.get((node, wanted.folder)):
+            await asyncio.wait([dropping])
         if (node, run.wire_name, (one, run.state.columns["attempt"][one])) in self._kept:
             return
         files = await asyncio.to_thread(_all, run.folder.task_folder(one), wanted.outs, wanted.values)
@@ -241,8 +241,12 @@ class OutputStaging:
         if node.ready:
             made = not whole and run.state.nodes[run.state.columns["node"][one]] == node.name
             task = asyncio.create_task(self._remove(node, folder, run.folder.task_folder(one) if made else None))
-            self._dropping.add(task)
-            task.add_done_callback(self._dropping.discard)
+            self._dropping[node, folder] = task
+            task.add_done_callback(lambda done: self._dropped(node, folder, done))
+
+    def _dropped(self, node: NodeConnection, folder: str, task: asyncio.Task[None]) -> None:
+        if self._dropping.get((node, folder)) is task:
+            del self._dropping[node, folder]
 
     async def _remove(self, node: NodeConnection, folder: str, here: Path | None) -> None:
         """Remove a folder from a node. here: only the files that are in this one, for the node may have others."""
@@ -278,8 +282,8 @@ class OutputStaging:
     async def close(self) -> None:
         """Cancel what is under way, and wait for its end; what is being removed has a moment."""
         if self._dropping:
-            await asyncio.wait(self._dropping, timeout=MOMENT)
-        tasks = [*self._under_way.values(), *self._inputs.values(), *self._dropping]
+            await asyncio.wait(self._dropping.values(), timeout=MOMENT)
+        tasks = [*self._under_way.values(), *self._inputs.values(), *self._dropping.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

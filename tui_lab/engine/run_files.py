@@ -14,6 +14,7 @@ from msgspec import structs
 
 from tui_lab.engine.core.effects import Acknowledge
 from tui_lab.engine.core.model import AttemptKey, AttemptNeeds, RunSettings
+from tui_lab.engine.core.node_runs import split
 from tui_lab.engine.task_builder import TaskBuilder
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.model import Experiment
@@ -110,9 +111,17 @@ class RunFiles:
     def submit(self, event: Submitted, seen: int) -> Submitted:
         """Take a submission: `event` names a plan on disk and the queued tasks. seen: how far the client had read the
         journal when it planned."""
+        self._require_free_ids(event)
         event = structs.replace(event, queued=self._not_ended_since(seen, event.queued))
         self.decide(event)
         return event
+
+    def _require_free_ids(self, event: Submitted) -> None:
+        """Raises LabError where the plan gives ids that nodes have taken since, for runs of their own."""
+        for first, last in (*event.planned, *(pair for ids in event.stages.values() for pair in ids)):
+            if any(first <= one <= last for one in self.state.run_for):
+                what = f'"{self.name}": a node got a run of a stage while this was planned'
+                raise LabError(what, "run the same command again")
 
     def _not_ended_since(self, offset: int, tasks: ranges.Ranges) -> ranges.Ranges:
         """Return those of the tasks that have not ended since the client read the journal, up to `offset`, and
@@ -216,10 +225,13 @@ class RunFiles:
         experiment, plan = builder.experiment, builder.plan
 
         def needs(key: AttemptKey, changes: Changes | None) -> AttemptNeeds:
-            one, row = builder.of(key[0], self.state.stage(key[0]))
+            one, row = builder.of(self.state.planned_run(key[0]), self.state.stage(key[0]))
             return {} if row is None else one.needs(row, key[1], changes)
 
         rows = listed(plan, experiment) if plan.runs.height else plan.tasks
+        after = _before(plan, rows, experiment)
+        on_nodes = plan.runs.filter(pl.col("stage").is_in(plan.per_node))["task_id"] if plan.per_node else ()
+        before, on_node = split(after, set(on_nodes)) if plan.per_node else (after, {})
         return RunSettings(
             tasks=rows["task_id"].to_numpy().astype(np.int64, copy=False),
             repeats=rows["repeat"].to_numpy().astype(np.int64, copy=False),
@@ -234,7 +246,8 @@ class RunFiles:
             has_needs=builder.has_needs,
             needs=needs,
             extends=extends and not isinstance(experiment.repeat, int),
-            before=_before(plan, rows, experiment),
+            before=before,
+            on_node=on_node,
             beside=_edges(plan, rows, {name: stage.beside for name, stage in experiment.stages.items()}),
             stage_retries={
                 one.stage: (one.retries, tuple(one.retry_on)) for one in experiment.per_stage[:-1] if one.stage

@@ -6,6 +6,7 @@ import json
 import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -81,7 +82,7 @@ class NodePaths:
     outputs: folder of the folders of tasks and of runs of stages, as in `store.layout`. workdir: what stands for the
     experiment's folder. inherits: tasks get the submitter's environment (on another machine its PATH would mean
     nothing). env, setup, python: the node's own variables, setup lines and interpreter. collect: which of their files
-    are fetched, see docs/protocol.md.
+    are fetched, see docs/protocol.md. runs: the runs of its own that the node has, by those of the plan.
     """
 
     node: str
@@ -92,10 +93,15 @@ class NodePaths:
     setup: str | None = None
     collect: Collect | None = None
     python: str | None = None
+    runs: Mapping[int, int] = field(default_factory=dict)
+
+    def run(self, one: int) -> int:
+        """Return the id of a task, or of a run of a stage, on the node."""
+        return self.runs.get(one, one)
 
     def folder(self, task_id: int, stage: str | None) -> str:
         """Return the folder of a task, or of a run of a stage, on the node."""
-        return f"{self.outputs}/{layout.relative_folder(task_id, stage)}"
+        return f"{self.outputs}/{layout.relative_folder(self.run(task_id), stage)}"
 
     def path(self, written: str) -> str:
         """Return a path of the file as it is on the node."""
@@ -121,6 +127,7 @@ class TaskBuilder:
     ) -> None:
         self.collected = collected
         self.code = code
+        self.runs: Mapping[int, int] = {}
         self.experiment = experiment
         self.plan = plan
         self.folder = folder
@@ -216,7 +223,16 @@ class TaskBuilder:
     def here(self) -> NodePaths:
         """This machine, with the lab's own folder."""
         program = self.experiment.folder if self.code is None else code_snapshot.snapshot(self.folder, self.code)
-        return NodePaths("localhost", str(self.folder), str(program))
+        return NodePaths("localhost", str(self.folder), str(program), runs=self.runs)
+
+    def using(self, runs: Mapping[int, int]) -> TaskBuilder:
+        """Return the same for what ran on a node. runs: those that it has of its own, by those of the plan."""
+        if not runs:
+            return self
+        other = copy(self)
+        vars(other).pop("here", None)
+        other.runs = runs
+        return other
 
     @property
     def workdir(self) -> str | None:
@@ -394,7 +410,7 @@ class TaskBuilder:
         needs.pop("tokens", None)
         return Start(
             experiment=wire_name or experiment.name,
-            task=int(str(built_in["task_id"])),
+            task=paths.run(int(str(built_in["task_id"]))),
             attempt=attempt,
             context=self.identity,
             folder=str(built_in["output"]),

@@ -161,6 +161,7 @@ def stage_schema() -> Schema:
         "after": or_null(one_or_many(TEXT)),
         "per_repeat": {"type": "boolean"},
         "collect": one_or_many(TEXT),
+        "per": or_null({"enum": ["node"]}),
         "outs": or_null(one_or_many(TEXT)),
         "retain": or_null(words(Retain)),
     }

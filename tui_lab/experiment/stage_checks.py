@@ -142,6 +142,7 @@ class Stages:
             return {}
         found = {name: found[name] for name in self.collecting.ordered(order)}
         self._check_retained(found)
+        self._check_per_node(found)
         self._join(found)
         for name, stage in found.items():
             repeated = stage.begins_repeats or any(found[other].repeated for other in stage.linked)
@@ -187,6 +188,7 @@ class Stages:
             takes_seed=takes_seed,
             begins_repeats=per_repeat or takes_seed or "repeat" in built_in,
             outs=self._outs(at, own),
+            per_node=self._per_node(at, own),
             retain=own.get("retain") or "always",
             passed=taken.parameters,
             values=self.functions.values(own, taken, after),
@@ -234,6 +236,17 @@ class Stages:
                     self.r.add(place, f'"outs" are globs, without values of parameters: {{{name}}}', "write * for it")
         return found
 
+    def _per_node(self, at: Keypath, own: Fields) -> bool:
+        if own.get("per") is None:
+            return False
+        if own.get("run_on"):
+            hint = 'what comes after it says where, by a "run_on" of its own'
+            self.r.add((*at, "run_on"), "a run for each node goes to the nodes that need it", hint, at_key=True)
+        if own.get("retain") not in (None, "always"):
+            what = "the runs of the nodes keep their files: another task may need them"
+            self.r.add((*at, "retain"), what, at_key=True)
+        return True
+
     def _check_uses(self, at: Keypath, asked: tuple[str, ...], named: Iterable[str]) -> None:
         single = self.r.node((*at, "uses")).kind == "scalar"
         for i, name in enumerate(asked):
@@ -274,6 +287,18 @@ class Stages:
         waited_for = {other for stage in tasks.values() for other in stage.after}
         others = tuple(name for name in tasks if name != last and name not in waited_for)
         found[last] = dataclasses.replace(found[last], beside=others)
+
+    def _check_per_node(self, found: Mapping[str, Stage]) -> None:
+        needed = {other for stage in found.values() for other in stage.after}
+        for name, stage in found.items():
+            if stage.per_node and name not in needed:
+                what = f'nothing comes after the stage "{name}": a task is one run, not one for each node'
+                self.r.add(("stages", name, "per"), what, at_key=True)
+            elif stage.collected is not None and (stage.per_node or found[stage.collected].per_node):
+                what = f'the stage "{name}" can\'t collect runs that each node has of its own'
+                if stage.per_node:
+                    what = f'the stage "{name}" collects: it is one run, not one for each node'
+                self.r.add(("stages", name, "collect"), what, at_key=True)
 
     def _check_shared(self, found: Mapping[str, Stage]) -> None:
         for name in list(found)[:-1]:

@@ -27,9 +27,10 @@ class Stage(Model):
     seed and the repeat. collected: the one stage of `after` whose runs these are. apart: it collects, or comes after a
     stage that does, so no task depends on it. takes_seed: the seed joins its identity. begins_repeats: each repeat has
     a run of its own, also where the stages before it do not. repeated: that, or a stage before it is repeated. outs:
-    globs of the files that a run must leave. retain: how long its files are kept. passed: those of `uses` that its
-    function takes; None for all. values: arguments of the function by the stage whose value they take; where its source
-    does not tell what it takes, those that it may have. own: its other keys, by the fields of `Experiment`.
+    globs of the files that a run must leave. per_node: each node that needs a run has one of its own. retain: how long
+    its files are kept. passed: those of `uses` that its function takes; None for all. values: arguments of the function
+    by the stage whose value they take; where its source does not tell what it takes, those that it may have. own: its
+    other keys, by the fields of `Experiment`.
     """
 
     uses: tuple[str, ...]
@@ -43,6 +44,7 @@ class Stage(Model):
     begins_repeats: bool = False
     repeated: bool = False
     outs: tuple[str, ...] = ()
+    per_node: bool = False
     passed: tuple[str, ...] | None = None
     values: Mapping[str, str] = documented(default_factory=dict)
     retain: Retain = "always"
@@ -142,6 +144,12 @@ class StageKeys(Model):
         "these parameters; `seed` or `repeat` for the repeats, `all` for whatever they differ in. The file "
         "`{collected}` lists their values and folders. By default it collects the tasks; `after` names another stage.",
         examples=["seed", ["seed", "lr"], "all"],
+    )
+    per: Literal["node"] | None = documented(
+        default=None,
+        description="`node`: each node that needs a run of the stage has one of its own. What comes after it uses that "
+        "of the node where it runs, and its identity does not depend on the node.",
+        examples=["node"],
     )
     outs: tuple[str, ...] | None = documented(
         default=None,

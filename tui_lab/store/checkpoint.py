@@ -58,6 +58,7 @@ class _About(msgspec.Struct, kw_only=True):
     raised: list[tuple[int, Raised]]
     stopping: list[tuple[Key, str]]
     quarantined: list[str]
+    node_runs: list[tuple[int, str, int]]
     crc: int
     stamp: list[int]
 
@@ -100,6 +101,7 @@ def write(state: State, folder: Path) -> None:
             raised=list(state.raised.items()),
             stopping=list(state.stopping.items()),
             quarantined=sorted(state.quarantined),
+            node_runs=[(run, node, one) for one, (run, node) in state.run_for.items()],
             crc=crc,
             stamp=stamp,
         )
@@ -135,6 +137,9 @@ def read(folder: Path) -> State:
         state.changes, state.notes, state.stopping = dict(about.changes), dict(about.notes), dict(about.stopping)
         state.raised = dict(about.raised)
         state.quarantined = set(about.quarantined)
+        for run, node, one in about.node_runs:
+            state.node_runs.setdefault(run, {})[node] = one
+            state.run_for[one] = (run, node)
         if frame.height != state.size:
             return State()
         state.columns = {name: _column(frame, name, code) for name, (code, _) in COLUMNS.items()}

@@ -92,7 +92,8 @@ class Submitted(_Event, frozen=True, tag="submitted", kw_only=True):
     start in. `files`: size and time of the last change (nanoseconds) of the files that are in no snapshot, so that each
     task that starts after a change gets a note. `spare`: further repeats that `repeat: {until}` may need.
     `environment`: digest of `environment/DIGEST.json`, which has the git state of the program. `stages`: for each stage
-    before the last, the ids of its runs in the plan; whatever names tasks may name these, too. The same `id` is
+    before the last, the ids of its runs in the plan; whatever names tasks may name these, too. `per_node`: those of
+    `stages` of which each node has a run of its own, see `node_runs`. The same `id` is
     never taken twice. `plan_crc`: CRC-32 of the plan's file; `keys`: SHA-256 over the ids of its tasks (64 bits, little
     endian), then over their keys."""
 
@@ -119,6 +120,19 @@ class Submitted(_Event, frozen=True, tag="submitted", kw_only=True):
     code: str | None = None
     files: dict[str, list[int]] = {}
     stages: dict[str, Ranges] = {}
+    per_node: list[str] = []
+
+
+class NodeRuns(_Event, frozen=True, tag="node_runs"):
+    """A node needs its own runs of stages with `per: node`: they are to be run. `runs` is `[[run, id], ...]`: a run of
+    the plan, which stands for those of all nodes and is never run itself, and the id of that of this node. An id is
+    given once per run and node. With a `needed` of false they have not begun, and nothing on this node needs them any
+    more."""
+
+    at: float
+    node: str
+    runs: Sequence[tuple[int, int]]
+    needed: bool = True
 
 
 class PlanRestored(_Event, frozen=True, tag="plan"):
@@ -369,6 +383,7 @@ class Unknown(msgspec.Struct, frozen=True):
 KnownEvent: TypeAlias = (
     JournalBegun
     | Submitted
+    | NodeRuns
     | PlanRestored
     | Requeued
     | Extended

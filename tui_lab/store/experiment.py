@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -71,6 +72,25 @@ def _runs(plan: Plan, spec: Experiment, name: str, known: set[int], newest: bool
 
 RUN: Final = "the run"
 """A column that no parameter can be called."""
+
+
+def _on_nodes(rows: pl.DataFrame, plan: Plan, state: State, stage: str) -> pl.DataFrame:
+    """The runs that nodes have of their own, in the place of the rows that stand for them. `tasks` are those that ran
+    on the node."""
+    pairs = [(run, one) for run in rows["run_id"] for one in state.node_runs.get(run, {}).values()]
+    ran = [state.on_node(run, task) for task, run in plan.tasks.select("task_id", LINK + stage).drop_nulls().rows()]
+    counts = Counter(ran) if rows["tasks"].sum() else Counter[int]()
+    own = pl.DataFrame(
+        {
+            "run_id": pl.Series([run for run, _ in pairs], dtype=pl.Int64),
+            "own": pl.Series([one for _, one in pairs], dtype=pl.Int64),
+            "tasks": pl.Series([counts[one] for _, one in pairs], dtype=pl.Int64),
+        }
+    )
+    found = own.join(rows.drop("tasks"), on="run_id", how="left", maintain_order="left")
+    return found.with_columns(pl.col("own").alias("run_id")).select(rows.columns)
+
+
 _PLANNED: Final = ("task_id", "repeat", "version", "seed")  # of the columns of a plan
 
 
@@ -159,12 +179,38 @@ class ExperimentFolder:
         return spec_file.found(self.plan(number).about, self.path.parent)
 
     def plan_of(self, task_id: int) -> Plan:
-        """The newest plan that has a task. Raises LabError where none has."""
+        """The newest plan that has a task, or a run of a stage. Raises LabError where none has."""
+        task_id = self.state().planned_run(task_id)
         for number in sorted({event.plan for event in self.state().submissions}, reverse=True):
             plan = self.plan(number)
             if plan.row(task_id) is not None or plan.has_run(task_id):
                 return plan
         raise LabError(f"{self.name}/{task_id}: no plan has this task")
+
+    def run_behind(self, task_id: int, stage: str) -> int | None:
+        """Return the run of a stage that a task, or another run, depends on; None where there is none. If each node has
+        a run of its own, that of the node where the task ran; while it has not run, the one that stands for all."""
+        state = self.state()
+        run = self.plan_of(task_id).run_behind(state.planned_run(task_id), stage)
+        return None if run is None else state.on_node(run, task_id)
+
+    def tasks_behind(self, run: int) -> list[int]:
+        """Return the tasks of the newest plan with a run of a stage that depend on it; of a run that a node has of its
+        own, those that ran there."""
+        state = self.state()
+        stage = state.stage(run)
+        if stage is None:
+            return []
+        planned = state.planned_run(run)
+        tasks = self.plan_of(run).tasks_behind(planned, stage)
+        return tasks if planned == run else [task for task in tasks if state.on_node(planned, task) == run]
+
+    def stage_of(self, run: int) -> str | None:
+        """Return how an address names the stage of a run, with the node if the run is of that alone; None for a
+        task."""
+        state = self.state()
+        stage, known = state.stage(run), state.run_for.get(run)
+        return stage if known is None else f"{stage}@{known[1]}"
 
     def spec_of(self, task_id: int) -> Experiment:
         """The experiment as submitted with the newest plan that has a task; with the keys of its stage, if it is a run
@@ -235,6 +281,9 @@ class ExperimentFolder:
         for one, stage in plan.runs.select("task_id", "stage").rows() if plan.runs.height else ():
             if done(one) and not there(one, stage):
                 yield one
+            for other in self.state().node_runs.get(one, {}).values():
+                if done(other) and not there(other, stage):
+                    yield other
         for name in experiment.apart:
             if experiment.stages[name].collected == experiment.stage:
                 found = collected.members(plan, experiment, name)
@@ -308,7 +357,8 @@ class ExperimentFolder:
             return table.filter(table["task_id"] == task_id).row(0, named=True)
         found = facts.frame(facts.FoldedTasks(state, np.array([task_id], dtype=np.int64))).row(0, named=True)
         runs = self.plan_of(task_id).runs
-        asked = runs.filter(runs["task_id"] == task_id).select(_PLANNED).row(0, named=True)
+        asked = runs.filter(runs["task_id"] == state.planned_run(task_id)).select(_PLANNED).row(0, named=True)
+        asked["task_id"] = task_id
         if not self.spec_of(task_id).stages[stage].repeated:
             asked["repeat"] = None
         return {"stage": stage, **asked, **found}
@@ -331,6 +381,7 @@ class ExperimentFolder:
                 continue
             for task, run in rows:
                 # A later plan may name another run: the task used that of the plan by which it ran.
+                run = state.on_node(run, task)
                 ran = submissions[task] < 0 or state.submissions[submissions[task]].plan == number
                 if ran and task not in found and attempts[run] != NONE:
                     found[task] = (run, attempts[run])
@@ -339,11 +390,11 @@ class ExperimentFolder:
     def blocking(self, task_id: int) -> str | None:
         """Return a stage whose run behind a task, or behind another run, did not end well, because of which that
         failed; None where there is none."""
-        state, plan = self.state(), self.plan_of(task_id)
-        apart = self.spec_of(task_id).apart
-        for name in plan.stages:
-            run = None if name in apart else plan.run_behind(task_id, name)
-            if run is not None and state.columns["state"][run] in (FAILED, STOPPED, LOST):
+        state, apart = self.state(), self.spec_of(task_id).apart
+        for name in self.plan_of(task_id).stages:
+            run = None if name in apart else self.run_behind(task_id, name)
+            runs = () if run is None else (run, *state.node_runs.get(run, {}).values())
+            if any(state.columns["state"][one] in (FAILED, STOPPED, LOST) for one in runs):
                 return name
         return None
 
@@ -358,10 +409,15 @@ class ExperimentFolder:
         for number in sorted({event.plan for event in state.submissions if event.stages}, reverse=True):
             spec, plan = self.spec(number), self.plan(number)
             for name in plan.stages:
-                found.append(_runs(plan, spec, name, known, number == state.plan))
+                rows = _runs(plan, spec, name, known, number == state.plan)
+                found.append(_on_nodes(rows, plan, state, name) if name in plan.per_node else rows)
             known |= set(plan.runs["task_id"])
         table = pl.concat(found, how="diagonal_relaxed") if found else pl.DataFrame(schema=_RUN_COLUMNS)
-        return table.join(moving, on="run_id", how="left", maintain_order="left").sort("run_id")
+        table = table.join(moving, on="run_id", how="left", maintain_order="left").sort("run_id")
+        if not state.run_for:
+            return table
+        nodes = [state.run_for[one][1] if one in state.run_for else None for one in table["run_id"]]
+        return table.with_columns(pl.coalesce("node", pl.Series(nodes, dtype=pl.String)).alias("node"))
 
     def ended_runs(self, stage: str) -> pl.DataFrame:
         """Return the runs of a stage before the last that have ended, ascending: `task_id` (of the run), `attempt`."""
@@ -382,7 +438,16 @@ class ExperimentFolder:
             uses = spec.stages[stage].uses
             typed = mine.typed().select(name for name in mine.names if name in uses)
             own = [name for name in ("repeat", "seed") if name not in uses]
-            found.append(pl.concat([mine.tasks.select(pl.col("task_id").alias(RUN), *own), typed], how="horizontal"))
+            rows = pl.concat([mine.tasks.select(pl.col("task_id").alias(RUN), *own), typed], how="horizontal")
+            pairs = [(run, one) for one, (run, _) in state.run_for.items() if state.stage(one) == stage]
+            if pairs:  # those of the nodes, in the place of the one that stands for them
+                of_nodes = pl.DataFrame(pairs, schema={RUN: pl.Int64, "own": pl.Int64}, orient="row")
+                rows = (
+                    of_nodes.join(rows, on=RUN, maintain_order="left")
+                    .with_columns(pl.col("own").alias(RUN))
+                    .drop("own")
+                )
+            found.append(rows)
         return pl.concat(found, how="diagonal_relaxed").unique(RUN, keep="first", maintain_order=True)
 
     def asked(self) -> pl.DataFrame:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import structs
 
+from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.store import journal, ranges
 from tui_lab.store.events import (
     AgentKnown,
@@ -35,6 +36,7 @@ from tui_lab.store.events import (
     FilesRemoved,
     Finished,
     JournalBegun,
+    NodeRuns,
     NodesChanged,
     OutputsDiscarded,
     Paused,
@@ -78,7 +80,8 @@ EXPLAINED: Final = ("start", "outs")  # reasons of which the event has a `messag
 _STATE_CODE: Final = {name: code for code, name in enumerate(STATES)}
 _REASON_CODE: Final = {name: code for code, name in enumerate(REASONS)}
 
-TASK, STAGE_RUN = 1, 2  # in the column `planned`
+# In the column `planned`; PER_NODE stands for the runs of all nodes, and is never run itself.
+TASK, STAGE_RUN, PER_NODE = 1, 2, 3
 
 NONE: Final = -1  # an integer fact that is not known
 NOTES: Final = 1000  # tasks whose notes are at hand; the journal has all
@@ -88,7 +91,7 @@ _UNKNOWN: Final = float("nan")  # a measured fact that is not known
 COLUMNS: Final[dict[str, tuple[str, float]]] = {
     "state": ("b", PENDING),
     "reason": ("b", 0),
-    "planned": ("b", 0),  # in the newest plan: TASK, or STAGE_RUN of a stage before the last
+    "planned": ("b", 0),  # in the newest plan: TASK; STAGE_RUN or PER_NODE of a stage before the last
     "stage": ("h", 0),  # of a run of a stage before the last: one more than the index into `State.stages`
     "queued": ("b", 0),  # asked for by a submission, and not yet at its end
     "attempts": ("i", 0),  # numbers given out so far
@@ -124,6 +127,8 @@ class State:
         self.identity = ""  # of the journal: agents know an experiment by it
         self.nodes: list[str] = []
         self.stages: list[str] = []  # before the last, of all plans
+        self.node_runs: dict[int, dict[str, int]] = {}  # run of the plan -> node -> the run there
+        self.run_for: dict[int, tuple[int, str]] = {}  # the run on a node -> run of the plan, node
         self.spools: dict[str, str] = {}  # node -> identity of the agent's ledger that it was last handed tasks with
         self.environments: dict[str, str] = {}  # node -> digest of what was captured of it last
         self.placement: NodesChanged | None = None  # the nodes of the newest submission, where the user changed them
@@ -194,6 +199,8 @@ class State:
                     self.identity = event.id
                 case Submitted():
                     self._submit(event)
+                case NodeRuns():
+                    self._take_node_runs(event)
                 case PlanRestored():
                     self._restore_plan(event)
                 case Requeued():
@@ -204,6 +211,7 @@ class State:
                     self._queue(event.queued)
                 case NodesChanged():
                     self.placement = event
+                    self._plan_node_runs(event.nodes)
                     self.quarantined -= set(event.released)
                 case Quarantined():
                     self._quarantine(event)
@@ -266,7 +274,8 @@ class State:
         for first, last in planned:
             self.columns["planned"][first : last + 1] = array("b", b"\1" * (last - first + 1))
         for name, ids in event.stages.items():
-            self._submit_stage(name, ids)
+            self._submit_stage(name, ids, PER_NODE if name in event.per_node else STAGE_RUN)
+        self._plan_node_runs(event.nodes)
         queued = self._view("queued")
         if event.joins:  # the run before it is still going: what that was asked for stays asked for
             queued[self._view("planned") == 0] = 0
@@ -275,14 +284,33 @@ class State:
             self.changes = {}
         self._queue(event.queued)
 
-    def _submit_stage(self, name: str, ids: ranges.Ranges) -> None:
+    def _submit_stage(self, name: str, ids: ranges.Ranges, kind: int) -> None:
         if name not in self.stages:
             self.stages.append(name)
         code = self.stages.index(name) + 1
         for first, last in ids:
             count = last - first + 1
-            self.columns["planned"][first : last + 1] = array("b", [STAGE_RUN]) * count
+            self.columns["planned"][first : last + 1] = array("b", [kind]) * count
             self.columns["stage"][first : last + 1] = array("h", [code]) * count
+
+    def _plan_node_runs(self, nodes: Sequence[NodeEntry]) -> None:
+        """Count the runs of the nodes that take part as planned, where their runs of the plan are."""
+        names = {node["name"] for node in nodes}
+        planned = self.columns["planned"]
+        for one, (run, node) in self.run_for.items():
+            planned[one] = STAGE_RUN if planned[run] and node in names else 0
+
+    def _take_node_runs(self, event: NodeRuns) -> None:
+        self.grow(1 + max((one for _, one in event.runs), default=-1))
+        for run, one in event.runs:
+            self.columns["planned"][one] = STAGE_RUN if self.columns["planned"][run] else 0
+            self.columns["stage"][one] = self.columns["stage"][run]
+            self.node_runs.setdefault(run, {})[event.node] = one
+            self.run_for[one] = (run, event.node)
+            if event.needed:
+                self._queue([[one, one]])
+            elif not self.columns["assigned"][one]:
+                self.columns["queued"][one] = 0
 
     def _fail_dependent(self, event: DependencyFailed) -> None:
         for task in ranges.each(event.tasks):
@@ -336,6 +364,7 @@ class State:
         ids = ids[ids < self.size]
         queued, attempts, base = self._view("queued"), self._view("attempts"), self._view("base")
         ids = ids[(queued[ids] == 0) | (attempts[ids] == base[ids])]
+        ids = ids[self._view("planned")[ids] != PER_NODE]
         queued[ids] = 1
         self._view("discarded")[ids] = 0
         ids = ids[self._view("assigned")[ids] == 0]
@@ -534,6 +563,27 @@ class State:
         code = self.columns["stage"][task] if 0 <= task < self.size else 0
         return self.stages[code - 1] if code else None
 
+    def planned_run(self, one: int) -> int:
+        """Return the id that the plan has for this: for the run of a stage on a node, that of the run which stands for
+        those of all nodes."""
+        return self.run_for[one][0] if one in self.run_for else one
+
+    def runs_on(self, node: str) -> dict[int, int]:
+        """Return the runs of its own that a node has, by those of the plan."""
+        return {run: found[node] for run, found in self.node_runs.items() if node in found}
+
+    def runs_with(self, one: int) -> dict[int, int]:
+        """Return the same of the node where a task, or a run of a stage, ran last; nothing where it has not run."""
+        node = self.columns["node"][one] if self.node_runs and one < self.size else NONE
+        return self.runs_on(self.nodes[node]) if node >= 0 else {}
+
+    def on_node(self, run: int, task: int) -> int:
+        """Return the run that a task, or another run, uses where it depends on a run of the plan: that of the node
+        where it ran last, if each node has one. It is the run of the plan itself while that is not known."""
+        node = self.columns["node"][task] if 0 <= task < self.size else NONE
+        known = self.node_runs.get(run)
+        return known.get(self.nodes[node], run) if known and node >= 0 else run
+
     def task_ids(self) -> npt.NDArray[np.int64]:
         """Return the ids of all tasks ever, without runs of stages."""
         return np.flatnonzero(self._view("stage") == 0) if self.stages else np.arange(self.size, dtype=np.int64)
@@ -551,9 +601,12 @@ class State:
         # What failed only because of others is, for the user, still to be run.
         blocked = self._view("reason") == _REASON_CODE["dependency"]
         states = np.where(blocked & (self._view("state") == FAILED), PENDING, self._view("state"))
+        idle = np.zeros(self.size, dtype=np.bool_)  # runs for a node that no longer needs them
+        some = list(self.run_for)
+        idle[some] = (states[some] == PENDING) & (self._view("queued")[some] == 0)
         found = {}
         for code, name in enumerate(self.stages, 1):
-            mine = states[(planned == STAGE_RUN) & (stages == code)]
+            mine = states[(planned == STAGE_RUN) & (stages == code) & ~idle]
             if len(mine):
                 found[name] = dict(zip(STATES, np.bincount(mine, minlength=len(STATES)).tolist(), strict=True))
         return found

@@ -65,7 +65,7 @@ class PlanAbout(spec_file.FilePlace, total=False):
     `templates`: their texts. `components`: digests of the parts of a key that all tasks share. `seed`: its base, and
     what has one of its own; None where it is no part of a task. `defaults`, `unhashed`, `version`: as in the file.
     `first_defaults`: those of a function's arguments, see `argument_defaults`; `stage_defaults`: by stage.
-    `signatures`: what the functions of stages took.
+    `signatures`: what the functions of stages took. `per_node`: stages of which each node has a run of its own.
     """
 
     templates: dict[str, str]
@@ -77,6 +77,7 @@ class PlanAbout(spec_file.FilePlace, total=False):
     first_defaults: dict[str, list[Value]]
     stage_defaults: dict[str, dict[str, list[Value]]]
     signatures: dict[str, RecordedSignature]
+    per_node: list[str]
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,11 @@ class Plan:
     def stages(self) -> list[str]:
         """The stages before the last, each behind those that it comes after."""
         return [name.removeprefix(LINK) for name in self.tasks.columns if name.startswith(LINK)]
+
+    @property
+    def per_node(self) -> list[str]:
+        """The stages of which each node has a run of its own. A row of these stands for the runs of all nodes."""
+        return self.about.get("per_node", [])
 
     @property
     def stage_ranges(self) -> dict[str, ranges.Ranges]:

@@ -275,6 +275,7 @@ class _Repair:
             scripts={},
             keep_going=False,
             stages=plan.stage_ranges,
+            per_node=plan.per_node,
         )
 
     def _close(self) -> None:

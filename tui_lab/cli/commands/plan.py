@@ -136,7 +136,7 @@ def show(prepared: Prepared, everything: bool) -> None:
         print(f"  note: {notice}")
     seconds = expected(prepared)
     time = f", in about {span(seconds)}" if seconds else ""
-    needed = [runs(one.to_run, one.stage) for one in prepared.stages if one.to_run]
+    needed = [runs(one.to_run, one.stage) + " per node" * one.per_node for one in prepared.stages if one.to_run]
     with_runs = (
         f" with {' and '.join([', '.join(needed[:-1]), needed[-1]] if needed[1:] else needed)}" if needed else ""
     )

@@ -65,10 +65,10 @@ def _builder(address: Address) -> tuple[TaskBuilder, int]:
     ran = state.columns["submission"][address.task]
     code = state.submissions[ran].code if ran >= 0 else None
     builder, row = TaskBuilder(folder.spec(plan.number), plan, folder.path, "", code).of(
-        address.task, state.stage(address.task)
+        state.planned_run(address.task), state.stage(address.task)
     )
     assert row is not None
-    return builder, row
+    return builder.using(state.runs_with(address.task)), row
 
 
 def _show(found: TaskDetails, address: Address) -> None:

@@ -34,7 +34,9 @@ class AgentEventHandler:
         node.on_welcome(event.welcome, event.memory, state.now.monotonic)
         known = {(name, task, attempt) for name, task, attempt in event.welcome.open}
         for wire_key in sorted(known):
-            run, key = self._of(wire_key)
+            run, key = self._of(node, wire_key)
+            if run is not None:
+                run.first_free = max(run.first_free, key[0] + 1)
             if run is not None and key in run.in_flight:
                 continue
             reclaimed = [] if run is None else run.reclaim(key, node.name, state.now)
@@ -78,9 +80,9 @@ class AgentEventHandler:
         for message in event.messages:
             match message:
                 case Started():
-                    self._on_started(message, event.changed)
+                    self._on_started(node, message, event.changed)
                 case StepEnded(key=wire_key):
-                    run, key = self._of(wire_key)
+                    run, key = self._of(node, wire_key)
                     if run is not None and key in run.in_flight:
                         state.record(run, run.step_ended(key, message, state.now))
                 case Finished():
@@ -104,12 +106,17 @@ class AgentEventHandler:
             isolated(self._state, run, self._planner.handle_failures, self._planner.fail)
         self._state.plan()
 
-    def _of(self, wire_key: WireKey) -> tuple[RunState | None, AttemptKey]:
+    def _of(self, node: NodeState | None, wire_key: WireKey) -> tuple[RunState | None, AttemptKey]:
+        """Return the run of an attempt; None where it is gone, or where the id is that of a run of another node: the
+        machine went down before the disk had what this node was given."""
         name, task, attempt = wire_key
-        return self._state.run_of(name), (task, attempt)
+        run = self._state.run_of(name)
+        if run is not None and node is not None and run.node_runs.node_of(task) not in (None, node.name):
+            run = None
+        return run, (task, attempt)
 
-    def _on_started(self, message: Started, changed: Mapping[WireKey, str]) -> None:
-        run, key = self._of(message.key)
+    def _on_started(self, node: NodeState, message: Started, changed: Mapping[WireKey, str]) -> None:
+        run, key = self._of(node, message.key)
         if run is not None and key in run.in_flight:
             self._state.record(run, [run.started(key, message.ago, self._state.now, message.first_step)])
             if message.key in changed:
@@ -119,7 +126,7 @@ class AgentEventHandler:
         some = False
         for wire_key in keys:
             node.open.pop(wire_key, None)
-            run, key = self._of(wire_key)
+            run, key = self._of(node, wire_key)
             if run is not None and key in run.in_flight:
                 self._state.record(run, run.returned([key], self._state.now))
                 some = True
@@ -127,7 +134,7 @@ class AgentEventHandler:
 
     def _on_finished(self, node: NodeState, message: Finished) -> RunState | None:
         """Record the end of an attempt, or fetch its files first. Return its run if it was recorded."""
-        run, key = self._of(message.key)
+        run, key = self._of(node, message.key)
         if run is None:
             self._state.send(node, Ack([message.key]))  # of an experiment that is gone
             return None
@@ -143,8 +150,8 @@ class AgentEventHandler:
         state = self._state
         ended: dict[str, RunState] = {}
         for one in arrivals:
-            run, key = self._of(one.message.key)
             node = state.nodes.get(one.node)
+            run, key = self._of(node, one.message.key)
             if run is not None:  # else its folder has gone meanwhile
                 self._record_end(run, node, key, one.message, one.not_fetched, one.trouble)
                 ended[run.name] = run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence, Set
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence, Set
 from typing import Final
 
 import numpy as np
@@ -37,7 +37,7 @@ class Dependencies:
 
     def __init__(self, state: State, settings: RunSettings | None) -> None:
         self._state = state
-        self._before: Edges = {} if settings is None else settings.before
+        self._before = {} if settings is None else dict(settings.before)
         self._beside: Edges = {} if settings is None else settings.beside
         self._collecting: Edges = {} if settings is None else settings.collecting
         self._gone: Set[int] = frozenset() if settings is None else settings.gone
@@ -52,13 +52,20 @@ class Dependencies:
     def __bool__(self) -> bool:
         return bool(self._before or self._beside)
 
-    def copies(self) -> Copies:
-        """Return what is to be known of where the outputs of runs are."""
-        return Copies(self._state, self._before, self._after)
+    def copies(self, on_node: Edges) -> Copies:
+        """Return what is to be known of where the outputs of runs are. on_node: the runs that ids use on their node."""
+        return Copies(self._state, self._before, self._after, on_node)
+
+    def add(self, one: int, before: Sequence[int]) -> None:
+        """Take up an id that was not in the plan."""
+        if before and one not in self._before:
+            self._before[one] = before
+            for other in before:
+                self._after.setdefault(other, []).append(one)
 
     def is_ready(self, one: int) -> bool:
         """Return whether all that must be done before an id is done, and its round has come."""
-        if self._state.columns["waits"][one] or (self._rounds and self._round_of[one] > self._round):
+        if self._state.columns["waits"][one] or (self._rounds and self._round_of.get(one, 0) > self._round):
             return False
         return all(map(self._retention.has_files, self._before.get(one, ())))
 
@@ -163,7 +170,7 @@ class Dependencies:
         columns = self._state.columns
         return bool(columns["waits"][task] and columns["queued"][task] and columns["planned"][task])
 
-    def _behind(self, ids: Iterable[int]) -> Iterator[int]:
+    def _behind(self, ids: Collection[int]) -> Iterator[int]:
         """Yield what waits for the ids, or for what does; each once."""
         seen = set(ids)
         open_ = list(seen)
@@ -212,6 +219,11 @@ class Dependencies:
         if not found:
             return []
         return [Stopped(now.at(), found) if state == STOPPED else DependencyFailed(now.at(), found)]
+
+    def blocked(self, ids: Collection[int], state: int, now: Moment) -> list[KnownEvent]:
+        """Return the events with which ids end that can't run any more, and what waits for them. state: how what they
+        need has ended."""
+        return self._failure(self._with_tasks_beside([*ids, *self._behind(ids)]), state, now)
 
     def _on_stopped(self, tasks: ranges.Ranges, now: Moment) -> list[KnownEvent]:
         return self._failure(self.stopped_with(set(ranges.each(tasks))), STOPPED, now)

@@ -49,7 +49,8 @@ class RunSettings(msgspec.Struct, frozen=True):
     of the stages before the last. gone: runs of stages that are done, but whose folder is gone. rounds: if not empty,
     the ids of each stage, none of which begins while one before is requested. run_on: the tags that nodes must have, by
     stage, empty for the tasks; not needed where all nodes have them. until_done: stages whose files are removed once
-    what comes after them is done.
+    what comes after them is done. on_node: the runs of the plan of which each task, or run, uses that of the node where
+    it runs; what these depend on is in `before`, of both.
     """
 
     tasks: npt.NDArray[np.int64]
@@ -73,3 +74,4 @@ class RunSettings(msgspec.Struct, frozen=True):
     rounds: Sequence[npt.NDArray[np.int64]] = ()
     run_on: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
     until_done: frozenset[str] = frozenset()
+    on_node: Mapping[int, Sequence[int]] = msgspec.field(default_factory=dict)

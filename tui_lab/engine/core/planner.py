@@ -53,6 +53,8 @@ class Planner:
                 for name in filter(run.health.is_suspect, run.health.usable):
                     run.health.trust(name)
                 self._fill(run, self._takers(run, nodes))
+            if run.node_runs:
+                self._make_on_nodes(run, nodes)
             if run.order and takers and run.has_needs:
                 self._fail_unplaceable(run, nodes)
             if run.order and run.placed and len(takers) > 1:
@@ -65,6 +67,18 @@ class Planner:
             self._finish(run)
             if run.limits:
                 state.plan()  # its limits bound others, too
+
+    def _make_on_nodes(self, run: RunState, nodes: Sequence[NodeState]) -> None:
+        """Have nodes make the runs of their own that they lack; fail what no node can make them for."""
+        state = self._state
+        useful = [node for node in nodes if not self.is_useless(run, node)]
+        if events := run.make_on_nodes({node.name for node in useful}, state.now):
+            state.record(run, events)
+            self._fill(run, self._takers(run, nodes))
+        failed = run.fail_blocked(useful, state.now)
+        state.record(run, failed)
+        if failed or run.lacks_some:
+            state.plan()
 
     def _takers(self, run: RunState, nodes: Sequence[NodeState]) -> list[NodeState]:
         """The nodes that may get attempts of a run now."""

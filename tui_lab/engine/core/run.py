@@ -17,6 +17,7 @@ from tui_lab.engine.core.dependencies import Dependencies
 from tui_lab.engine.core.health import NodeHealth
 from tui_lab.engine.core.model import AttemptKey, AttemptNeeds, Moment, RunSettings
 from tui_lab.engine.core.node import NodeState
+from tui_lab.engine.core.node_runs import NodeRuns
 from tui_lab.engine.core.queue import TaskQueue
 from tui_lab.experiment.cluster.tags import fit
 from tui_lab.protocol.agent import Finished, Needs, OutputFile
@@ -25,6 +26,8 @@ from tui_lab.store import ranges
 from tui_lab.store.events import (
     AgentKnown,
     Assigned,
+    Cleaned,
+    DependencyRevived,
     EndState,
     KnownEvent,
     LeftFile,
@@ -38,7 +41,8 @@ from tui_lab.store.events import (
     StopReason,
 )
 from tui_lab.store.events import Finished as AttemptFinished
-from tui_lab.store.fold import DONE, FAILED, LOST, REASONS, State
+from tui_lab.store.events import NodeRuns as NodeRunsNeeded
+from tui_lab.store.fold import DONE, FAILED, LOST, REASONS, STOPPED, State
 
 LOOK_AHEAD: Final = 256  # tasks of the queue that are looked at for one that fits a node
 Inputs = Literal["any", "there", "not far"]
@@ -77,15 +81,22 @@ class RunState:
         self.sharing: Callable[[], Iterable[RunState]] = lambda: (self,)  # the runs that take tokens of the same limits
         self.next_start = 0.0  # monotonic: nothing starts before
         self.last_assigned: AttemptKey | None = None  # the attempt that was assigned last, until it starts
+        self.first_free = 0  # ids before may be in use on a node, though the disk has lost what says so
         self._needs: dict[AttemptKey, AttemptNeeds] = {}
-        self._dependencies = Dependencies(state, None)
-        if settings is not None:
-            self._dependencies = Dependencies(state, settings)
-        self._copies = self._dependencies.copies()
+        self._to_make: dict[str, dict[int, None]] = {}  # node -> runs of the plan that it is to have runs of its own of
+        self._take_graph(settings or RunSettings(np.array([], dtype=np.int64), np.array([], dtype=np.int64)))
         columns = state.columns
         for task in np.flatnonzero(np.frombuffer(columns["assigned"], dtype=np.int8)).tolist():
             self.in_flight[task, columns["attempts"][task]] = state.nodes[columns["node"][task]]
         self.stopping |= {key: why for key, why in state.stopping.items() if key in self.in_flight}
+
+    def _take_graph(self, settings: RunSettings) -> None:
+        """Take up what depends on what."""
+        self._dependencies = Dependencies(self.state, settings)
+        self.node_runs = NodeRuns(self.state, settings.on_node, settings.before, settings.rounds)
+        for one, run in self.node_runs.planned():
+            self._dependencies.add(one, settings.before.get(run, ()))
+        self._copies = self._dependencies.copies(settings.on_node)
 
     # --- What the file says
 
@@ -149,9 +160,11 @@ class RunState:
             wanted = wanted[mixed[np.argsort(self.settings.repeats[chosen][mixed], kind="stable")]]
         elif self.settings.order == "shuffled":
             wanted = np.array(random.Random(self.state.plan).sample(wanted.tolist(), len(wanted)), dtype=np.int64)
-        self._dependencies = Dependencies(self.state, self.settings)
-        ready: Iterable[int] = wanted.tolist()
-        self._copies = self._dependencies.copies()
+        self._take_graph(self.settings)
+        on_nodes = [
+            one for one, _ in self.node_runs.planned() if columns["queued"][one] and not columns["assigned"][one]
+        ]
+        ready: Iterable[int] = [*on_nodes, *wanted.tolist()]
         if self._dependencies:
             ready = filter(self._dependencies.is_ready, ready)
         self.order = TaskQueue(ready, self._lane_of if self.placed else None)
@@ -169,8 +182,14 @@ class RunState:
 
     def on_recorded(self, events: Sequence[KnownEvent], now: Moment) -> list[KnownEvent]:
         """Take up what can run after these events, which have been applied; return the events that follow from them."""
-        if not self._dependencies:
+        if not self._dependencies and not self.node_runs:
             return []
+        self.node_runs.note(events)
+        for event in events:
+            for run, one in event.runs if isinstance(event, NodeRunsNeeded) and event.needed else ():
+                assert self.settings is not None
+                self._dependencies.add(one, self.settings.before.get(run, ()))
+                self.order.appendleft(one)
         self.order.extendleft(reversed(self._dependencies.ready_after(events)))
         return self._dependencies.consequences(events, now)
 
@@ -180,6 +199,73 @@ class RunState:
         if not self._dependencies or self.settings is None:
             return []
         return self._dependencies.settled(now, again=again)
+
+    def settle_node_runs(self, now: Moment, *, again: bool) -> list[KnownEvent]:
+        """Return the events with which runs on nodes are to be run again that requested tasks need: they did not end
+        well, or their outputs are gone. again: tasks were requested anew."""
+        if not self.node_runs or self.settings is None:
+            return []
+        states, gone = self.state.columns["state"], self.settings.gone
+        lost = [one for one, run in self.node_runs.planned() if one in gone and self.node_runs.is_needed(run)]
+        lost = [one for one in lost if states[one] == DONE]
+        found: list[KnownEvent] = [Cleaned(now.at(), ranges.to_ranges(lost))] if lost else []
+        revived = self.node_runs.to_revive(self.node_names) if again else []
+        return [*found, DependencyRevived(now.at(), ranges.to_ranges(sorted(revived)))] if revived else found
+
+    @property
+    def lacks_some(self) -> bool:
+        """Whether nodes lack runs of their own that they are to make."""
+        return any(self._to_make.values())
+
+    def make_on_nodes(self, useful: Container[str], now: Moment) -> list[KnownEvent]:
+        """Return the events with which nodes get the runs of their own that they lack for what they would take, and
+        lose those that have not begun and that nothing needs any more. useful: nodes for which a run need wait."""
+        found: list[KnownEvent] = []
+        size = max(self.state.size, self.first_free)
+        for node, runs in self._to_make.items():
+            pairs: list[tuple[int, int]] = []
+            for run in filter(self.node_runs.is_needed, runs):
+                known = self.state.node_runs.get(run, {}).get(node)
+                pairs.append((run, size if known is None else known))
+                size += known is None
+            if pairs:
+                found.append(NodeRunsNeeded(now.at(), node, pairs))
+        self._to_make = {}
+        waiting = [one for lane in self.order.lanes if isinstance(lane, tuple) for one in self.order.each([lane])]
+        waiting += [one for _, one in self.later if self.node_runs.node_of(one) is not None]
+        over = [one for one in dict.fromkeys(waiting) if not self._is_needed_on_node(one, useful)]
+        if over:
+            self.order = self.order.kept(lambda one: one not in over)
+            self.later = [(due, one) for due, one in self.later if one not in over]
+            heapq.heapify(self.later)
+        for one in over:
+            run, node = self.state.run_for[one]
+            found.append(NodeRunsNeeded(now.at(), node, [(run, one)], needed=False))
+        return found
+
+    def _is_needed_on_node(self, one: int, useful: Container[str]) -> bool:
+        """Return whether a run on a node is to run: something waits for it, or it is tried again, also by a person."""
+        run, node = self.state.run_for[one]
+        again = self.state.columns["attempts"][one] and not self.state.columns["losses"][one]
+        return self._wanted(one) and (self.node_runs.is_needed(run) or bool(again and node in useful))
+
+    def fail_blocked(self, nodes: Sequence[NodeState], now: Moment) -> list[KnownEvent]:
+        """Return the events of what can't run, because runs that it needs have failed on all of these nodes to which it
+        may go."""
+        attempts = self.state.columns["attempts"]
+
+        def ways(one: int) -> list[str]:
+            key = (one, attempts[one] + 1)
+            return [
+                node.name
+                for node in nodes
+                if self.may_go(one, node) and not (node.resources and self.why_impossible(key, node.resources))
+            ]
+
+        found = self.node_runs.blocked(ways)
+        if not found:
+            return []
+        return self._dependencies.blocked(found, STOPPED if set(found.values()) == {STOPPED} else FAILED, now)
 
     def queue_due_retries(self, now: Moment) -> None:
         """Put retries that are due at the head of the queue."""
@@ -202,7 +288,7 @@ class RunState:
     @property
     def placed(self) -> bool:
         """Whether not every node may take everything."""
-        return self.settings is not None and bool(self.settings.run_on)
+        return self.settings is not None and bool(self.settings.run_on or self.settings.on_node)
 
     def may_go(self, one: int, node: NodeState) -> bool:
         """Return whether a task, or a run of a stage, may run on a node."""
@@ -210,10 +296,13 @@ class RunState:
 
     def _lane_of(self, one: int) -> Hashable:
         """Return what decides which nodes may take a task."""
-        return self.state.stage(one) or ""
+        stage, node = self.state.stage(one) or "", self.node_runs.node_of(one)
+        return stage if node is None else (stage, node)
 
     def _takes(self, node: NodeState, lane: Hashable) -> bool:
         assert self.settings is not None
+        if isinstance(lane, tuple):
+            return bool(lane[1] == node.name)
         entries = (self.state.placement or self.state.submissions[-1]).nodes
         tags = next((entry.get("tags", []) for entry in entries if entry["name"] == node.name), [])
         return fit(self.settings.run_on.get(str(lane), ()), tags)
@@ -248,32 +337,47 @@ class RunState:
         passes: Callable[[int], bool] | None = None
         if self._dependencies and not node.shared and inputs != "any":
             passes = partial(self._copies.are_far if inputs == "not far" else self._copies.are_not_at, node.name)
-        elif inputs == "there":
+        elif inputs == "there" and not self.node_runs:
             return []
+        open_ = self.node_runs.open_on(node.name) if self.node_runs else None
+        to_make = self._to_make.setdefault(node.name, {}) if inputs == "any" and open_ is not None else {}
+        making = 0
         taken: list[AttemptKey] = []
-        if self.held:
+        if self.held or self.settings is None:
             return taken
         attempts = self.state.columns["attempts"]
         passed: list[int] = []
         twice = set[int]()
         is_ready = self._dependencies.is_ready if self._dependencies else None
         lanes = self._lanes_of(node)
-        while len(taken) < most and len(passed) < LOOK_AHEAD:
+        own = [lane for lane in lanes or () if isinstance(lane, tuple)]  # runs for this node come first
+        while len(taken) + making < most and len(passed) < LOOK_AHEAD:
             if now and resources is not None and not resources.free:
                 break
-            task = self.order.popleft(lanes)
+            task = self.order.popleft(own) if own else None
+            task = self.order.popleft(lanes) if task is None else task
             if task is None:
                 break
             if not self._wanted(task) or task in twice or (is_ready is not None and not is_ready(task)):
                 continue
             key = (task, attempts[task] + 1)
+            first = None if open_ is None else open_(task)
             if passes is not None and passes(task):
+                passed.append(task)
+            elif first is not None:  # the node lacks runs of its own
+                passed.append(task)
+                if inputs == "any" and not (resources and node.resources and self.why_impossible(key, node.resources)):
+                    new = [run for run in first if run not in to_make][: most - len(taken) - making]
+                    to_make.update(dict.fromkeys(new))
+                    making += len(new)
+            elif inputs == "there" and passes is None and not self.settings.on_node.get(task):
                 passed.append(task)
             elif resources is None or self._fits(key, resources, now):
                 taken.append(key)
                 twice.add(task)
             else:
                 passed.append(task)
+                making += task in self.state.run_for
         self.order.extendleft(reversed(passed))
         return taken
 
@@ -603,7 +707,8 @@ class RunState:
     def quarantine(self, now: Moment) -> list[Quarantined]:
         """Quarantine nodes that fail tasks that others complete; their failed tasks are queued again."""
         events: list[Quarantined] = []
-        for node, failed in self.health.to_quarantine(self.state.quarantined):
+        for node, ids in self.health.to_quarantine(self.state.quarantined):
+            failed = [one for one in ids if self.node_runs.node_of(one) is None]
             events.append(Quarantined(now.at(), node, ranges.to_ranges(failed)))
             self.finished_since[1] = max(0, self.finished_since[1] - len(failed))
             self.order.extendleft(reversed(failed))

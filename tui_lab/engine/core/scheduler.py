@@ -240,6 +240,7 @@ class Scheduler:
         run.supplied, run.arrival = True, self._arrivals
         state.record(run, run.cancel_interrupts({node.name for node in self.nodes.values() if node.ready}, state.now))
         state.record(run, run.settle_dependencies(state.now, again=event.again))
+        state.record(run, run.settle_node_runs(state.now, again=event.again))
         drained = [] if run.state.placement is None else run.state.placement.drained
         for node in state.nodes_of(run):
             node.drained = node.name in drained

@@ -12,6 +12,7 @@ from tui_lab.experiment.stages import PROGRAMS, Retain, StageKeys
 from tui_lab.experiment.yaml.reader import Keypath, Reader
 
 ALL = "all"  # of `uses`
+NODE = "node"  # of `per`
 
 
 def read_stages(
@@ -46,6 +47,7 @@ def _stage(r: Reader, path: Keypath, keys: Mapping[str, Callable[[Reader, Keypat
         "after": Reader.texts,
         "per_repeat": Reader.boolean,
         "collect": _collect,
+        "per": _per,
         "outs": _outs,
         "retain": _retain,
     }
@@ -56,6 +58,10 @@ def _stage(r: Reader, path: Keypath, keys: Mapping[str, Callable[[Reader, Keypat
     elif not any(key in r.keys(path) for key in PROGRAMS):
         r.add(path, f'the stage "{path[-1]}" has no "command"', "add one, as in: command: ./prepare.sh", at_key=True)
     return found
+
+
+def _per(r: Reader, path: Keypath) -> str | None:
+    return None if r.empty(path) else r.one_of(path, (NODE,))
 
 
 def _outs(r: Reader, path: Keypath) -> tuple[str, ...] | None:

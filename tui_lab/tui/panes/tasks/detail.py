@@ -22,8 +22,8 @@ def read_detail(source: TaskSource, task: int, behind: int | None = None) -> Tas
             return None
         found = facts.frame(folded(state, np.array([task], dtype=np.int64))).row(0, named=True)
         steps, commands = _program(source, task)
-        stage = state.stage(task)
-        needing = [] if stage is None else folder.plan_of(task).tasks_behind(task, stage)
+        stage = folder.stage_of(task)
+        needing = folder.tasks_behind(task)
         named = behind if behind is not None else next(iter(needing), task)
         return TaskDetail(
             experiment=folder.name,

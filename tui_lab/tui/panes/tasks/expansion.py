@@ -15,6 +15,7 @@ from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.stages import before, differing
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import facts
+from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.plan import LINK, Plan
 from tui_lab.tui.panes.tasks.frame import TaskSource, TaskTable, folded
 from tui_lab.tui.panes.tasks.view import Shown
@@ -26,12 +27,14 @@ _NAME: Final = 24  # cells of the name of a stage at most
 
 @dataclass(frozen=True)
 class StageRun:
-    """A run of a stage behind an expanded task. shared: how many tasks of the plan need it."""
+    """A run of a stage behind an expanded task. shared: how many tasks of the plan need it. name: how an address names
+    it."""
 
     run: int
     stage: str
     task: int
     shared: int
+    name: str
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Expansion:
         """Return what stands in the place of a task's number, by run."""
         inner, last, times = ("|-", "`-", "x") if ascii_only else ("├╴", "└╴", "×")
         return {
-            run.run: f"{last if run is self.runs[-1] else inner}{shortened(run.stage, _NAME)}"
+            run.run: f"{last if run is self.runs[-1] else inner}{shortened(run.name, _NAME)}"
             + (f" {times}{run.shared:,}" if run.shared > 1 else "")
             for run in self.runs
         }
@@ -64,13 +67,16 @@ def expanded(source: TaskSource, table: TaskTable, found: Shown, task: int) -> t
     with source.reading() as folder:
         state = folder.state()
         plan = folder.plan_of(task)
-        runs = _runs(plan, task)
+        runs = _runs(folder, plan, task)
         if not runs:
             return found, None
         spec = _spec(source, task)
         ids = np.array([run.run for run in runs], dtype=np.int64)
         moving = facts.frame(folded(state, ids)).to_dicts()
-        asked = {row["task_id"]: row for row in plan.runs.filter(pl.col("task_id").is_in(ids.tolist())).to_dicts()}
+        planned = {run.run: state.planned_run(run.run) for run in runs}
+        rows_of = plan.runs.filter(pl.col("task_id").is_in(list(planned.values())))
+        by_id = {row["task_id"]: row for row in rows_of.to_dicts()}
+        asked = {one: {**by_id[other], "task_id": one} for one, other in planned.items()}
     of_task = table.frame.row(table.frame["task_id"].index_of(task) or 0, named=True)
     rows = [
         _row(run, of_task, table, spec, {**_asked(asked[run.run], run.stage, spec), **now})
@@ -86,12 +92,17 @@ def expanded(source: TaskSource, table: TaskTable, found: Shown, task: int) -> t
     return replace(found, frame=frame), Expansion(task, runs)
 
 
-def _runs(plan: Plan, task: int) -> tuple[StageRun, ...]:
+def _runs(folder: ExperimentFolder, plan: Plan, task: int) -> tuple[StageRun, ...]:
+    """Return the runs behind a task. If each node has a run of its own, and the task has not run yet, those of all
+    nodes."""
     found = []
     for stage in plan.stages:
-        run = plan.run_behind(task, stage)
-        if run is not None:
-            found.append(StageRun(run, stage, task, int((plan.tasks[LINK + stage] == run).sum())))
+        planned, run = plan.run_behind(task, stage), folder.run_behind(task, stage)
+        if planned is None or run is None:
+            continue
+        shared = int((plan.tasks[LINK + stage] == planned).sum())
+        runs = folder.state().node_runs.get(run, {}).values() or (run,)
+        found += [StageRun(one, stage, task, shared, folder.stage_of(one) or stage) for one in runs]
     return tuple(found)
 
 

@@ -86,9 +86,10 @@ class TaskSource:
         plan = self.folder.plan_of(task)
         if plan.number not in self._builders:
             self._builders = {plan.number: TaskBuilder(self.folder.spec(plan.number), plan, self.folder.path, "")}
-        builder, row = self._builders[plan.number].of(task, self.folder.state().stage(task))
+        state = self.folder.state()
+        builder, row = self._builders[plan.number].of(state.planned_run(task), state.stage(task))
         assert row is not None
-        return builder, row
+        return builder.using(state.runs_with(task)), row
 
     def live(self, ids: Sequence[int]) -> dict[int, Row]:
         """Return the present facts of some tasks, by task, for those that exist."""
