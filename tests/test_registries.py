@@ -237,7 +237,6 @@ def test_nothing_else_lists_the_facts() -> None:
         "store/planning.py",  # columns of plans
         "store/experiment.py",
         "experiment/model.py",  # placeholders
-        "experiment/stage_checks.py",
         "engine/task_builder.py",
         "results/extraction/sources/run.py",
         "portable/function/main.py",

@@ -52,3 +52,11 @@ def parse_function(text: str) -> Function:
     if not _MODULE.fullmatch(place):
         raise ValueError(f'"{place}" is no module')
     return Function(module=place, name=name or None)
+
+
+def function_error(text: str) -> str:
+    """Return why a text names no function; empty where it does."""
+    try:
+        return "" if parse_function(text).name else f'"{text.strip()}" names no function'
+    except ValueError as error:
+        return str(error)

@@ -50,7 +50,6 @@ from tui_lab.experiment.readers.task import (
     read_retry_on,
     read_run_on,
     read_setup,
-    read_time,
     read_timeout,
     read_workdir,
 )
@@ -74,6 +73,7 @@ from tui_lab.experiment.schema_parts import (
 )
 from tui_lab.experiment.sources.kinds import KINDS as METRIC_SOURCES
 from tui_lab.experiment.stages import PROGRAMS, Retain, StageKeys
+from tui_lab.experiment.times import read_time
 from tui_lab.experiment.yaml.reader import MOST, Keypath, Reader
 
 

@@ -46,7 +46,7 @@ class Metric(Model):
         """Return all that decides its values, in JSON's types."""
         return {
             "kind": self.source.kind,
-            **plain(self.source),
+            **self.source.definition(),
             **plain(self, leave_out={"source", "goal", *(() if self.stage else ("stage",))}),
         }
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, TypeVar
 
+from tui_lab.experiment.function import Function
 from tui_lab.experiment.record import Documented, Fields, Model, keys_of
 from tui_lab.experiment.registry import Registry
 from tui_lab.experiment.schema_parts import Schema
@@ -21,6 +22,11 @@ class Source(Model):
     kind: ClassVar[str]
     schemas: ClassVar[Mapping[str, Schema]]
     """JSON Schema of what stands behind each of its keys, the kind included, in the order of the reference."""
+
+    @property
+    def call(self) -> tuple[Function, float | None] | None:
+        """The Python function that it calls, and how many seconds it gives a call, if it says so."""
+        return None
 
     @classmethod
     def documented(cls) -> dict[str, Documented]:

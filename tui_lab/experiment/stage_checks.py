@@ -71,15 +71,21 @@ def check_executed_metrics(r: Reader, given: Fields, stages: Mapping[str, Stage]
             r.add(("metrics", name, "stage"), what, f"read a file or an output, or leave out retain: {stage.retain}")
         if text is None:
             continue
-        own = {"seed": stage.takes_seed, "repeat": stage.repeated, "task_id": False}
         known = (*parameters, *BUILT_IN, *metric.source.names)
         with suppress(PlaceholderError):  # which is noted already
             for one in dict.fromkeys(compile_command(text, known).names):
-                if one in stage.uses if one in parameters else own.get(one, True):
+                if _has(stage, one, one in parameters):
                     continue
                 what = f'{{{one}}} has no value here: the stage "{metric.stage}" does not use it'
                 hint = "tasks that share a run of it may differ there"
                 r.add(("metrics", name, metric.source.kind), what, hint, offset=text.index("{" + one))
+
+
+def _has(stage: Stage, name: str, parameter: bool) -> bool:
+    """Return whether the runs of a stage have a value of a name: of a parameter, or a built-in one."""
+    if parameter:
+        return name in stage.uses
+    return name not in _OF_ONE_TASK and (name != "seed" or stage.takes_seed) and (name != "repeat" or stage.repeated)
 
 
 def check_returned(r: Reader, given: Fields, stages: Mapping[str, Stage]) -> None:

@@ -18,6 +18,7 @@ from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.model import Experiment
 from tui_lab.results import cache
 from tui_lab.results.extraction.columns import Column, build, merge
+from tui_lab.results.extraction.execution import Execution, Parameters
 from tui_lab.results.extraction.extract import extract
 from tui_lab.results.extraction.extractor import Computing, Extraction, Running, Task
 from tui_lab.results.extraction.files import OutputFolders
@@ -31,8 +32,6 @@ from tui_lab.store.parquet import About
 
 Progress = Callable[[int, int], None]
 """Called with the number of attempts read so far, and of all to be read."""
-Parameters = Callable[[Sequence[Task]], pl.DataFrame]
-"""Returns the values of parameters of tasks or runs, under their own names, with `repeat` and `seed`."""
 
 BATCH: Final = 2000
 """Attempts that are read between two calls of a Progress."""
@@ -70,6 +69,11 @@ class MetricReading:
         self.read = 0
         self.trusted = trusted
         self.not_executed: set[str] = set()
+
+    @property
+    def execution(self) -> Execution:
+        """What is needed to run something for the same attempts."""
+        return Execution(self.spec, self.outputs, self.parameters, self.trusted)
 
     def about(self, columns: Mapping[str, Column], names: Mapping[str, str]) -> About:
         """Return what a cache says of the values in it. names: the column of each metric."""

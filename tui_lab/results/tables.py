@@ -27,12 +27,14 @@ from tui_lab.experiment.model import Experiment
 from tui_lab.results import cache
 from tui_lab.results.extraction import hints, long
 from tui_lab.results.extraction.columns import Column
+from tui_lab.results.extraction.execution import Execution
 from tui_lab.results.extraction.expression_names import names_used
 from tui_lab.results.extraction.extractor import Computing, Running, Task
 from tui_lab.results.extraction.files import OutputFolders
 from tui_lab.results.extraction.function_names import find_names
 from tui_lab.results.extraction.hints import Hint
 from tui_lab.results.extraction.returned import collect_names
+from tui_lab.results.extraction.row_sources.kinds import rows_reader
 from tui_lab.results.extraction.sources.kinds import by_extractor, extractor_of
 from tui_lab.results.reading import MetricReading, Progress, in_units, rows_of, to_gather, told
 from tui_lab.results.stage_metrics import StageMetrics
@@ -76,6 +78,8 @@ class Results:
     """What functions returned and can't be kept, in which task it was first, and what it is."""
     of_stages: Sequence[StageMetrics] = ()
     """The metrics of stages before the last."""
+    executions: Mapping[str | None, Execution] = field(default_factory=dict)
+    """What is needed to run something for steps or rows: of tasks (None), and of stages."""
     _long: dict[str, long.LongTable] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -125,7 +129,7 @@ class Results:
         return pl.Series([behind.get(task, (None, 0))[0] for task in table["task_id"]], dtype=pl.Int64)
 
     def _shared_by_all(self, name: str, expression: str, table: pl.DataFrame) -> pl.Series | None:
-        """Return numbers that are equal where all values are shared that a metric is computed from; None where one of
+        """Return numbers that are equal where all values are shared from which a metric is computed; None where one of
         them is a task's own."""
         if name in self.problems:
             return None
@@ -249,7 +253,10 @@ class Results:
     def _not_all_read(self, kind: str) -> list[Hint]:
         done = self.tasks.filter((pl.col("state") == "done") & pl.col("attempt").is_not_null())
         tasks = done.select("task_id", "attempt").rows()
-        return hints.not_all_read(self._table(kind), kind, self.spec, OutputFolders(self.folder.path), tasks)
+        table = self._table(kind)
+        if table.not_executed:
+            return [Hint(kind, not_trusted(self.folder), label=f"{self.name}_{kind}")]
+        return hints.not_all_read(table, kind, self.spec, OutputFolders(self.folder.path), tasks)
 
     @property
     def steps(self) -> pl.DataFrame:
@@ -288,6 +295,7 @@ class Results:
                 spec,
                 self.tasks,
                 self.parameters,
+                self.executions,
                 self.live,
                 self.force,
             )
@@ -308,12 +316,16 @@ def refresh(
     table = folder.tasks(spec.metrics)
     returned = ReturnedNames()
     own = folder.parameter_columns()
-    trusted = not by_extractor(spec.metrics, Running) or trust.is_trusted(folder.path.parent)
+    of_rows = None if spec.rows is None or not spec.rows.source.executes else rows_reader(spec)
+    executes = bool(by_extractor(spec.metrics, Running)) or of_rows is not None
+    trusted = not executes or trust.is_trusted(folder.path.parent)
     not_called: list[str] = []
     with cache.writing(folder.path) as may_write:
         for extractor, some in by_extractor(spec.metrics, Running).items() if force and may_write and trusted else ():
             for metric in some.values():
                 extractor.forget(spec, folder.path, metric)
+        if of_rows is not None and force and may_write and trusted:
+            of_rows.forget(folder.path)
         if any(metric.source.several for metric in spec.metrics.values()):
             ended = table.filter(pl.col("attempt").is_not_null()).select("task_id", "attempt")
             known, parameters_of = own, table
@@ -389,6 +401,7 @@ def refresh(
         bases={name: base for one in readings for name, base in one.bases.items()},
         not_kept=returned.not_kept,
         of_stages=tuple(stages),
+        executions={None: reading.execution, **{one.stage: one.reading.execution for one in stages}},
     )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
-from tui_lab.experiment.function import FORMS
+from tui_lab.experiment.function import FORMS, function_error
 from tui_lab.experiment.metric import Decimal, Goal, Metric, MetricType, Take, Thousands
 from tui_lab.experiment.names import name_error
 from tui_lab.experiment.programs import calls_functions
 from tui_lab.experiment.readers.sources import made, read_kind, read_own_keys
 from tui_lab.experiment.record import Fields
-from tui_lab.experiment.sources.function import FunctionSource, function_error
+from tui_lab.experiment.sources.function import FunctionSource
 from tui_lab.experiment.sources.kinds import KINDS, RETURNED
 from tui_lab.experiment.sources.pattern import PatternSource, read_value_pattern
 from tui_lab.experiment.sources.source import MetricSource

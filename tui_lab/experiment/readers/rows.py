@@ -26,5 +26,7 @@ def read_rows(r: Reader, path: Keypath) -> Rows | None:
     own = read_own_keys(r, path, KINDS, kind, lambda at: kind.read_key(r, at))
     found: Fields = {key: r.one_of((*path, key), ENUMS[key]) for key in r.keys(path) if key in MARKS}
     check_marks(r, path, found)
+    for key in found if not kind.reads_numbers else ():
+        r.add((*path, key), f'"{key}" is for reading numbers; "{kind.kind}" computes them', at_key=True)
     kind.check(r, path, own, _OWNER)
     return Rows(source=made(kind, own), **found) if len(r.problems) == before else None

@@ -12,7 +12,8 @@ from typing import Any, Final, get_args
 from tui_lab.experiment.model import FileTemplate, RetryReason
 from tui_lab.experiment.names import name_error
 from tui_lab.experiment.shell.lines import flag_lines
-from tui_lab.experiment.units import TIME_HINT, duration
+from tui_lab.experiment.times import read_time
+from tui_lab.experiment.units import TIME_HINT
 from tui_lab.experiment.yaml.reader import Keypath, Reader, described, shortened
 
 RETRY_REASONS: Final[tuple[str, ...]] = get_args(RetryReason)
@@ -224,36 +225,12 @@ def _limit(r: Reader, path: Keypath) -> float | str | None:
     node = r.node(path)
     if node.kind == "scalar" and "{" in node.text:
         return node.text
-    return _time(r, path)
-
-
-def read_time(r: Reader, path: Keypath) -> float | None:
-    """Seconds, more than none."""
-    return _time(r, path)
+    return read_time(r, path)
 
 
 def read_grace(r: Reader, path: Keypath) -> float | None:
     """Return the seconds between TERM and KILL, or None after noting what is wrong."""
-    return _time(r, path, zero=True)
-
-
-def _time(r: Reader, path: Keypath, *, zero: bool = False) -> float | None:
-    node = r.node(path)
-    if node.kind != "scalar" or node.value is None or isinstance(node.value, bool):
-        if node.kind == "scalar" or not r.misread(path):
-            r.wrong(path, "a time, such as 30s or 1h30m")
-        return None
-    try:
-        seconds = float(node.value) if isinstance(node.value, int | float) else duration(node.text)
-    except ValueError as error:
-        r.add(path, str(error), TIME_HINT)
-        return None
-    except OverflowError:
-        seconds = float("inf")
-    if not 0 <= seconds < 1e9 or (seconds == 0 and not zero):
-        r.add(path, f"{node.text} can't be a time here", TIME_HINT)
-        return None
-    return seconds
+    return read_time(r, path, zero=True)
 
 
 def read_retry_on(r: Reader, path: Keypath) -> tuple[str | int, ...] | None:

@@ -16,6 +16,10 @@ class RowSource(Source):
 
     of_metrics: ClassVar[bool] = False
     """Whether its columns are metrics of the experiment."""
+    executes: ClassVar[bool] = False
+    """Whether something runs for it, which it does in labs only that the user has trusted."""
+    reads_numbers: ClassVar[bool] = True
+    """Whether it reads text, in which `decimal` and `thousands` say how numbers are written."""
 
     @classmethod
     def read_key(cls, r: Reader, path: Keypath) -> Any:
@@ -23,8 +27,8 @@ class RowSource(Source):
         return r.text(path)
 
     @property
-    def file(self) -> str:
-        """The output (`stdout`, `stderr`) or file in which it looks."""
+    def file(self) -> str | None:
+        """The output (`stdout`, `stderr`) or file in which it looks; None where it reads none."""
         raise NotImplementedError
 
     def definition(self) -> Fields:

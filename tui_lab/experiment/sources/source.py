@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
+from tui_lab.experiment.record import Fields, Texts, plain
 from tui_lab.experiment.source import Source
 from tui_lab.experiment.yaml.reader import Keypath, Reader
+
+TIMEOUT: Final = Texts(
+    "Time that the command or function may take for one task, in seconds or with units; by default a minute. Where "
+    "several metrics share it, the longest counts.",
+    ["5m"],
+)
+"""Of the key `timeout` of what runs."""
 
 
 class MetricSource(Source):
@@ -23,6 +31,10 @@ class MetricSource(Source):
     def read_key(cls, r: Reader, path: Keypath, take: str) -> Any:
         """Return what stands behind one of its keys, or None after noting what is wrong. take: that of the metric."""
         return r.text(path)
+
+    def definition(self) -> Fields:
+        """Return all that decides its values, in JSON's types."""
+        return plain(self)
 
     @property
     def several(self) -> bool:

@@ -12,12 +12,17 @@ import polars as pl
 from tui_lab.experiment.column_type import ColumnType, column_type
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.model import Experiment
+from tui_lab.results.extraction.execution import Execution
 from tui_lab.results.extraction.files import OutputFolders
 from tui_lab.results.extraction.readers import FileReader, Tally, TextReader
 from tui_lab.results.extraction.values import Scalar
 
 Task: TypeAlias = tuple[int, int]
 """A task id, or the number of a run of a stage, and the attempt to read."""
+
+
+StepValue: TypeAlias = tuple[int | float, str, Scalar | None, str]
+"""Step, name, value, and the text that could not be read, or an empty one."""
 
 
 @dataclass
@@ -89,6 +94,15 @@ class Running(Extractor):
         `parameters` has a row for each of `tasks`: the columns of parameters under their own names, `repeat` and
         `seed`."""
         raise NotImplementedError
+
+    by_step: bool = False
+    """Whether it finds values by step, too."""
+
+    def steps(
+        self, execution: Execution, tasks: Sequence[Task], metrics: Mapping[str, Metric]
+    ) -> Mapping[int, Sequence[StepValue]]:
+        """Return the values by step of `metrics`, by task or run. They were called for before, for their values."""
+        return {}
 
 
 class Computing(Extractor):

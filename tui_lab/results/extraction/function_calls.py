@@ -19,7 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+import polars as pl
+
+from tui_lab.experiment.data_types import Row
 from tui_lab.experiment.function import Function
+from tui_lab.experiment.model import Experiment
+from tui_lab.experiment.source import Source
 from tui_lab.results.extraction.extractor import Task
 from tui_lab.results.extraction.files import OutputFolders
 from tui_lab.results.extraction.function_worker import TIMEOUT
@@ -34,16 +39,17 @@ _LOOK: Final = 0.1
 """Seconds between two looks whether it has to end."""
 
 Answer: TypeAlias = dict[str, Any]
-"""`values` by name, or `rows`; `single` for a value without a name; `error` says why there is none."""
+"""`values` by name, `steps`, or `rows`; `single` for a value without a name; `error` says why there is none."""
 
 
 class FunctionCalls:
     """The calls of one function, as its file is now, for the tasks of an experiment.
 
     project: the folder of the experiment's file. outputs: of its tasks, or of the runs of a stage; no two of all of
-    them have the same number."""
+    them have the same number. limit: seconds that a call may take."""
 
-    def __init__(self, function: Function, project: Path, outputs: OutputFolders) -> None:
+    def __init__(self, function: Function, project: Path, outputs: OutputFolders, limit: float = TIMEOUT) -> None:
+        self.limit = limit
         self.function = function
         self.project = project
         self.outputs = outputs
@@ -65,6 +71,8 @@ class FunctionCalls:
             for line in file:
                 with contextlib.suppress(ValueError, KeyError, TypeError):
                     answer = json.loads(line)
+                    if answer.get("too_slow") and self.limit > answer.get("limit", TIMEOUT):
+                        continue  # it may take longer now
                     found[int(answer.pop("task")), int(answer.pop("attempt"))] = answer
         return found
 
@@ -106,7 +114,7 @@ class FunctionCalls:
         strikes = [0]  # calls in a row that took too long
         workers: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         count = min(os.cpu_count() or 1, len(wanted))
-        started = [_Worker(self.function, self.project, stop) for _ in range(count)]
+        started = [_Worker(self.function, self.project, stop, self.limit) for _ in range(count)]
         for worker in started:
             workers.put(worker)
 
@@ -141,6 +149,20 @@ class FunctionCalls:
                 worker.end()
 
 
+def limit_of(experiment: Experiment, function: Function) -> float:
+    """Return how many seconds a call of a function may take: the most of those that metrics and rows give it."""
+    sources: list[Source] = [metric.source for metric in experiment.metrics.values()]
+    sources += [experiment.rows.source] if experiment.rows is not None else []
+    calls = [source.call for source in sources if source.call is not None]
+    return max((limit or TIMEOUT for called, limit in calls if called == function), default=TIMEOUT)
+
+
+def parameter_rows(experiment: Experiment, parameters: pl.DataFrame) -> list[Row]:
+    """Return the parameters of each task."""
+    known = [name for name in parameters.columns if name in experiment.parameter_names]
+    return parameters.select(known).to_dicts() if known else [{}] * parameters.height
+
+
 def fingerprint(function: Function, project: Path) -> str:
     """Return what changes with the file that a function is in. Files that it imports don't count."""
     source = function.source(project)
@@ -153,9 +175,10 @@ def fingerprint(function: Function, project: Path) -> str:
 class _Worker:
     """A process that calls a function; another takes its place where it has ended."""
 
-    def __init__(self, function: Function, project: Path, stop: threading.Event) -> None:
+    def __init__(self, function: Function, project: Path, stop: threading.Event, limit: float) -> None:
         self._words = [str(project), function.file or "", function.module or "", function.name or ""]
         self._stop = stop
+        self._limit = limit
         self._process: subprocess.Popen[bytes] | None = None
 
     def ask(self, request: Mapping[str, Any]) -> Answer:
@@ -163,12 +186,12 @@ class _Worker:
         try:
             process = self._process = self._process or self._start()
             assert process.stdin is not None
-            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.write(json.dumps({**request, "limit": self._limit}).encode() + b"\n")
             process.stdin.flush()
             line = b"".join(self._read(process))
         except TimeoutError as error:
             self.end()
-            return {"error": str(error), "too_slow": True}
+            return {"error": str(error), "too_slow": True, "limit": self._limit}
         except OverflowError as error:
             self.end()
             return {"error": str(error)}
@@ -201,11 +224,11 @@ class _Worker:
         assert process.stdout is not None
         look = select.poll()
         look.register(process.stdout, select.POLLIN)
-        deadline, size = time.monotonic() + TIMEOUT, 0
+        deadline, size = time.monotonic() + self._limit, 0
         while True:
             ready = look.poll(_LOOK * 1000)
             if self._stop.is_set() or time.monotonic() > deadline:
-                raise TimeoutError(f"the function took longer than {TIMEOUT:.0f} s")
+                raise TimeoutError(f"the function took longer than {self._limit:g} s")
             if not ready:
                 continue
             data = os.read(process.stdout.fileno(), 1 << 16)

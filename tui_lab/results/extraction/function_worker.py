@@ -21,7 +21,8 @@ from tui_lab.portable.function.returned import RESULT, sorted_out
 from tui_lab.portable.function.target import NoFunctionError, function_of, import_module
 
 TIMEOUT: Final = 60.0
-"""Seconds that a call may take, the first one with its imports."""
+"""Seconds that a call may take, the first one with its imports, if nothing else is said."""
+_PACKAGE: Final = str(Path(__file__).parents[2]) + os.sep
 _MARGIN: Final = 5.0  # seconds after which a call ends itself, if nothing else has
 
 
@@ -38,7 +39,7 @@ def main() -> None:
         request = json.loads(line)
         os.environ.update(request["variables"])
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, TIMEOUT + _MARGIN)
+        signal.setitimer(signal.ITIMER_REAL, request["limit"] + _MARGIN)
         try:
             if function is None:
                 found = import_module(folder, file or None, module or None)
@@ -55,17 +56,20 @@ def main() -> None:
 
 
 def _answer(value: object) -> dict[str, Any]:
-    """Return what a function has returned: `values` by name, or `rows`."""
+    """Return what a function has returned: `values` by name, `steps`, or `rows`."""
     if inspect.isgenerator(value) or isinstance(value, Iterator):
         value = list(value)
+    if isinstance(value, list | tuple) and not value:
+        return {"values": {}}
     found = sorted_out(value)
-    rows = found.rows.pop(RESULT, None) or found.steps
+    rows = found.rows.pop(RESULT, None)
     for name in found.rows:
         found.not_kept[name] = "a list of dicts within a dict"
-    single = not rows and found.metrics.keys() == {RESULT} and not isinstance(value, dict)
+    single = not rows and not found.steps and found.metrics.keys() == {RESULT} and not isinstance(value, dict)
     return {
         "values": found.metrics,
         **({"rows": rows} if rows else {}),
+        **({"steps": found.steps} if found.steps else {}),
         **({"single": True} if single else {}),
         **({"not_kept": found.not_kept} if found.not_kept else {}),
     }
@@ -74,8 +78,13 @@ def _answer(value: object) -> dict[str, Any]:
 def _described(error: BaseException) -> str:
     """Return an exception in one line, with the place where it was raised."""
     text = " ".join(str(error).split())
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if len(frames) > 1 else ""
+    # Frames of an import, and of this program, say nothing.
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if not one.filename.startswith(("<", _PACKAGE))]
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    if isinstance(error, SyntaxError) and error.filename:
+        text, place = error.msg, f" ({Path(error.filename).name}:{error.lineno})"
+    if isinstance(error, OSError) and error.strerror:
+        text = ": ".join([error.strerror, *([str(error.filename)] if error.filename else [])])
     return f"{type(error).__name__}{': ' + text if text else ''}{place}"
 
 

@@ -174,6 +174,8 @@ def _no_rows(reader: RowsReader, outputs: OutputFolders, done: Sequence[Task], s
     where = f"no row in {'the one finished task' if len(done) == 1 else f'any of {len(done):,} finished tasks'}"
     samples, steps = done[:SAMPLES], tuple(step.name for step in spec.steps)
     source = reader.file
+    if reader.rows.source.file is None:
+        return where, reader.not_found
     try:
         paths = task_files(outputs.path(samples[0][0]), source, stream_names(source, steps), samples[0][1])
         missing = all(path.size is None for path in paths)

@@ -28,13 +28,15 @@ from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.patterns.pattern import Pattern
 from tui_lab.results import cache
 from tui_lab.results.extraction.columns import build
-from tui_lab.results.extraction.extractor import Task
+from tui_lab.results.extraction.execution import Execution
+from tui_lab.results.extraction.extractor import Running, Task
 from tui_lab.results.extraction.files import OutputFolders
 from tui_lab.results.extraction.records import INDEX, REFUSED
 from tui_lab.results.extraction.records_of_tasks import StageRecords, TaskRecords
 from tui_lab.results.extraction.row_sources.kinds import rows_reader
 from tui_lab.results.extraction.rows import NoRows
 from tui_lab.results.extraction.slow_search import TooSlowError
+from tui_lab.results.extraction.sources.kinds import by_extractor
 from tui_lab.results.extraction.steps import StepsReader
 from tui_lab.results.extraction.units import common_unit
 from tui_lab.results.extraction.values import Scalar
@@ -85,6 +87,8 @@ class LongTable:
     """Units of the quantities of columns that name none, as programs wrote them, and how often."""
     bases: Mapping[str, str] = field(default_factory=dict)
     """The unit that such a column was read in, where it has several."""
+    not_executed: bool = False
+    """Something was not executed, as the lab is not trusted: what it would find is missing."""
     stages: Mapping[str, str] = field(default_factory=dict)
     """The stage of which the values of a column are, where tasks share them."""
 
@@ -95,13 +99,15 @@ def refresh(
     spec: Experiment,
     tasks: pl.DataFrame,
     parameters: Sequence[str],
+    executions: Mapping[str | None, Execution],
     live: bool = False,
     force: bool = False,
 ) -> LongTable:
     """The table `kind` (`steps` or `rows`) for the tasks of the table of all tasks, from the cache and what
-    is new; `force` reads everything again."""
+    is new; `force` reads everything again. executions: what is needed to run something, of tasks (None) and of those
+    stages for which something runs."""
     index = "step" if kind == "steps" else "row"
-    print_ = cache.fingerprint([kind, *definition(kind, spec)])
+    print_ = cache.fingerprint([kind, *definition(kind, spec), *_fingerprints(kind, spec)])
     path = folder.path / FILES[kind]
     ended = tasks.filter(pl.col("attempt").is_not_null()).select("task_id", "attempt")
     absent: list[int] = []
@@ -126,13 +132,13 @@ def refresh(
             slow = _still(found[1]["slow"], known)
             troubles = {text: still for text, of in found[1]["troubles"].items() if (still := _still(of, known))}
         new = ended.join(known, on=["task_id", "attempt"], how="anti")
-        reader = _reader(kind, folder, spec, bases)
+        reader = _reader(kind, folder, spec, bases, executions)
         if new.height or known.height != ended.height or found is None:
             fresh = _read(reader, new.rows(), False)
             units = _counted(units, reader)
             if (other := _bases(units)) != bases:
                 # The values have another unit together than those before had: all of them are read in that.
-                reader, bases = _reader(kind, folder, spec, other), other
+                reader, bases = _reader(kind, folder, spec, other, executions), other
                 fresh = _read(reader, ended.rows(), False)
                 units = _counted({}, reader)
                 kept, skipped, slow, troubles = pl.DataFrame(), 0, [], {}
@@ -156,7 +162,11 @@ def refresh(
                 **({"beside": beside} if beside else {}),
                 **({"sources": {name: sorted(stages) for name, stages in sources.items()}} if sources else {}),
             }
-            if may_write and (found is None or any(found[1].get(key) != value for key, value in about.items())):
+            if (
+                may_write
+                and not reader.not_executed
+                and (found is None or any(found[1].get(key) != value for key, value in about.items()))
+            ):
                 cache.write(path, kept, about)
     if live:
         running = tasks.filter(pl.col("state") == "running").select("task_id", "attempts").rows()
@@ -177,19 +187,41 @@ def refresh(
         _types(reader),
         units,
         bases,
+        reader.not_executed,
         {columns[name]: stage for name, stage in of_stages.items() if stage and name in columns},
     )
 
 
-def _reader(kind: str, folder: ExperimentFolder, spec: Experiment, bases: Mapping[str, str]) -> TaskRecords:
-    outputs = OutputFolders(folder.path)
+def _reader(
+    kind: str,
+    folder: ExperimentFolder,
+    spec: Experiment,
+    bases: Mapping[str, str],
+    executions: Mapping[str | None, Execution],
+) -> TaskRecords:
     if kind == "rows":
-        return TaskRecords(NoRows() if spec.rows is None else rows_reader(spec, bases), outputs)
+        return TaskRecords(NoRows() if spec.rows is None else rows_reader(spec, bases), executions[None])
     stages = []
     for stage in spec.earlier_stages:
         own, behind = StepsReader(spec.of_stage(stage), stage), folder.attempts_behind(stage)
-        stages.append(StageRecords(stage, own, OutputFolders(folder.path, stage), behind))
-    return TaskRecords(StepsReader(spec), outputs, stages)
+        outputs = OutputFolders(folder.path, stage)
+        stages.append(StageRecords(stage, own, outputs, behind, executions.get(stage)))
+    return TaskRecords(StepsReader(spec), executions[None], stages)
+
+
+def _fingerprints(kind: str, spec: Experiment) -> list[Any]:
+    """Return what else decides the values, where something runs for them."""
+    if kind == "rows":
+        more = "" if spec.rows is None else rows_reader(spec).fingerprint()
+        return [more] if more else []
+    running = by_extractor(spec.metrics, Running).items()
+    found = {
+        name: [metric.definition(), one.fingerprint(spec, metric)]
+        for one, some in running
+        if one.by_step
+        for name, metric in some.items()
+    }
+    return [found] if found else []
 
 
 def _beside(folder: ExperimentFolder, spec: Experiment) -> dict[str, dict[str, ranges.Ranges]]:
@@ -274,6 +306,8 @@ class _Read:
 
 def _read(reader: TaskRecords, tasks: Sequence[Task], live: bool) -> _Read:
     read = _Read()
+    if not live:
+        reader.prepare(tasks)
     columns: dict[str, list[Scalar | None]] = {name: [] for name in _types(reader)}
     refused: dict[str, dict[int, str]] = {}
     ids: list[int] = []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from tui_lab.experiment.column_type import ColumnType
 from tui_lab.experiment.patterns.pattern import Pattern
+from tui_lab.results.extraction.execution import Execution
 
 Record = dict[str, Any]
 """One row: values by name, with the step or row number under INDEX."""
@@ -35,6 +36,12 @@ class Reader:
         """A pattern took too long on the output of that task: what it would have found is missing."""
         self.trouble = ""
         """What is wrong with an output of that task of which not all could be read."""
+
+    not_executed = False
+    """Something that it needs was not executed, as the lab is not trusted."""
+
+    def prepare(self, execution: Execution, tasks: Sequence[tuple[int, int]]) -> None:
+        """Run what is to be run for attempts, before their records are asked for."""
 
     def records(self, folder: str, attempt: int, live: bool) -> Iterable[Record]:
         """Raises TooSlowError where nothing can be said of a task, whose records so far don't count either."""

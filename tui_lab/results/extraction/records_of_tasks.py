@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tui_lab.results.extraction.execution import Execution
 from tui_lab.results.extraction.extractor import Task
 from tui_lab.results.extraction.files import OutputFolders
 from tui_lab.results.extraction.records import INDEX, REFUSED, Reader, Record
@@ -20,7 +21,15 @@ class StageRecords:
     outputs: OutputFolders
     behind: Mapping[int, Task]
     """The run that each task used, and its attempt, by task."""
+    execution: Execution | None = None
+    """Needed where something is to be run."""
     _known: dict[int, _Run] = field(default_factory=dict)
+
+    def prepare(self, tasks: Sequence[Task]) -> None:
+        """Run what is to be run for the runs behind tasks."""
+        runs = dict.fromkeys(self.behind[task] for task, _ in tasks if task in self.behind)
+        if self.execution is not None:
+            self.reader.prepare(self.execution, [run for run in runs if run[0] not in self._known])
 
     def of(self, task: int) -> _Run:
         """Return what the run behind a task has. Raises TooSlowError."""
@@ -45,9 +54,9 @@ class TaskRecords:
     """Reads the records of tasks. Of one step, a task has one record, with the names of all stages; of a name that
     several stages report, the values of the last of them."""
 
-    def __init__(self, own: Reader, outputs: OutputFolders, stages: Sequence[StageRecords] = ()) -> None:
+    def __init__(self, own: Reader, execution: Execution, stages: Sequence[StageRecords] = ()) -> None:
         """stages: in order."""
-        self.own, self.outputs, self.stages = own, outputs, stages
+        self.own, self.execution, self.stages = own, execution, stages
         self.absent = self.slow = False
         self.trouble = ""
         self.sources: dict[str, set[str]] = {}
@@ -58,9 +67,20 @@ class TaskRecords:
         """All that read."""
         return [self.own, *(one.reader for one in self.stages)]
 
+    @property
+    def not_executed(self) -> bool:
+        """Whether something was not executed, as the lab is not trusted."""
+        return any(one.not_executed for one in self.readers)
+
+    def prepare(self, tasks: Sequence[Task]) -> None:
+        """Run what is to be run for attempts that have ended."""
+        self.own.prepare(self.execution, tasks)
+        for stage in self.stages:
+            stage.prepare(tasks)
+
     def of(self, task: int, attempt: int, live: bool) -> Iterable[Record]:
         """Return the records of a task. live: it still runs. Raises TooSlowError."""
-        records = self.own.records(self.outputs.path(task), attempt, live)
+        records = self.own.records(self.execution.outputs.path(task), attempt, live)
         if not self.stages:
             yield from records
             self.absent, self.slow, self.trouble = self.own.absent, self.own.slow, self.own.trouble

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 from tui_lab.experiment.metric import Rows
 from tui_lab.experiment.model import Experiment
@@ -34,9 +35,19 @@ class RowsReader(Reader):
         self.experiment = experiment
         self.rows = rows
         self.bases = bases
-        self.file = rows.source.file
+        self.file = rows.source.file or rows.source.kind
         """The output or file in which it looks."""
         self.marks = notation(rows)
+
+    not_tried: str = ""
+    """Why the screen can't try such rows on an output."""
+
+    def fingerprint(self) -> str:
+        """Return what else than the definition of `rows` decides them: they are read again where that changes."""
+        return ""
+
+    def forget(self, folder: Path) -> None:
+        """Forget what was kept in an experiment's folder besides the tables: all is to be read again."""
 
     def records(self, folder: str, attempt: int, live: bool) -> Iterator[Record]:
         """Yield the rows of an attempt. live: the task still runs, so the last line may be incomplete."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from tui_lab.experiment.column_type import column_type
 from tui_lab.experiment.model import Experiment
+from tui_lab.results.extraction.execution import Execution
 from tui_lab.results.extraction.extract import read_all
-from tui_lab.results.extraction.extractor import Reading
+from tui_lab.results.extraction.extractor import Reading, Running, StepValue, Task
 from tui_lab.results.extraction.files import stream_names, task_files
 from tui_lab.results.extraction.numbers import Unrepresentable, number
 from tui_lab.results.extraction.readers import FileReader, NoValue, TextReader
 from tui_lab.results.extraction.records import INDEX, REFUSED, Reader, Record
 from tui_lab.results.extraction.search import all_matches
 from tui_lab.results.extraction.slow_search import TooSlowError
-from tui_lab.results.extraction.sources.kinds import extractor_of
+from tui_lab.results.extraction.sources.kinds import by_extractor, extractor_of
 from tui_lab.results.extraction.structured import SourceError, loads
 from tui_lab.results.extraction.text import Text, complete_lines, read_whole
 from tui_lab.results.extraction.values import Scalar, from_json
@@ -31,7 +33,11 @@ class StepsReader(Reader):
         self._steps = tuple(step.name for step in spec.steps)
         self._texts: list[TextReader] = []
         self._files: list[FileReader] = []
-        for name, metric in spec.metrics_by_stage(spec.metrics).get(stage, {}).items():
+        metrics = spec.metrics_by_stage(spec.metrics).get(stage, {})
+        self._running = {one: some for one, some in by_extractor(metrics, Running).items() if one.by_step}
+        self._executed: dict[str, list[StepValue]] = {}
+        """What was found by running something, by the folder of a task or run."""
+        for name, metric in metrics.items():
             extractor = extractor_of(metric)
             if metric.take != "all" or not isinstance(extractor, Reading):
                 continue
@@ -46,6 +52,16 @@ class StepsReader(Reader):
         readers: list[TextReader | FileReader] = [*self._texts, *self._files]
         self.types = {one.name: one.type for one in readers}
         self.patterns = {reader.name: (reader.pattern, reader.metric.source.file or "") for reader in self._texts}
+
+    def prepare(self, execution: Execution, tasks: Sequence[Task]) -> None:
+        """Run what finds values by step."""
+        if self._running and not execution.trusted:
+            self.not_executed = self.not_executed or bool(tasks)
+            return
+        for extractor, metrics in self._running.items():
+            for task, values in extractor.steps(execution, tasks, metrics).items():
+                self._executed.setdefault(execution.outputs.path(task), []).extend(values)
+                self.types |= {name: column_type(metrics[name], None) for _, name, *_ in values}
 
     def records(self, folder: str, attempt: int, live: bool) -> Iterable[Record]:
         """Return the records of an attempt, one for each step. live: the task still runs."""
@@ -93,6 +109,8 @@ class StepsReader(Reader):
                 self._not_read(source, error)
             if file.trouble:
                 self.trouble = self.trouble or f"{source}: {file.trouble}"
+
+        yield from self._executed.get(folder, ())
 
     def _not_read(self, source: str, error: OSError | SourceError) -> None:
         if isinstance(error, SourceError):

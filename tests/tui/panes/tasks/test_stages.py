@@ -107,6 +107,33 @@ async def test_the_runs_behind_a_task_stand_below_it(workbench: Workbench) -> No
         await s.until(lambda: workbench.engine_pid() is None)
 
 
+async def test_a_run_that_goes_on_is_stopped(workbench: Workbench) -> None:
+    workbench.write("slow.yaml", CHAIN.replace("[ {lr} != 0.2 ] || [", "[ {lr} != 0.2 ] || sleep 100 || ["))
+    workbench("--run", "slow.yaml", "--detach")
+    slow = workbench.experiment("slow")
+    async with screen(workbench.lab_path, (120, 40)) as s:
+        await s.until(lambda: s.ids == list(range(6)))
+        trained = slow.plan().run_behind(1, "train")
+        await s.press("j", "e")
+        await s.until(lambda: trained in s.ids)
+        await s.press("j", "j")
+        await s.until(lambda: s.task == trained and _rows(s)[3]["state"] == "running")
+        shown = s.pane.model.overlay(s.pane.table.frame)["duration"].to_list()[3]
+        await s.until(lambda: s.pane.model.overlay(s.pane.table.frame)["duration"].to_list()[3] > shown + 1)  # it ticks
+        asked: list[str] = []
+
+        async def confirm(title: str, body: str, yes: str) -> bool:
+            asked.append(f"{title} {body}")
+            return True
+
+        s.app.confirm = confirm  # type: ignore[method-assign]
+        await s.press("x")
+        await s.until(lambda: asked)
+        assert asked[0].startswith("Stop slow/1:train? 1 task that needs it can't begin then.")
+        await s.until(lambda: [row["state"] for row in _rows(s)][1:4] == ["stopped", "done", "stopped"])
+    workbench("stop", code=None)
+
+
 async def test_without_stages_there_is_no_such_key(small_lab: Any) -> None:
     async with screen(small_lab, (120, 40)) as s:
         assert "e Stages" not in str(s.app.query_one(Keys).render())

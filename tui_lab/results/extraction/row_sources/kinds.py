@@ -10,10 +10,12 @@ from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.registry import PluginError, Registry
 from tui_lab.experiment.row_sources.csv import CsvRows
 from tui_lab.experiment.row_sources.each import EachRows
+from tui_lab.experiment.row_sources.function import FunctionRows
 from tui_lab.experiment.row_sources.pattern import PatternRows
 from tui_lab.experiment.row_sources.returned import ReturnedRows
 from tui_lab.results.extraction.row_sources.csv import CsvRowsReader
 from tui_lab.results.extraction.row_sources.each import EachRowsReader
+from tui_lab.results.extraction.row_sources.function import FunctionRowsReader
 from tui_lab.results.extraction.row_sources.pattern import PatternRowsReader
 from tui_lab.results.extraction.row_sources.returned import ReturnedRowsReader
 from tui_lab.results.extraction.rows import RowsReader
@@ -26,6 +28,7 @@ READERS: Final[Registry[type[RowsReader]]] = Registry(
         PatternRows.kind: PatternRowsReader,
         CsvRows.kind: CsvRowsReader,
         EachRows.kind: EachRowsReader,
+        FunctionRows.kind: FunctionRowsReader,
         ReturnedRows.kind: ReturnedRowsReader,
     },
 )

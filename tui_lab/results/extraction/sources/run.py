@@ -1,8 +1,9 @@
 """Metrics that a command finds: `{run: "h5dump -d loss out.h5", pattern: ...}`.
 
 The command runs in the task's folder when its attempt has ended, with the placeholders of a task's command,
-as `sh -c`, once for all metrics that share it; their patterns are tried on what it prints. It has a minute and
-64 MiB; one that fails or takes more gives null. What it has started does not count longer than a second after it.
+as `sh -c`, once for all metrics that share it; their patterns are tried on what it prints. It has a minute, or what
+`timeout` says, and 64 MiB; one that fails or takes more gives null. What it has started does not count longer than a
+second after it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from tui_lab.store import layout
 from tui_lab.store.task_files import NoFolderError, task_folder
 
 TIMEOUT: Final = 60.0
-"""Seconds that a command may take."""
+"""Seconds that a command may take, if nothing else is said."""
 LARGEST: Final = 64 << 20
 """Bytes that it may print."""
 _TAIL: Final = 1 << 16
@@ -88,11 +89,11 @@ class RunExtractor(Running):
                     extraction.tallies[name].trouble = f"run: {error}"
                     extraction.values[name] += [None] * len(tasks)
                 continue
-            stop = threading.Event()
+            stop, limit = threading.Event(), _limit(experiment, text)
             with ThreadPoolExecutor(os.cpu_count() or 1) as pool, ending(pool, stop):
                 rows = parameters.iter_rows(named=True)
                 jobs = [
-                    pool.submit(_one, command, some, outputs, experiment.name, task, row, stop)
+                    pool.submit(_one, command, some, outputs, experiment.name, task, row, stop, limit)
                     for task, row in zip(tasks, rows, strict=True)
                 ]
                 for task, job in zip(tasks, jobs, strict=True):
@@ -100,6 +101,13 @@ class RunExtractor(Running):
                     for name, metric in some.items():
                         _take(extraction, outputs, task, name, metric, trouble, *found[name])
         return extraction
+
+
+def _limit(experiment: Experiment, command: str) -> float:
+    """Return how many seconds a command may take: the most of those that its metrics give it."""
+    sources = [metric.source for metric in experiment.metrics.values()]
+    given = [one.timeout or TIMEOUT for one in sources if isinstance(one, RunSource) and one.run == command]
+    return max(given, default=TIMEOUT)
 
 
 def _take(
@@ -139,12 +147,13 @@ def _one(
     task: Task,
     row: Row,
     stop: threading.Event,
+    limit: float,
 ) -> tuple[str, dict[str, tuple[Scalar | NoValue | None, TextReader]]]:
     """Return what went wrong with a command for one task, and the values of metrics in what it printed, each with the
     reader, which counts."""
     readers = {metric: TextReader(metric, metrics[metric]) for metric in metrics}
     try:
-        text = Text(_printed(command, outputs, name, task, row, stop))
+        text = Text(_printed(command, outputs, name, task, row, stop, limit))
     except _FailedError as error:
         return str(error), {metric: (NoValue(), reader) for metric, reader in readers.items()}
     return "", {metric: (reader.value(text), reader) for metric, reader in readers.items()}
@@ -154,7 +163,15 @@ class _FailedError(Exception):
     """A command that failed; the text says why."""
 
 
-def _printed(command: Command, outputs: OutputFolders, name: str, task: Task, row: Row, stop: threading.Event) -> bytes:
+def _printed(
+    command: Command,
+    outputs: OutputFolders,
+    name: str,
+    task: Task,
+    row: Row,
+    stop: threading.Event,
+    limit: float,
+) -> bytes:
     """Return what a command prints for one task. Raises _FailedError."""
     output = outputs.path(task[0])
     try:
@@ -188,7 +205,7 @@ def _printed(command: Command, outputs: OutputFolders, name: str, task: Task, ro
     except (CommandError, OSError) as error:
         raise _FailedError(str(error)) from None
     try:
-        printed, errors = _communicate(process, stop)
+        printed, errors = _communicate(process, stop, limit)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # what it has started, too
@@ -199,10 +216,10 @@ def _printed(command: Command, outputs: OutputFolders, name: str, task: Task, ro
     return printed
 
 
-def _communicate(process: subprocess.Popen[bytes], stop: threading.Event) -> tuple[bytes, bytes]:
+def _communicate(process: subprocess.Popen[bytes], stop: threading.Event, limit: float) -> tuple[bytes, bytes]:
     """Return what a process prints, and the end of its standard error. Raises _FailedError; then it may still run."""
     printed, errors = bytearray(), bytearray()
-    deadline, ended, pause = time.monotonic() + TIMEOUT, 0.0, _SOON
+    deadline, ended, pause = time.monotonic() + limit, 0.0, _SOON
     assert process.stdout is not None and process.stderr is not None
     with process.stdout, process.stderr, _end_of(process.pid) as end, selectors.DefaultSelector() as files:
         files.register(process.stdout, selectors.EVENT_READ, printed)
@@ -214,7 +231,7 @@ def _communicate(process: subprocess.Popen[bytes], stop: threading.Event) -> tup
             if ended and now > ended + LINGER:
                 break
             if stop.is_set() or (now > deadline and not ended):
-                raise _FailedError(f"the command took longer than {TIMEOUT:.0f} s")
+                raise _FailedError(f"the command took longer than {limit:g} s")
             if end is None and not ended and _is_over(process):
                 ended = now
             if not files.get_map() and not ended:

@@ -271,6 +271,8 @@ def _try_rows(trial: Trial, rows: Rows, folder: Path) -> Trial:
     except LabError as error:
         return replace(trial, message=str(error))
     trial = replace(trial, source=reader.file)
+    if reader.not_tried:
+        return replace(trial, message=reader.not_tried)
     if not isinstance(reader, TextRowsReader):
         records = list(reader.records(task_path(folder, task[0]), task[1], False))
         return _rows_found(trial, reader, records)

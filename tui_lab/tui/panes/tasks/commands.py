@@ -50,13 +50,14 @@ class Targets:
 
 
 def targets(source: TaskSource, wanted: Sequence[int], states: Sequence[int]) -> Targets:
-    """Return those of the tasks that are in these states and in the newest plan. Raises LabError."""
+    """Return those of the tasks, or runs of stages, that are in these states and in the newest plan. Raises
+    LabError."""
     with source.reading() as folder:
         state = folder.state()
         ids = np.array([task for task in wanted if 0 <= task < state.size], dtype=np.int64)
         codes = np.frombuffer(state.columns["state"], dtype=np.int8)[ids] if state.size else ids
         planned = np.frombuffer(state.columns["planned"], dtype=np.int8)[ids] if state.size else ids
-    chosen = np.isin(codes, states) & (planned == 1)
+    chosen = np.isin(codes, states) & (planned != 0)
     counts = {fold.STATES[code]: int((codes[chosen] == code).sum()) for code in states}
     return Targets(tuple(ids[chosen].tolist()), counts, len(ids) - int(chosen.sum()))
 

@@ -100,6 +100,8 @@ class TaskModel:
         """What is wrong with the filter."""
         self.running = 0
         """Tasks that run."""
+        self.moves = False
+        """Whether tasks or runs of stages run."""
         self.live: dict[int, Row] = {}
         """The newest facts of tasks in sight, which are read more often than the table."""
         self.tables = Throttle(PACE, SHARE)
@@ -117,9 +119,9 @@ class TaskModel:
         """Show no experiment."""
         self.source, self.table, self.shown_view, self.live, self.expansion = None, None, None, {}, None
 
-    def journal_grew(self, running: int) -> None:
-        """Note that the table is behind the journal."""
-        self.running, self._stale = running, True
+    def journal_grew(self, running: int, runs: int) -> None:
+        """Note that the table is behind the journal. running, runs: tasks, and runs of stages, that run."""
+        self.running, self.moves, self._stale = running, running + runs > 0, True
 
     # --- Tables
 

@@ -232,7 +232,8 @@ class TasksPane(Pane):
             self._open(about, snapshot)
         if found.revision != self._revision:
             self._revision = found.revision
-            self.model.journal_grew(found.counts.get("running", 0))
+            runs = sum(counts.get("running", 0) for counts in found.stages.values())
+            self.model.journal_grew(found.counts.get("running", 0), runs)
             self._want_table()
             self._read_live_soon()
 
@@ -450,7 +451,7 @@ class TasksPane(Pane):
     def _second(self) -> None:
         if not self.is_on_screen:
             return
-        if self.model.running:
+        if self.model.moves:
             self._read_live_soon()
         if self.model.running or self.model.metrics.wanted:
             self._want_metrics()
