@@ -190,7 +190,7 @@ def test_what_clashes_with_the_value_of_a_stage_is_said(tmp_path: Path) -> None:
             ],
         ),
         ("py::fit}", "py::fit, args: {output: load}}", [f"4:50: {fit}"]),
-        ("make: built", "made: built", ['5:46: there is no parameter "made"; did you mean "make"?']),
+        ("make: built", "made: built", ['5:46: there is no parameter or stage "made"; did you mean "make"?']),
         ("make: built", "make: built.on", ["5:52: what a stage returns is an argument of its own, without a dot"]),
         (
             "score, args",

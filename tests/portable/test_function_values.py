@@ -50,7 +50,7 @@ def test_a_value_comes_back_as_it_was(value: Any, kind: str, tmp_path: Path) -> 
     assert np.array_equal(found, value) if isinstance(value, np.ndarray) else found == value
     forget(str(tmp_path))
     assert not [*tmp_path.iterdir()]
-    with pytest.raises(ValueProblem, match=r"was not kept in .*; run it again"):
+    with pytest.raises(ValueProblem, match=r"was not kept in .*; run that stage again"):
         read(str(tmp_path))
 
 

@@ -18,8 +18,8 @@ class Keys(TypedDict, total=False):
     of the node in cluster.yaml, else `python3`."""
 
     args: Mapping[str, str] | None
-    """What the function calls a parameter, where it has another name there. Also passes `output`, `repeat`, `task_id`
-    and the like."""
+    """What the function calls a parameter, or what a stage has returned, where it has another name there. Also passes
+    `output`, `repeat`, `task_id` and the like."""
 
     per_repeat: bool
     """Whether the repeats of a function that takes no `seed` differ. Each is seeded by its own seed then; otherwise a
@@ -161,8 +161,8 @@ class StageArguments(TypedDict, total=False):
     of the node in cluster.yaml, else `python3`."""
 
     args: Mapping[str, str] | None
-    """What the function calls a parameter, where it has another name there. Also passes `output`, `repeat`, `task_id`
-    and the like."""
+    """What the function calls a parameter, or what a stage has returned, where it has another name there. Also passes
+    `output`, `repeat`, `task_id` and the like."""
 
     start_method: Literal["forkserver", "spawn"]
     """How calls of a function start. `forkserver`: on each node, one process imports the module and forks for each

@@ -236,8 +236,8 @@ _ALL: Final = (
         "args",
         read_args,
         or_null(named(TEXT)),
-        "What the function calls a parameter, where it has another name there. Also passes `output`, `repeat`, "
-        "`task_id` and the like.",
+        "What the function calls a parameter, or what a stage has returned, where it has another name there. Also "
+        "passes `output`, `repeat`, `task_id` and the like.",
         examples=[{"train": "data", "output": "folder"}],
         of_stage=True,
     ),

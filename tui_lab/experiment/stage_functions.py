@@ -61,7 +61,7 @@ class StageFunctions:
             return Taken()
         args: Mapping[str, str] = own.get("args") or {}
         others = [one for one in self.given["stages"] if one != name]
-        check_args(self.r, (*at, "args"), args, (*self.parameters, *others))
+        check_args(self.r, (*at, "args"), args, self.parameters, others)
         signature = self._signature(name, function)
         stages = self._stages(at, args, signature, others)
         asked = own.get("uses")

@@ -100,11 +100,15 @@ def _check_repeats(r: Reader, given: Fields, signature: Signature | None) -> Non
         r.add(("repeat",), message, f'give it a "{SEED}", or write per_repeat: true')
 
 
-def check_args(r: Reader, path: Keypath, args: Mapping[str, str], parameters: Collection[str]) -> None:
-    """Note names among `args` that stand for nothing. path: of `args`."""
+def check_args(
+    r: Reader, path: Keypath, args: Mapping[str, str], parameters: Collection[str], stages: Collection[str] = ()
+) -> None:
+    """Note names among `args` that stand for nothing. path: of `args`. stages: those whose values it may take."""
     for name in args:
-        if name not in parameters and name not in BUILT_IN:
-            r.add((*path, name), f'there is no parameter "{name}"', suggest(name, parameters), at_key=True)
+        if name not in parameters and name not in stages and name not in BUILT_IN:
+            what = "parameter or stage" if stages else "parameter"
+            hint = suggest(name, (*parameters, *stages))
+            r.add((*path, name), f'there is no {what} "{name}"', hint, at_key=True)
 
 
 @dataclass(frozen=True)

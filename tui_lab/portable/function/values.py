@@ -55,7 +55,7 @@ def read(folder: str) -> "Any":
     """Return the value in the folder of a run. Raises ValueProblem, OSError, and what the user's classes raise."""
     path = kept_file(folder)
     if path is None:
-        raise ValueProblem("what its function returned was not kept in %s; run it again" % folder)
+        raise ValueProblem("what its function returned was not kept in %s; run that stage again" % folder)
     with open(path, "rb") as file:
         if path.endswith(JSON):
             return json.loads(file.read().decode())
