@@ -117,6 +117,15 @@ def test_a_later_submission_shrinks_the_plan_and_keeps_the_facts() -> None:
     assert state.counts_by_name()["done"] == 0
 
 
+def test_stages_are_counted_in_the_order_of_the_newest_plan() -> None:
+    first = structs.replace(ALL, stages={"prepare": [(6, 6)], "train": [(7, 8)]})
+    later = structs.replace(ALL, stages={"prepare": [(6, 6)], "clean": [(9, 9)], "train": [(7, 7)]})
+    state = fold(first, assigned(7), started(7), later)
+    counts = state.stage_counts()
+    assert list(counts) == ["prepare", "clean", "train"]
+    assert (counts["train"]["running"], sum(counts["train"].values())) == (1, 1)
+
+
 def test_a_submission_that_joins_keeps_what_was_asked_for() -> None:
     state = fold(ALL, submitted([[0, 3]], [[1, 1]], joins=True))
     assert list(state.columns["queued"]) == [1, 1, 1, 1, 0, 0]

@@ -593,8 +593,8 @@ class State:
         return int(self._view("queued")[self._view("stage") == 0].sum()) if self.size else 0
 
     def stage_counts(self) -> dict[str, dict[str, int]]:
-        """Return the planned runs of each stage before the last by state; those that only wait for what failed are
-        pending."""
+        """Return the planned runs of each stage before the last by state, in the order of the newest plan; those that
+        only wait for what failed are pending."""
         if not self.stages:
             return {}
         planned, stages = self._view("planned"), self._view("stage")
@@ -605,7 +605,8 @@ class State:
         some = list(self.run_for)
         idle[some] = (states[some] == PENDING) & (self._view("queued")[some] == 0)
         found = {}
-        for code, name in enumerate(self.stages, 1):
+        for name in dict.fromkeys((*(self.submissions[-1].stages if self.submissions else ()), *self.stages)):
+            code = self.stages.index(name) + 1
             mine = states[(planned == STAGE_RUN) & (stages == code) & ~idle]
             if len(mine):
                 found[name] = dict(zip(STATES, np.bincount(mine, minlength=len(STATES)).tolist(), strict=True))
