@@ -96,6 +96,8 @@ def test_more_repeats_are_collected_anew_and_what_is_gone_is_made_again(workbenc
     workbench.run_text(more)
     assert sorted(workbench.lines()[8:]) == ["mean 1", "mean 2", "table", "train a 1 2", "train a 2 2"]
     assert {row["n"] for row in workbench.table("SELECT n FROM e")} == {3}
+    assert "0 tasks and 3 runs of stages" in workbench("clean", "e", "--unplanned", "--yes").out
+    assert {row["planned"] for row in workbench.table("SELECT planned FROM e_stages WHERE state = 'done'")} == {True}
     # A part of the tasks: what collects others, too, waits for them.
     grown = more.replace("lr: [1, 2]", "lr: [1, 2, 3]")
     file = workbench.write("experiment.yaml", "name: e\n" + grown)

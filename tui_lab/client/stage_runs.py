@@ -176,14 +176,21 @@ def following(plan: Plan, experiment: Experiment, state: State, one: int) -> lis
 
 
 def only_for(folder: ExperimentFolder, tasks: list[int]) -> list[int]:
-    """Return the runs of stages that no other task than these has, in any plan, and that have been begun."""
+    """Return the runs of stages that no other task than these has, in any plan, and that have been begun; of stages
+    that collect, those that are not in the newest plan."""
     state = folder.state()
+    planned = state.columns["planned"]
     kept, found = set[int](), set[int]()
     chosen = pl.Series(tasks, dtype=pl.Int64)
     for number in sorted({event.plan for event in state.submissions if event.stages}):
         table = folder.plan(number).tasks
         mine = table["task_id"].is_in(chosen.implode())
+        apart = folder.plan(number).apart
+        for name in apart:
+            found.update(run for run in table[LINK + name].drop_nulls() if not planned[run])
         for name in folder.plan(number).stages:
+            if name in apart:
+                continue
             found.update(table.filter(mine)[LINK + name].drop_nulls())
             kept.update(table.filter(~mine)[LINK + name].drop_nulls())
     columns = state.columns

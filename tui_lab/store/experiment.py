@@ -372,7 +372,7 @@ class ExperimentFolder:
         seen = set[int]()
         for number in sorted({event.plan for event in state.submissions if stage in event.stages}, reverse=True):
             rows = self.plan(number).tasks.select("task_id", LINK + stage).drop_nulls().rows()
-            if stage in self.spec(number).apart:
+            if stage in self.plan(number).apart:
                 # No task used it: the newest is about all that it covers.
                 found |= {
                     task: (run, attempts[run]) for task, run in rows if task not in seen and attempts[run] != NONE
@@ -390,9 +390,9 @@ class ExperimentFolder:
     def blocking(self, task_id: int) -> str | None:
         """Return a stage whose run behind a task, or behind another run, did not end well, because of which that
         failed; None where there is none."""
-        state, apart = self.state(), self.spec_of(task_id).apart
-        for name in self.plan_of(task_id).stages:
-            run = None if name in apart else self.run_behind(task_id, name)
+        state, plan = self.state(), self.plan_of(task_id)
+        for name in plan.stages:
+            run = None if name in plan.apart else self.run_behind(task_id, name)
             runs = () if run is None else (run, *state.node_runs.get(run, {}).values())
             if any(state.columns["state"][one] in (FAILED, STOPPED, LOST) for one in runs):
                 return name

@@ -66,6 +66,7 @@ class PlanAbout(spec_file.FilePlace, total=False):
     what has one of its own; None where it is no part of a task. `defaults`, `unhashed`, `version`: as in the file.
     `first_defaults`: those of a function's arguments, see `argument_defaults`; `stage_defaults`: by stage.
     `signatures`: what the functions of stages took. `per_node`: stages of which each node has a run of its own.
+    `apart`: the stages on which no task depends, if there are some: those that collect, and those after them.
     """
 
     templates: dict[str, str]
@@ -78,6 +79,7 @@ class PlanAbout(spec_file.FilePlace, total=False):
     stage_defaults: dict[str, dict[str, list[Value]]]
     signatures: dict[str, RecordedSignature]
     per_node: list[str]
+    apart: list[str]
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,11 @@ class Plan:
             return {}
         names = self.runs["stage"].unique(maintain_order=True)
         return {name: ranges.to_ranges(self.of_stage(name).tasks["task_id"].to_numpy()) for name in names}
+
+    @property
+    def apart(self) -> list[str]:
+        """The stages on which no task depends."""
+        return self.about.get("apart") or []
 
     def of_stage(self, stage: str) -> Plan:
         """Return a plan whose tasks are the runs of a stage before the last."""

@@ -258,6 +258,8 @@ def make_plan(
         about["signatures"] = {name: one.recorded() for name, one in signatures.items()}
     if per_node := [name for name, stage in experiment.stages.items() if stage.per_node]:
         about["per_node"] = per_node
+    if experiment.apart:
+        about["apart"] = [*experiment.apart]
     if first_defaults:
         about["first_defaults"] = first_defaults
     if first_of_stages:

@@ -144,7 +144,7 @@ def clean(folder: ExperimentFolder, args: argparse.Namespace) -> bool:
     amount = sum(paths.values())
     stuck: list[str] = []
     if args.yes:
-        if whole and tasks.height:
+        if whole and (tasks.height or runs):
             _journal(folder, Cleaned, [*tasks["task_id"], *runs])
         if touched and folder.state().steps.columns:
             _journal(folder, FilesRemoved, touched)
