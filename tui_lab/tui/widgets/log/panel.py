@@ -207,7 +207,7 @@ class LogPanel(Vertical):
             return "no task"
         if not detail.attempts and (address := detail.blocked_by) is not None:
             stage = address.rpartition(":")[2]
-            return f"it can't begin, for {stage} has not ended well: `tui-lab logs {address}` says why"
+            return f"{stage} has not ended well: `tui-lab logs {address}` says why"
         if not detail.attempts:
             return "it has not begun"
         for output in outputs(detail, self.choice):
