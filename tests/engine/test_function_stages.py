@@ -157,6 +157,10 @@ def test_what_a_stage_returns_is_an_argument_of_later_ones(workbench: Workbench)
     line = workbench("show", "--command", "e/0").out
     repeated = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=workbench.environment)
     assert repeated.stdout == f"{rows[0]['result']}\n", (line, repeated.stderr)
+    # A value that is gone is made again where it is needed, as other outputs are.
+    next(stages.glob("documents/*/returned_value.json")).unlink()
+    file = workbench.write("experiment.yaml", "name: e\n" + LEARN.replace("[1, 3]", "[1, 3, 5]"))
+    assert "1 run of documents would run again: the outputs are gone" in workbench("plan", file).out
     # What can't be passed on is the failure of the stage that returned it.
     broken = LEARN.replace("repeat: 2", "defaults: {broken: true}").replace("[1, 3]", "[7]").replace("[10, 20]", "[5]")
     said = workbench.run_text(broken, code=1).err

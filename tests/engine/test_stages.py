@@ -135,6 +135,12 @@ def test_a_run_that_does_not_leave_its_outs_has_failed(workbench: Workbench) -> 
     # What is no part of the identity runs nothing again but what has failed.
     workbench.run_text(OUTS.replace("[b, c]", "[b]"))
     assert len(workbench.lines()) == 4 and [row["state"] for row in workbench.tasks()] == ["done"]
+    # One that was removed is made again where it is needed.
+    grown = OUTS.replace("[b, c]", "[b]").replace("x: [1]", "x: [1, 2]")
+    file = workbench.write("experiment.yaml", "name: e\n" + grown)
+    assert "would run again" not in workbench("plan", file).out
+    next(workbench.experiment().path.glob("stages/train/*/b")).unlink()
+    assert "1 run of train would run again: the outputs are gone" in workbench("plan", file).out
 
 
 @pytest.mark.slow

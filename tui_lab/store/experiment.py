@@ -20,7 +20,7 @@ from tui_lab.experiment.load import load
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.stages import differing
 from tui_lab.experiment.yaml.problem import SpecError
-from tui_lab.store import checkpoint, collected, facts, journal, layout, spec_file
+from tui_lab.store import checkpoint, collected, facts, journal, layout, spec_file, stage_outputs
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.fold import DONE, FAILED, LOST, NONE, STOPPED, State
 from tui_lab.store.function_names import FunctionNames
@@ -268,12 +268,14 @@ class ExperimentFolder:
         return layout.relative_folder(task_id, state.stage(task_id))
 
     def gone_runs(self, plan: Plan, experiment: Experiment) -> Iterator[int]:
-        """Yield the runs of stages of a plan that are done, but whose folder is gone; also the tasks that are to be
-        collected, for which that is so."""
-        states = self.state().columns["state"]
+        """Yield the runs of stages of a plan that are done, but whose outputs are gone, unless `retain` has removed
+        them; also the tasks that are to be collected, whose folder is gone."""
+        states, discarded = self.state().columns["state"], set(self.state().discarded_runs())
+        outputs = {name: stage_outputs.are_there(experiment.of_stage(name)) for name in experiment.stages}
 
         def there(one: int, stage: str | None) -> bool:
-            return layout.task_folder(self.path, one, stage).is_dir()
+            place = layout.task_folder(self.path, one, stage)
+            return place.is_dir() if stage is None or one in discarded else outputs[stage](place)
 
         def done(one: int) -> bool:
             return one < len(states) and states[one] == DONE
