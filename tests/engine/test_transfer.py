@@ -271,6 +271,25 @@ async def test_what_a_node_has_of_a_file_counts_only_as_far_as_it_agrees(
     assert there.read_bytes() == data
 
 
+@pytest.mark.slow
+async def test_files_of_another_home_are_shared_without_a_copy(any_transport: LocalTransport, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    (one / "in/deep").mkdir(parents=True)
+    (one / "in/deep/a").write_text("a")
+    (one / "in/last").symlink_to("deep/a")
+    (two / "in/deep/a").mkdir(parents=True)
+    async with opened(any_transport) as files:
+        names = ["deep/a", "last", "nowhere", "../in/deep/a"]
+        assert await files.link_files(str(two), f"{two}/in", str(one), f"{one}/in", names) == {"deep/a"}
+        assert (
+            await files.link_files(str(two), f"{two}/in", str(tmp_path / "none"), f"{tmp_path}/none/in", names) == set()
+        )
+        with pytest.raises(TransferError, match="is not below"):
+            await files.link_files(str(two), f"{two}/in", str(one), str(tmp_path), names)
+    assert (two / "in/deep/a").samefile(one / "in/deep/a")
+    assert not (two / "in/last").exists()
+
+
 async def test_what_was_sent_in_part_and_is_of_no_use_is_sent_again(transport: LocalTransport, tmp_path: Path) -> None:
     source, home = tmp_path / "source", tmp_path / "home"
     source.write_bytes(os.urandom(2 * PIECE))

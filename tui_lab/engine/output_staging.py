@@ -21,6 +21,7 @@ from tui_lab.engine.connection import NodeConnection
 from tui_lab.engine.core.model import AttemptKey
 from tui_lab.engine.core.scheduler import Scheduler
 from tui_lab.engine.run_files import RunFiles
+from tui_lab.engine.shared_homes import SharedHomes
 from tui_lab.engine.transfer import LARGE, PART, TransferError
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.experiment.model import Experiment
@@ -79,6 +80,10 @@ class _Copy(NamedTuple):
     attempt: int
 
 
+_Holder = tuple[NodeConnection, asyncio.Task[None] | None]
+"""A node that has outputs, or is being sent them by a task."""
+
+
 def input_of(experiment: Experiment, stage: str, folder: str) -> Input:
     """Return what an attempt needs of the run of a stage before it. experiment: as the stage of the attempt has it."""
     before = experiment.stages[stage]
@@ -108,6 +113,8 @@ class OutputStaging:
         self._under_way: dict[tuple[str, AttemptKey], asyncio.Task[None]] = {}
         self._inputs: dict[_Copy, asyncio.Task[None]] = {}
         self._sent: dict[_Copy, set[str]] = {}  # files that are there; all that an agent of this life was sent stays
+        self._homes = SharedHomes(files)
+        self._nodes: dict[str, NodeConnection] = {}
         self._kept: set[tuple[NodeConnection, str, AttemptKey]] = set()  # attempts whose outputs are still there
         self._dropping: dict[tuple[NodeConnection, str], asyncio.Task[None]] = {}  # by folder there
 
@@ -118,6 +125,7 @@ class OutputStaging:
         comes after."""
         if message.collect is None or (key[1] == 1 and not before):
             return False
+        self._nodes[node.name] = node
         identity = (run.wire_name, key)
         earlier = self._under_way.pop(identity, None)
         if earlier is not None:
@@ -199,10 +207,13 @@ class OutputStaging:
         identity = _Copy(node.name, node.spool, wanted, run.state.columns["attempt"][one])
         task = self._inputs.get(identity)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = self._inputs[identity] = asyncio.create_task(self._send_input(run, node, one, identity))
+            holders = self._holders(run, node, one, identity)  # of now: no two tasks wait for each other
+            task = self._inputs[identity] = asyncio.create_task(self._send_input(run, node, one, identity, holders))
         return task
 
-    async def _send_input(self, run: RunFiles, node: NodeConnection, one: int, copy: _Copy) -> None:
+    async def _send_input(
+        self, run: RunFiles, node: NodeConnection, one: int, copy: _Copy, holders: Sequence[_Holder]
+    ) -> None:
         wanted = copy.wanted
         if dropping := self._dropping.get((node, wanted.folder)):
             await asyncio.wait([dropping])
@@ -212,6 +223,10 @@ class OutputStaging:
         sent = self._sent.setdefault(copy, set())
         left = [(name, file) for name, file in files if name not in sent]
         total = sum(file.size or 0 for _, file in left)
+        if total >= LARGE:
+            sent |= await self._link(node, copy, holders, [name for name, _ in left])
+            left = [(name, file) for name, file in left if name not in sent]
+            total = sum(file.size or 0 for _, file in left)
         arrived = 0
 
         def tell(count: int) -> None:
@@ -225,6 +240,40 @@ class OutputStaging:
                 await channel.put_files(node.home, wanted.folder, left, tell, sent.add)
         finally:
             node.doing = ""
+
+    async def _link(self, node: NodeConnection, copy: _Copy, holders: Sequence[_Holder], names: list[str]) -> set[str]:
+        """Take files from another node that has them, or is being sent them, in the same file system. Return which."""
+        for other, task in holders:
+            if not other.ready or not await self._homes.sees(node, other):
+                continue
+            if task is not None:
+                await asyncio.wait([task])
+                if task.cancelled() or task.exception() is not None:
+                    continue
+            folder = other.home + copy.wanted.folder.removeprefix(node.home)
+            try:
+                async with self.files.channel(node) as channel:
+                    return await channel.link_files(node.home, copy.wanted.folder, other.home, folder, names)
+            except TransferError as error:
+                if error.lost:
+                    raise
+                log.warning("%s: %s", node.name, error)
+        return set()
+
+    def _holders(self, run: RunFiles, node: NodeConnection, one: int, copy: _Copy) -> list[_Holder]:
+        """Return the other nodes that have what one is to be sent, or are being sent it by a task."""
+        attempt = (run.wire_name, (one, copy.attempt))
+        found: list[_Holder] = [
+            (other, None) for other, *what in self._kept if other is not node and tuple(what) == attempt
+        ]
+        below = copy.wanted.folder.removeprefix(node.home)
+        for known, task in self._inputs.items():
+            other = self._nodes.get(known.node)
+            if other is None or other is node or known.spool != other.spool:
+                continue
+            same = known.wanted == copy.wanted._replace(folder=other.home + below) and known.attempt == copy.attempt
+            found += [(other, task)] if same else []
+        return found
 
     def keep(self, run: RunFiles, node: NodeConnection, key: AttemptKey) -> None:
         """Note that a node keeps the outputs of an attempt, for what comes after it."""

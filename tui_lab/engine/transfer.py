@@ -202,6 +202,12 @@ class FileChannel:
                 if arrived is not None:
                     arrived(name)
 
+    async def link_files(self, home: str, folder: str, other: str, source: str, names: Sequence[str]) -> set[str]:
+        """Make files of a folder below another home on the node those of a folder below its own, without a copy. Return
+        the names of those that are there now."""
+        request = {"link": list(names), "from": source, "of": other, "to": folder, "home": home}
+        return set(names).difference((await self._ask(request, LENGTHY))["missing"])
+
     async def _put_large(self, home: str, path: str, source: Source, progress: Progress | None) -> None:
         """Send a file from where it broke off, as far as the node has the same."""
         file = await _here(source, _open, source)

@@ -47,6 +47,7 @@ class FileServer:
             "get": self.get,
             "put": self.put,
             "digest": self.digest,
+            "link": self.link,
             "have": self.have,
             "tree": self.tree,
             "list": self.list,
@@ -195,6 +196,25 @@ class FileServer:
             finally:
                 os.close(file)
         self.answer({"ok": True, "size": size, "mode": mode, "sha": sha})
+
+    def link(self, request: dict) -> None:
+        """Answer {"link": [NAME...], "from": DIR, "of": HOME, "to": DIR, "home"}: make files of a folder in another
+        home, which is in the same file system, those of a folder here, too; and say which could not be."""
+        source, target = relative_path(request["from"], request["of"]), relative_path(request["to"], request["home"])
+        missing = []
+        try:
+            with Folder.base(encode(os.path.abspath(expand(request["of"])))) as home:
+                theirs = home.folder(source)
+        except OSError:
+            self.answer({"ok": True, "missing": request["link"]})
+            return
+        with theirs, open_home(request, make=True) as home, home.folder(target, make=True, clear=True) as mine:
+            for name in request["link"]:
+                try:
+                    link_file(theirs, mine, encode(name))
+                except (OSError, ValueError):
+                    missing.append(name)
+        self.answer({"ok": True, "missing": missing})
 
     def have(self, request: dict) -> None:
         """Answer {"have": [SHA...], "home"}: which objects are missing here, and how many bytes there are of incomplete
@@ -367,6 +387,20 @@ def finish(folder: Folder, name: bytes, file: int, request: dict) -> None:
         raise RefusedError("%s came damaged" % request["put"], at=0)
     os.fchmod(file, request.get("mode") or 0o644)
     folder.rename(part, name)
+
+
+def link_file(source: Folder, target: Folder, path: bytes) -> None:
+    """Make a plain file of one folder the same file of another, too. Raises OSError, ValueError."""
+    theirs, name = source.parent(path)
+    with theirs:
+        if not stat.S_ISREG(theirs.facts(name).st_mode):
+            raise ValueError("no plain file")
+        mine, _ = target.parent(path, make=True, clear=True)
+        with mine:
+            part = partial_name(name)
+            mine.clear(part, plain=True)
+            os.link(name, part, src_dir_fd=theirs.descriptor, dst_dir_fd=mine.descriptor, follow_symlinks=False)
+            mine.rename(part, name)
 
 
 def sha_of(file: int, offset: int = 0, most=None) -> str:
