@@ -173,9 +173,19 @@ def test_values_by_step_rows_and_a_time_limit(workbench: Workbench) -> None:
     assert workbench.table("SELECT DISTINCT cut, printed FROM e") == [{"cut": 8, "printed": 5}]
     assert Counter(workbench.lines()) == {"history": 3}
 
-    # In a lab from elsewhere, nothing is called for rows and steps either.
+    # In a lab from elsewhere, nothing is called for rows and steps either. What came with it is shown, also without the
+    # functions' files.
     copy = workbench.folder / "copy"
+    workbench.table("FROM e_steps"), workbench.table("FROM e_rows")
     shutil.copytree(workbench.lab_path, copy, symlinks=True)
+    (workbench.folder / "parsers.py").rename(workbench.folder / "elsewhere.py")
+    for query, lines in (
+        ("SELECT last FROM e ORDER BY x", "last\n1\n2\n\n"),
+        ("SELECT count(*) AS n FROM e_steps", "n\n10\n"),
+    ):
+        printed = workbench("query", query, "--lab", copy)
+        assert (printed.out, "not executed" in printed.err) == (lines, False), printed.err
+    assert workbench("query", "SELECT count(*) AS n FROM e_rows", "--lab", copy).out == "n\n4\n"
     for file in (copy / "e").glob("results.*"):
         file.unlink()
     for table in ("e_steps", "e_rows"):

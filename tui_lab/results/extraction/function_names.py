@@ -38,7 +38,7 @@ def find_names(
             continue
         known = found.get(name, NamesOfFunction())
         print_ = extractor.fingerprint(spec, metric)
-        if force or known.fingerprint != print_:
+        if trusted and (force or known.fingerprint != print_):
             known = replace(known, covered={})
         new = ended.join(cache.pairs(known.covered), on=["task_id", "attempt"], how="anti")
         if not new.height:
