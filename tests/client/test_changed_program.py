@@ -109,3 +109,7 @@ def test_a_change_concerns_the_stages_that_use_the_file(workbench: Workbench) ->
     assert workbench("logs", f"e/{task}:train").out.startswith("second")
     workbench.write("e.yaml", STAGES.replace("lib/*.sh", "lob/*.sh"))
     assert '3:93: "lob/*.sh" matches no file' in workbench("plan", file).out
+    workbench.write("e.yaml", STAGES.replace("uses: []", "uses: [], env: {MADE: anew}"))
+    what = "`stages.prepare.env` of the file changed since 1 run of prepare ran: their results are kept"
+    plan = workbench("plan", file).out
+    assert what in plan and plan.count("of the file changed since") == 1

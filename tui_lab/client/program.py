@@ -30,8 +30,7 @@ from tui_lab.store import code_snapshot, declared_files, fold
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.plan import PREFIX, Plan
-from tui_lab.store.planning import environment_digests
-from tui_lab.store.program_files import source_of, used, words
+from tui_lab.store.program_files import environment_digests, source_of, used, words
 
 _LARGEST: Final = 64 << 20  # bytes of a file that is hashed without being declared
 _LONG: Final = 32 * 1024  # characters of a text that may be too much for a program
@@ -258,7 +257,7 @@ def program_files(experiment: Experiment) -> dict[str, str]:
                     found[os.path.relpath(path, experiment.folder)] = declared_files.file_digest(path)
             except OSError:
                 continue
-    return found | {f"{name}:": digest for name, digest in environment_digests(experiment).items()}
+    return found | environment_digests(experiment)
 
 
 def is_program(path: Path) -> bool:

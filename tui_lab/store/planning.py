@@ -30,8 +30,6 @@ from tui_lab.store.plan import LINK, PREFIX, Plan, PlanAbout, merge
 from tui_lab.store.seeds import repeat_seed, task_seed
 from tui_lab.store.stage_planning import StageTables, identified, next_versions, stage_tables
 
-# Parts that tasks run under, though no key holds them.
-_ENVIRONMENT: Final = ("env", "setup", "shell", "workdir")
 _BLOCK: Final = 1 << 16  # keys at a time
 MAX_TASKS: Final = 20_000_000  # of one plan
 
@@ -72,11 +70,6 @@ def all_templates(experiment: Experiment) -> dict[str, str]:
     texts = experiment.origin.stage_templates
     staged = {f"stages.{name}.{target}": text for name, some in texts.items() for target, text in some.items()}
     return staged if experiment.stage is not None else dict(experiment.templates)
-
-
-def environment_digests(experiment: Experiment) -> dict[str, str]:
-    """Return digests of what tasks run under and no key contains, so that a change can be reported."""
-    return {name: keys.digest(getattr(experiment, name)) for name in _ENVIRONMENT}
 
 
 SeedUse = Literal["named", "given", "none"]
