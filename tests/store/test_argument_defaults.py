@@ -79,3 +79,35 @@ def test_what_keys_have_held_stays_in_them(planner: Planner) -> None:
     # Where leaving a field out means something else by now, its default is in the key again.
     optional = CODE.replace("fit(opt: Opt)", "fit(opt: Opt | None = None)")
     assert len(submit(planner, "{opt.lr: [1, 2], opt.inner.rate: 1}", code=optional).new) == 2
+
+
+ENUMS = """\
+from dataclasses import dataclass, field
+from enum import Enum
+
+class Mode(Enum):
+    FAST = "fast"
+    SLOW = "slow"
+
+class Level(Enum):
+    LOW = 1
+    HIGH = 2
+
+@dataclass
+class Opt:
+    level: Level = Level.LOW
+    other: Mode = field(default=Mode("slow"))
+
+def fit(x: int, opt: Opt = Opt(), mode: Mode = Mode.FAST, level: Level | None = Level.HIGH): ...
+"""
+
+
+def test_a_member_of_an_enum_is_a_default_by_value_and_by_name(planner: Planner) -> None:
+    first = submit(planner, "{x: [1, 2]}", code=ENUMS)
+    for given in ("mode: fast", "mode: FAST", "level: 2", "level: HIGH", "opt.level: 1", "opt.other: slow"):
+        assert submit(planner, f"{{x: [1, 2], {given}}}", code=ENUMS).ids == first.ids, given
+    slow = submit(planner, "{x: [1, 2], mode: [SLOW]}", code=ENUMS)
+    assert len(slow.new) == 2
+    changed = ENUMS.replace("mode: Mode = Mode.FAST", "mode: Mode = Mode.SLOW")
+    assert submit(planner, "{x: [1, 2]}", code=changed).ids == slow.ids
+    assert submit(planner, "{x: [1, 2], mode: fast}", code=changed).ids == first.ids

@@ -182,7 +182,7 @@ class _SignatureReader:
     def _argument(self, one: ast.arg, default: ast.expr | None, text: str) -> Argument:
         kind = Kind() if one.annotation is None else self.kind(one.annotation)
         written = "" if one.annotation is None else ast.unparse(one.annotation).strip("'\"")
-        value = _literal(default)
+        value = _value(default, kind)
         literal = () if default is None or value is _NONE else (value,)
         shown = None if default is None else ast.unparse(default)
         fields = kind.defaults if isinstance(kind, _Declared) and kind.is_made_by(default) else {}
@@ -242,7 +242,7 @@ class _SignatureReader:
                 for target in one.targets
                 if isinstance(target, ast.Name) and not target.id.startswith("_")
             }
-            return Member(members, str)
+            return _Members(node.name, members)
         if not any(_name(one.func if isinstance(one, ast.Call) else one) == "dataclass" for one in node.decorator_list):
             return Kind()
         fields = self._fields(node, seen)
@@ -274,6 +274,23 @@ _Field: TypeAlias = tuple[Kind, bool, ast.expr | None]
 """Kind of a field, whether it has no default, and what stands behind its `=`."""
 
 
+class _Members(Member):
+    """An Enum of the file. A member is known by its name."""
+
+    def __init__(self, name: str, members: Mapping[str, Any]) -> None:
+        super().__init__(members, str)
+        self.of = name
+
+    def named(self, node: ast.expr | None) -> Any:
+        """Return the name of the member that is written as `Mode.FAST` or `Mode("fast")`; _NONE for anything else."""
+        if isinstance(node, ast.Attribute) and _name(node.value) == self.of and node.attr in self.members:
+            return node.attr
+        if isinstance(node, ast.Call) and _name(node.func) == self.of and len(node.args) == 1 and not node.keywords:
+            value = _literal(node.args[0])
+            return next((name for name, own in self.members.items() if own is not _NONE and own == value), _NONE)
+        return _NONE
+
+
 class _Declared(Record):
     """A dataclass of the file. defaults: of fields that have one which is written out, also within fields that are
     dataclasses."""
@@ -286,7 +303,7 @@ class _Declared(Record):
             if isinstance(kind, _Declared):
                 if kind.is_made_by(value):
                     self.defaults |= {f"{one}.{inner}": default for inner, default in kind.defaults.items()}
-            elif (default := _field_default(value)) is not _NONE:
+            elif (default := _field_default(value, kind)) is not _NONE:
                 self.defaults[one] = (kind, default)
 
     def is_made_by(self, default: ast.expr | None) -> bool:
@@ -304,10 +321,10 @@ class _Declared(Record):
         return _name(default.func) == self.of and not default.args and not default.keywords
 
 
-def _field_default(value: ast.expr | None) -> Any:
+def _field_default(value: ast.expr | None, kind: Kind) -> Any:
     """The default of a field as a value that is written out; _NONE for another."""
     if not (isinstance(value, ast.Call) and _name(value.func) == "field"):
-        return _literal(value)
+        return _value(value, kind)
     given = {one.arg: one.value for one in value.keywords}
     factory = given.get("default_factory")
     if isinstance(factory, ast.Lambda):
@@ -315,7 +332,16 @@ def _field_default(value: ast.expr | None) -> Any:
     if isinstance(factory, ast.Name):
         empty: dict[str, Any] = {"list": [], "tuple": [], "dict": {}}
         return empty.get(factory.id, _NONE)
-    return _literal(given.get("default"))
+    return _value(given.get("default"), kind)
+
+
+def _value(node: ast.expr | None, kind: Kind) -> Any:
+    """A default that is written out, a member of an Enum by its name; _NONE for another."""
+    found = _literal(node)
+    for one in kind.kinds if isinstance(kind, Either) else [kind]:
+        if found is _NONE and isinstance(one, _Members):
+            found = one.named(node)
+    return found
 
 
 def _either(kinds: list[Kind]) -> Kind:

@@ -46,8 +46,8 @@ class ArgumentDefaults:
         )
 
     def _as_taken(self, name: str, value: Value) -> Value:
-        """Return a number as the function gets it: 1 is 1.0 for a float."""
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        """Return a number as the function gets it: 1 is 1.0 for a float; a member of an Enum by its name."""
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
             return value
         try:
             found: Value = self.kinds.get(name, Kind()).convert(value)
