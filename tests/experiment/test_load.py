@@ -791,7 +791,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("command: x\nmetrics: {a: }\n", ['2:11: "a" has no value; it takes text']),
     (
         "command: x\nrows: x\n",
-        ['2:7: "rows" must be a mapping with one of pattern, csv, each, returned, not text ("x")'],
+        ['2:7: "rows" must be a mapping with one of pattern, csv, each, function, returned, not text ("x")'],
     ),
     (
         "command: x\nrows: {pattern: '(x)'}\n",
