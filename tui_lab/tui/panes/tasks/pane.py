@@ -154,6 +154,7 @@ class TasksPane(Pane):
         self._revision = -1
         self._wanted_task: int | None = None
         self._resting: Timer | None = None
+        self._log_is_awaited = False
         self._engine: EngineClient | None = None  # for the logs of other machines
         self._at: int | None = None  # the task whose log is wanted
         self._timer: Timer | None = None  # for the next table
@@ -336,6 +337,9 @@ class TasksPane(Pane):
 
     def _detail_read(self, source: TaskSource, task: int, found: TaskDetail | None) -> None:
         if source is self.model.source and task == self._at:
+            if self._log_is_awaited:
+                self._log_is_awaited = False
+                self.let_keys_go()
             self.detail = found
             if found is not None:
                 self.log_panel.open(found)
@@ -840,9 +844,21 @@ class TasksPane(Pane):
     def action_zoom(self) -> None:
         self.toggle_class("-zoomed")
         if self.has_class("-zoomed"):
+            self._await_log()
             self.log_panel.view.focus()
         else:
             self.focus_first()
+
+    def _await_log(self) -> None:
+        """Let keys for the log wait until it is that of the task under the cursor: one that came later would end a
+        search."""
+        if self._at is not None and (self.detail is None or self.detail.task != self._at):
+            if self._resting is not None:
+                self._resting.stop()
+                self._resting = None
+            self._log_is_awaited = True
+            self.hold_keys()
+            self.read_wanted()
 
     @on(FrameTable.RowSelected, "#tasks")
     def _selected(self, event: FrameTable.RowSelected) -> None:
