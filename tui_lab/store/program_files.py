@@ -35,7 +35,7 @@ def source_of(experiment: Experiment) -> str | None:
 def environment_digests(experiment: Experiment) -> dict[str, str]:
     """Return digests of what tasks and runs of stages run under and no key contains, so that a change can be reported:
     by `KEY:`, and `stages.NAME.KEY:` for those of a stage before the last."""
-    found = {}
+    found: dict[str, str] = {}
     for one in experiment.per_stage:
         before = "" if one.stage == experiment.stage else f"{_OF_STAGE}{one.stage}."
         found |= {f"{before}{name}:": keys.digest(getattr(one, name)) for name in _ENVIRONMENT}
