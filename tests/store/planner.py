@@ -117,7 +117,8 @@ class Planner:
         submission = self.plan(text, overrides, adopt=adopt, again=again, without_added=without_added)
         plan = submission.planned.plan
         plan.write(self.folder.plans, text)
-        self.journal(submitted(_ranges(plan.tasks["task_id"]), plan=plan.number, stages=plan.stage_ranges))
+        ids, stages = _ranges(plan.tasks["task_id"]), plan.stage_ranges
+        self.journal(submitted(ids, plan=plan.number, stages=stages, per_node=plan.per_node))
         if done:
             self.finish(submission.new)
         return submission

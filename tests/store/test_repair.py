@@ -9,9 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.store.events import AT
 from tests.store.planner import Planner
-from tui_lab.store import layout, repair
+from tui_lab.store import events, layout, repair
 from tui_lab.store.errors import StorageError
+from tui_lab.store.events import Assigned, Finished, NodeRuns
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import DONE, LOST
 
@@ -96,3 +98,46 @@ def test_an_old_journal_without_sums_is_whole(tmp_path: Path) -> None:
     folder.require_whole()
     assert repair.repair(folder) == []
     assert folder.state().identity == "abc"
+
+
+PER_NODE = """\
+name: grid
+stages:
+  build: {{command: 'make {{a}}', per: node}}
+  link: {{command: 'link {{build.output}}', per: node}}
+  test: {{command: 'run {{link.output}}'}}
+parameters: {{a: [{}]}}
+"""
+
+
+def test_runs_that_nodes_have_of_their_own_are_put_back_or_made_again(tmp_path: Path) -> None:
+    planner = Planner(tmp_path)
+    planner.submit(PER_NODE.format("1"), done=False)
+    lost = NodeRuns(AT, "here", [(1, 3)])  # build
+    layout.task_folder(planner.folder.path, 3, "build").mkdir(parents=True)
+    planner.journal(lost, Assigned(AT, "here", [(3, 1)]), _done(3))
+    planner.submit(PER_NODE.format("1, 2, 3"), done=False)
+    [_, (first, last)] = planner.folder.state().submissions[-1].stages["build"]
+    both = NodeRuns(AT, "here", [(first, 10), (last, 11)])
+    planner.journal(both, Assigned(AT, "here", [(10, 1), (11, 1), (0, 1)]), *(_done(one) for one in (10, 11, 0)))
+    given = Assigned(AT, "there", [(12, 1)])
+    planner.journal(NodeRuns(AT, "there", [(last, 12)]), given, Assigned(AT, "here", [(4, 1)]), _done(12))
+    lines = planner.folder.journal.read_bytes().splitlines()
+    for gone in (lost, both, given):
+        [place] = [place for place, line in enumerate(lines) if line.startswith(events.encode(gone)[:-1])]
+        lines[place] = bytes(len(lines[place]))
+    planner.folder.journal.write_bytes(b"\n".join(lines) + b"\n")
+
+    said = repair.repair(planner.folder)
+    assert "grid: nodes have these runs of stages of their own, as concluded: 3" in said
+    assert any("they are made again where they are needed: 10-11" in line for line in said)
+    state = planner.folder.state()
+    assert state.runs_on("here") == {1: 3, 10: 10, 11: 11} and state.stage(3) == "build"
+    assert state.runs_on("there") == {last: 12} and state.nodes[state.columns["node"][12]] == "there"
+    assert [state.columns["state"][one] for one in (0, 3, 12)] == [DONE] * 3 and state.queued_tasks() == 0
+    assert planner.folder.tasks()["a"].to_list() == [1, 2, 3], "what is unknown is no task"
+    assert planner.submit(PER_NODE.format("1, 2, 3, 4"), done=False).new == [13], "no id is given twice"
+
+
+def _done(task: int) -> Finished:
+    return Finished(AT, task, 1, "done", duration=1.0)

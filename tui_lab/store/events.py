@@ -127,7 +127,8 @@ class NodeRuns(_Event, frozen=True, tag="node_runs"):
     """A node needs its own runs of stages with `per: node`: they are to be run. `runs` is `[[run, id], ...]`: a run of
     the plan, which stands for those of all nodes and is never run itself, and the id of that of this node. An id is
     given once per run and node. With a `needed` of false they have not begun, and nothing on this node needs them any
-    more."""
+    more. A `run` that is the `id` itself: the line was lost, and a repair could not tell which run it was; nothing uses
+    it."""
 
     at: float
     node: str

@@ -586,11 +586,15 @@ class State:
 
     def task_ids(self) -> npt.NDArray[np.int64]:
         """Return the ids of all tasks ever, without runs of stages."""
-        return np.flatnonzero(self._view("stage") == 0) if self.stages else np.arange(self.size, dtype=np.int64)
+        if not self.stages:
+            return np.arange(self.size, dtype=np.int64)
+        tasks = self._view("stage") == 0
+        tasks[list(self.run_for)] = False  # a repair may not know of which stage they are
+        return np.flatnonzero(tasks)
 
     def queued_tasks(self) -> int:
         """Return how many tasks are requested and have not ended, without runs of stages."""
-        return int(self._view("queued")[self._view("stage") == 0].sum()) if self.size else 0
+        return int(self._view("queued")[self.task_ids()].sum()) if self.size else 0
 
     def stage_counts(self) -> dict[str, dict[str, int]]:
         """Return the planned runs of each stage before the last by state, in the order of the newest plan; those that

@@ -4,7 +4,9 @@ Where a single byte is wrong, the sums tell which: the line is as it was again, 
 
 A line that was lost may have said that an attempt has ended. Its task would look as if it were still open, and would
 run again: so what is open behind the damage ends as lost, which the user sees. Of a submission that
-was lost the plan is still there, and which of its tasks were given out.
+was lost the plan is still there, and which of its tasks were given out. What a node was given without a line that says
+which run it has of its own (`per: node`) is such a run: of the only run of the plan that it can be of, or else of none,
+so that it is made again where something needs it.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +30,7 @@ from tui_lab.store.events import (
     Finished,
     JournalBegun,
     KnownEvent,
+    NodeRuns,
     NodesChanged,
     NoEventError,
     Started,
@@ -128,11 +132,14 @@ class _Survey:
     """What the whole lines of a journal tell about those that are lost."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self.identity = ""
         self.named: list[tuple[int, int]] = []  # (offset, plan) of each submission
         self.nodes: dict[str, NodeEntry] = {}  # by name, the newest of each
         self.given: list[tuple[int, Assigned]] = []  # with the offset of each
         self.ran: list[tuple[int, int]] = []  # (offset, task) of all that began or ended
+        self.run_for: dict[int, tuple[int, str]] = {}  # the run on a node -> run of the plan, node
+        self.planned: list[ranges.Ranges] = []  # ids of submissions
         self.on_disk = sorted(
             int(file.stem) for file in (folder / layout.PLANS).glob("*.parquet") if file.stem.isdecimal()
         )
@@ -143,12 +150,24 @@ class _Survey:
                 self.identity = self.identity or event.id
             case Submitted():
                 self.named.append((offset, event.plan))
+                self.planned += (event.planned, *event.stages.values())
+            case NodeRuns():
+                self.run_for |= {one: (run, event.node) for run, one in event.runs}
             case Assigned():
                 self.given.append((offset, event))
             case Started() | StepEnded() | Finished():
                 self.ran.append((offset, event.task))
         if isinstance(event, Submitted | NodesChanged):
             self.nodes |= {entry["name"]: entry for entry in event.nodes}
+
+    @cached_property
+    def ids_of_plans(self) -> set[int]:
+        """The ids of all plans, also of those that no submission names."""
+        found = {one for ids in self.planned for one in ranges.each(ids)}
+        for number in set(self.on_disk) - {plan for _, plan in self.named}:
+            with suppress(LabError):
+                found.update(Plan.read(self._folder / layout.PLANS, number, ["task_id"]).rows["task_id"].to_list())
+        return found
 
     def plans(self, offset: int) -> list[int]:
         """Plans that a submission at an offset may have named: those between its neighbours that no other names."""
@@ -180,6 +199,8 @@ class _Repair:
         self.said: list[str] = []
         self._at = 0.0
         self._unwritten: list[bytes] = []
+        self._put_back: set[int] = set()  # runs that nodes have of their own
+        self._unknown: set[int] = set()  # those of which it is not known what they are
 
     def write_all(self, path: Path, damage: list[Damage]) -> None:
         left = iter(sorted(damage, key=lambda one: one.offset))
@@ -217,13 +238,44 @@ class _Repair:
                 f"{self.journal.path}: {self.journal.trouble}", "make room, then give the same command again"
             )
 
-    def _missing(self, event: Event) -> Iterator[Assigned]:
-        """An attempt that began or ended was given out before, also where the line that says so is lost."""
-        if not isinstance(event, Started | Finished) or not 0 <= event.task < self.state.size:
+    def _missing(self, event: Event) -> Iterator[KnownEvent]:
+        """An attempt that began or ended was given out before, and a node has the runs of its own that it was given,
+        also where the line that says so is lost."""
+        match event:
+            case Assigned():
+                yield from self._missing_runs([task for task, _ in event.attempts], event.node)
+            case Started() | Finished():
+                nodes = {*self.state.nodes, *self.survey.nodes}
+                yield from self._missing_runs([event.task], nodes.pop() if len(nodes) == 1 else "")
+                if not 0 <= event.task < self.state.size:
+                    return
+                if event.attempt > self.state.columns["attempts"][event.task]:
+                    yield Assigned(self._at, self._node_of(event.task), [(event.task, event.attempt)])
+
+    def _node_of(self, task: int) -> str:
+        """A node that may have been given a task."""
+        nodes = self.state.nodes or list(self.survey.nodes) or ["localhost"]
+        return self.state.run_for.get(task, (task, ""))[1] or nodes[-1]
+
+    def _missing_runs(self, ids: Iterable[int], node: str) -> Iterator[NodeRuns]:
+        """node: that which has them; empty where it is not known."""
+        if not self.state.submissions or not any(event.per_node for event in self.state.submissions):
             return
-        if event.attempt > self.state.columns["attempts"][event.task]:
-            nodes = self.state.nodes or list(self.survey.nodes) or ["localhost"]
-            yield Assigned(self._at, nodes[-1], [(event.task, event.attempt)])
+        for one in ids:
+            if one < 0 or one in self.state.run_for or one in self.survey.ids_of_plans:
+                continue
+            run, its_node = self.survey.run_for.get(one) or (self._only_run(one, node), node)
+            (self._unknown if run == one else self._put_back).add(one)
+            yield NodeRuns(self._at, its_node, [(run, one)], needed=run != one)
+
+    def _only_run(self, one: int, node: str) -> int:
+        """The run of the plan that a run on a node must be of; the run itself where there are several."""
+        event = self.state.submissions[-1]
+        stages = [name for name in event.per_node if layout.task_folder(self.folder, one, name).is_dir()]
+        runs = {run for name in stages or event.per_node for run in ranges.each(event.stages.get(name, ()))}
+        for known in (self.state.run_for, self.survey.run_for):
+            runs -= {run for run, at in known.values() if at == node}
+        return runs.pop() if node and len(runs) == 1 else one
 
     def _replace(self, path: Path, lost: Damage) -> None:
         """Put what can be concluded in the place of a line."""
@@ -233,7 +285,8 @@ class _Repair:
         where = f"{self.folder / layout.JOURNAL_FILE}:{journal.line_number(path, lost.offset)}: {lost.what}"
         tells = sum(word in text for word in _OF_A_SUBMISSION) > 1
         # Or what follows is about tasks that were not submitted.
-        tells = tells or max(self.survey.ran_after(lost.offset), default=-1) >= self.state.size
+        ran = self.survey.ran_after(lost.offset) & self.survey.ids_of_plans
+        tells = tells or max(ran, default=-1) >= self.state.size
         event = self._submission(text, lost.offset) if tells else None
         if event is None:
             self.said.append(f"{where}; it was left out")
@@ -285,8 +338,7 @@ class _Repair:
             place = layout.task_folder(self.folder, task, self.state.stage(task))
             written = _last_attempt(place) if columns["state"][task] != DONE else 0
             if written > columns["attempts"][task]:  # it has outputs, and no line says so
-                node = (self.state.nodes or ["localhost"])[-1]
-                self._write(Assigned(self._at, node, [(task, written)]))
+                self._write(Assigned(self._at, self._node_of(task), [(task, written)]))
         tasks = [task for task in range(self.state.size) if columns["assigned"][task]]
         for task in tasks:
             attempt = columns["attempts"][task]
@@ -294,6 +346,14 @@ class _Repair:
         if tasks:
             which = ranges.shown(tasks)
             self.said.append(f"{self.folder.name}: the end of these tasks is unknown, they count as lost: {which}")
+        for one in sorted(self._unknown):  # nothing needs them, whatever was requested since
+            self._write(NodeRuns(self._at, self._node_of(one), [(one, one)], needed=False))
+        if self._put_back:
+            what = "nodes have these runs of stages of their own, as concluded"
+            self.said.append(f"{self.folder.name}: {what}: {ranges.shown(self._put_back)}")
+        if self._unknown:
+            what = "what these runs of nodes were is unknown, they are made again where they are needed"
+            self.said.append(f"{self.folder.name}: {what}: {ranges.shown(self._unknown)}")
 
 
 def _whole_lines(path: Path, damage: list[Damage]) -> Iterator[tuple[Event, bytes, int]]:
