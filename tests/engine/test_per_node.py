@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
 
 import pytest
 
 from tests.workbench import Workbench, until
+from tui_lab.client.submission import Choice, prepare, submit
 
 TEXT = """\
 name: e
@@ -64,3 +66,30 @@ def test_what_a_node_makes_fails_and_is_retried_as_a_stage_is(workbench: Workben
     assert Counter(workbench.lines()[before:]) == Counter(
         {"link slow": 1, "measure bad": 1, "measure good": 1, "measure slow": 1}
     )
+
+
+def test_a_plan_is_made_again_if_a_node_has_taken_its_ids(workbench: Workbench) -> None:
+    text = """\
+        name: e
+        stages:
+          prepare: {command: 'until test -e go; do sleep 0.05; done'}
+          build: {command: 'echo "build" >> $TRUTH; echo {flags}', per: node, after: prepare}
+          measure: {command: 'echo "measure {n}" >> $TRUTH', after: build}
+        parameters: {flags: [a], n: [1, 2]}
+        """
+    file = workbench.write("experiment.yaml", text)
+    workbench("--run", file, "--node", "localhost", 1, "--detach")
+    workbench.write("experiment.yaml", text.replace("[1, 2]", "[1, 2, 3]"))
+    planned = prepare(workbench.lab, file, Choice())
+    (workbench.folder / "go").touch()
+    until(lambda: workbench.events("node_runs"), 60)  # with the id of the new task
+    [node] = workbench.experiment().state().submissions[-1].nodes
+    with workbench.lab.submitting():
+        client, [accepted] = submit(workbench.lab, [planned], [node], False, os.environ)
+    assert client is not None and accepted.number == 1
+    client.close()
+    workbench("--run", file, "--node", "localhost", 1)
+    assert sorted(workbench.lines()) == ["build", "measure 1", "measure 2", "measure 3"]
+    assert {row["state"] for row in workbench.tasks()} == {"done"}
+    plans = {path.stem for path in workbench.experiment().plans.glob("*.parquet")}
+    assert plans == {str(event.plan) for event in workbench.experiment().state().submissions}

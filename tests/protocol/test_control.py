@@ -39,7 +39,7 @@ from tui_lab.protocol.control import (
     encode_answer,
     encode_command,
 )
-from tui_lab.store.errors import LabError, StorageError
+from tui_lab.store.errors import LabError, OutdatedPlanError, StorageError
 
 ENVIRONMENT = {"HOME": "/home/ana", "BYTES": "caf\udce9"}
 EACH: list[Command[Any]] = [
@@ -104,9 +104,9 @@ def test_a_client_reads_what_the_engine_answers() -> None:
         decode_answer(encode_answer(5, Fetched(2, 99)), 5, Taken)
 
 
-@pytest.mark.parametrize(("storage", "kind"), [(False, LabError), (True, StorageError)])
-def test_a_refusal_is_an_error_for_the_person(storage: bool, kind: type[LabError]) -> None:
-    refusal = Refusal("no room", "make some", storage)
+@pytest.mark.parametrize(("flag", "kind"), [("", LabError), ("storage", StorageError), ("outdated", OutdatedPlanError)])
+def test_a_refusal_is_an_error_for_the_person(flag: str, kind: type[LabError]) -> None:
+    refusal = Refusal("no room", "make some", storage=flag == "storage", outdated=flag == "outdated")
     found = decode_answer(encode_answer(1, refusal), 1, Taken)
     assert found == refusal and isinstance(found, Refusal)
     error = found.exception()

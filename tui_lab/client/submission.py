@@ -36,7 +36,7 @@ from tui_lab.experiment.readers.argument_values import check_overrides
 from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.store import checkpoint, code_snapshot, declared_files, facts, fold, layout, ranges, spec_file
 from tui_lab.store.environment import capture, public_words
-from tui_lab.store.errors import LabError
+from tui_lab.store.errors import LabError, OutdatedPlanError
 from tui_lab.store.events import Submitted
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
@@ -84,17 +84,29 @@ def submit(
     usable_nodes = [usable(one.experiment, nodes) for one in wanted]
     client = EngineClient.start(lab, standby) if wanted else None
     submitted = []
-    for one, its_nodes in zip(wanted, usable_nodes, strict=True):
+    for planned, its_nodes in zip(wanted, usable_nodes, strict=True):
         assert client is not None
-        state = one.folder.state()
-        event = submit_event(one, its_nodes, keep_going, words)
-        taken = client.request(Submit(event, one.seen, dict(environment)))
+        one, left = planned, _PLANNINGS
+        while True:
+            state = one.folder.state()
+            try:
+                event = submit_event(one, its_nodes, keep_going, words)
+                taken = client.request(Submit(event, one.seen, dict(environment)))
+                break
+            except OutdatedPlanError:
+                left -= 1
+                if not left:
+                    raise
+                if not one.unchanged:
+                    one.plan.remove(one.folder.plans)
+                one = prepare(lab, one.experiment.file, one.choice, one.text)
         if not one.unchanged:  # a refused write changes no file
             one.folder.write_spec(one.text)
         submitted.append(Accepted(one, taken.submission, state))
     return client, submitted
 
 
+_PLANNINGS: Final = 10  # of a submission, while nodes get runs of their own, or files change
 _WATCHED: Final = 10_000  # files whose changes are noted; with more, checking would take too long
 OVERRIDE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)=(.*)", re.DOTALL)
 
@@ -121,6 +133,7 @@ class Choice:
 class Prepared:
     """An experiment ready to be submitted; nothing is written yet."""
 
+    choice: Choice
     experiment: Experiment
     folder: ExperimentFolder
     text: str
@@ -248,6 +261,7 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
     if unchanged and previous is not None:
         planned = replace(planned, plan=previous)
     return Prepared(
+        choice,
         experiment,
         folder,
         text,
@@ -448,7 +462,7 @@ def _program(prepared: Prepared) -> _Program:
                 scripts[name] = declared_files.file_digest(experiment.folder / name)
             elif facts.st_mtime > prepared.began:
                 what = f"{experiment.folder / name} changed while {experiment.name} was planned"
-                raise LabError(what, "run the same command again")
+                raise OutdatedPlanError(what, "run the same command again")
     return _Program(scripts, code, seen if len(seen) <= _WATCHED else {})
 
 

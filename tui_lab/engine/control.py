@@ -46,7 +46,7 @@ from tui_lab.protocol.control import (
     encode_answer,
 )
 from tui_lab.store import layout, ranges
-from tui_lab.store.errors import LabError, StorageError
+from tui_lab.store.errors import LabError, OutdatedPlanError, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +152,8 @@ class Control:
                 )
             return await self._carry_out(received.command)
         except LabError as error:
-            return Refusal(error.message, error.hint, isinstance(error, StorageError))
+            storage, outdated = isinstance(error, StorageError), isinstance(error, OutdatedPlanError)
+            return Refusal(error.message, error.hint, storage, outdated)
         except SpecError as error:
             return Refusal("; ".join(map(str, error.problems)))
         except Exception as error:  # a client gets the error, the log the traceback

@@ -21,7 +21,7 @@ from tui_lab.experiment.model import Experiment
 from tui_lab.protocol.agent import Resume
 from tui_lab.store import collected, journal, ranges
 from tui_lab.store.declared_files import file_digest
-from tui_lab.store.errors import LabError, StorageError
+from tui_lab.store.errors import LabError, OutdatedPlanError, StorageError
 from tui_lab.store.events import (
     Changes,
     DependencyDone,
@@ -117,11 +117,11 @@ class RunFiles:
         return event
 
     def _require_free_ids(self, event: Submitted) -> None:
-        """Raises LabError where the plan gives ids that nodes have taken since, for runs of their own."""
+        """Raises OutdatedPlanError where the plan gives ids that nodes have taken since, for runs of their own."""
         for first, last in (*event.planned, *(pair for ids in event.stages.values() for pair in ids)):
             if any(first <= one <= last for one in self.state.run_for):
                 what = f'"{self.name}": a node got a run of a stage while this was planned'
-                raise LabError(what, "run the same command again")
+                raise OutdatedPlanError(what, "run the same command again")
 
     def _not_ended_since(self, offset: int, tasks: ranges.Ranges) -> ranges.Ranges:
         """Return those of the tasks that have not ended since the client read the journal, up to `offset`, and

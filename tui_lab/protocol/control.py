@@ -14,7 +14,7 @@ import msgspec
 
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.data_types import Json
-from tui_lab.store.errors import LabError, StorageError
+from tui_lab.store.errors import LabError, OutdatedPlanError, StorageError
 from tui_lab.store.events import Changes, Submitted
 from tui_lab.store.ranges import Ranges
 
@@ -159,15 +159,18 @@ class NodesCleaned(Answer, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why a command was not carried out. `storage`: the disk's fault, not the user's."""
+    """Why a command was not carried out. `storage`: the disk's fault, not the user's. `outdated`: what a submission was
+    planned by has changed since."""
 
     error: str
     hint: str = ""
     storage: bool = False
+    outdated: bool = False
 
     def exception(self) -> LabError:
         """Return the error to raise for it."""
-        return (StorageError if self.storage else LabError)(self.error, self.hint)
+        kind = StorageError if self.storage else OutdatedPlanError if self.outdated else LabError
+        return kind(self.error, self.hint)
 
 
 # --- Commands

@@ -24,6 +24,10 @@ class StorageError(LabError):
     """The disk is full, read-only or failing: the infrastructure's fault, not the user's."""
 
 
+class OutdatedPlanError(LabError):
+    """What a submission was planned by has changed since: it has to be planned again."""
+
+
 def storage_error(path: Path, error: OSError) -> StorageError:
     """Return the error of the place where a lab is or should be, in one line."""
     hints = {

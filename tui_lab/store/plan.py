@@ -210,6 +210,14 @@ class Plan:
                 raise storage_error(folder, failed) from error
             raise StorageError(f"{folder}: the plan can't be written: {error}") from error
 
+    def remove(self, folder: Path) -> None:
+        """Remove what `write` has written, which nothing names. Raises StorageError."""
+        for path in folder.glob(f"{self.number}.*"):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise storage_error(path, error) from error
+
     def csv(self) -> str:
         """The tasks as a table to read."""
         facts = self.tasks.select("task_id", "repeat", "version")
