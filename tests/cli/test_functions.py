@@ -21,7 +21,7 @@ TRAIN = """\
             raise ValueError("bad lr\\nvery bad")
         open(folder + "/mine.txt", "w").close()
         noise = random.random()
-        return {"acc": lr * layers, "bad": float("nan"), "noise": noise, "curve": [3, 2], "model": sys}
+        return {"acc": lr * layers, "bad": float("nan"), "noise": noise, "curve": [3, 2], "model": sys, "Acc": 9}
 
     def seeded(x: int, seed: int):
         return x + seed
@@ -40,6 +40,8 @@ def test_a_function_is_called_and_its_results_are_kept(workbench: Workbench) -> 
     first = workbench.run_text(text, code=1)
     assert "4 done" in first.err and "2 failed" in first.err
     assert "returned model: can't be kept as a result: it is module" in first.err
+    hint = "returned Acc: it has no column, as acc differs in case only; add metrics: {OTHER_NAME: {returned: Acc}}"
+    assert hint in first.err
     rows = workbench.table("SELECT rate, layers, acc, bad, noise, seed FROM e ORDER BY rate, layers")
     assert [row["acc"] for row in rows] == [0.1, 0.2, 0.5, 1.0]
     assert all(row["bad"] is None or math.isnan(row["bad"]) for row in rows)

@@ -15,6 +15,7 @@ raise SystemExit("this runs")
 
 def fit(lr: float, layers: int = 2, *, folder: str = ""): ...
 def seeded(x: int, seed: int): ...
+async def waits(x: int): ...
 """
 
 
@@ -30,6 +31,9 @@ def said(folder: Path, text: str) -> list[str]:
 def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
     assert said(tmp_path, "function: train.py::fitt\n") == [
         '1:11: train.py has no function "fitt"; did you mean "fit"?',
+    ]
+    assert said(tmp_path, "function: train.py::waits\n") == [
+        '1:11: "waits" of train.py is async; let a plain function call it by asyncio.run',
     ]
     assert said(tmp_path, "function: trian.py::fit\n")[0].startswith(
         "1:11: trian.py: No such file or directory; looked for in"

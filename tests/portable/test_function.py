@@ -16,12 +16,14 @@ import pytest
 
 from tui_lab.portable.function.arguments import arguments
 from tui_lab.portable.function.kinds import Misfit
+from tui_lab.portable.function.main import Loaded, call_function
 from tui_lab.portable.function.returned import sorted_out
 
 
 class Color(enum.Enum):
     RED = "r"
     BLUE = 2
+    AZURE = 2  # noqa: PIE796 (an alias)
 
 
 @dataclasses.dataclass
@@ -59,6 +61,7 @@ def test_values_become_what_the_annotations_say() -> None:
     wanted = {"n": 3, "rate": 2.0, "color": Color.BLUE, "hidden": [64, 64], "mode": 3, "place": Path("a/b"), "seed": 7}
     assert found == wanted | {"opt": Adam(1.0, (0.0, 1.0)), "more": [1]}
     assert called(everything, n=1, opt__lr=None, opt__momentum=0.5, color="RED", seed=9)["opt"] == Sgd(0.5)
+    assert called(everything, n=1, color="AZURE", seed=9)["color"] is Color.BLUE
     assert called(everything, n=1, opt=None, seed=9) == {"n": 1, "seed": 9}
     assert called(lambda cfg: None, a__b=1, c=2) == {"": [{"a": {"b": 1}, "c": 2}]}
     assert called(lambda a=1, b=2, /, c=3: None, b=5) == {"": [1, 5]}
@@ -73,7 +76,7 @@ def test_values_become_what_the_annotations_say() -> None:
         ({"n": True}, "n: true is not a whole number"),
         ({"n": 1, "hidden": 64}, "hidden: 64 is not a list or null"),
         ({"n": 1, "mode": "3"}, 'mode: "3" is not one of "fast", 3'),
-        ({"n": 1, "color": "GREEN"}, 'color: "GREEN" is not one of RED, BLUE'),
+        ({"n": 1, "color": "GREEN"}, 'color: "GREEN" is not one of RED, BLUE, AZURE'),
         ({"n": 1, "opt": {"speed": 1}}, 'opt: {"speed": 1} is not Adam (lr, betas) or Sgd (momentum) or null'),
     ],
 )
@@ -104,6 +107,38 @@ def test_what_is_returned_is_sorted_out() -> None:
     lost = sorted_out({"model": object(), "a b": 1, "loss": [1], "acc": [1, 2], "x": Path("p")})
     assert lost.not_kept == {"model": "object", "a b": "no name of a metric"}
     assert lost.metrics == {"loss": [1], "acc": [1, 2], "x": "p"}
+
+
+class Awkward:
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError(name)
+
+
+def test_what_cannot_be_kept_fails_no_task() -> None:
+    within: list[object] = []
+    within.append(within)
+    deep: dict[str, object] = {}
+    for _ in range(5000):
+        deep = {"a": deep}
+    odd = {"w": within, "h": 10**5000, "o": Awkward(), "s": [Awkward()], "deep": deep, "k": 1}
+    found = sorted_out(odd)
+    assert found.metrics == {"k": 1}
+    assert [name for name in ("w", "h", "o", "s") if name not in found.not_kept] == []
+    assert any(name.startswith("deep.a") for name in found.not_kept)
+    found = sorted_out({"x.y": 3, "x": {"y": 4}})
+    assert (found.metrics, found.not_kept) == ({"x.y": 3}, {"x.y": "the second of that name"})
+
+
+def test_what_has_not_run_is_no_result() -> None:
+    def rows() -> Any:
+        yield {"a": 1}
+
+    async def fit() -> float:
+        return 1.0
+
+    for function, kind in ((rows, "generator"), (fit, "coroutine")):
+        with pytest.raises(TypeError, match=f"f returned a {kind}, and nothing of it has run"):
+            call_function(Loaded(None, function), {}, {"seed": 1}, {}, "f", {})
 
 
 def test_random_numbers_are_seeded_also_those_of_what_is_imported_later() -> None:

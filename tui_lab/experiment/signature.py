@@ -122,6 +122,9 @@ def read_signature(function: Function, folder: Path) -> Signature | None:
         return Signature(takes_all=True, config=True, help=_summary(tree))
     found = functions.get(function.name)
     if found is None:
+        if any(isinstance(one, ast.AsyncFunctionDef) and one.name == function.name for one in tree.body):
+            what = f'"{function.name}" of {path.name} is async; let a plain function call it by asyncio.run'
+            raise SignatureError(what, tuple(functions))
         if _may_have(tree, function.name):
             return None
         raise SignatureError(f'{path.name} has no function "{function.name}"', tuple(functions))

@@ -76,6 +76,8 @@ class Results:
     """The unit that the values of a metric without `unit` were read in, where they have several."""
     not_kept: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     """What functions returned and can't be kept, in which task it was first, and what it is."""
+    hidden: Mapping[str, str] = field(default_factory=dict)
+    """What they returned and has no column: the metric whose name differs in case only, by name."""
     of_stages: Sequence[StageMetrics] = ()
     """The metrics of stages before the last."""
     executions: Mapping[str | None, Execution] = field(default_factory=dict)
@@ -205,6 +207,7 @@ class Results:
         warnings = [Hint(name, problem) for name, problem in self.problems.items()]
         warnings += [hints.too_slow(name, tasks) for name, tasks in self.slow.items()]
         warnings += [hints.not_kept(name, *what) for name, what in self.not_kept.items()]
+        warnings += [hints.hidden(name, column) for name, column in self.hidden.items()]
         done = self.tasks.filter((pl.col("state") == "done") & pl.col("attempt").is_not_null())
         metrics = in_units(self.spec.metrics, self.bases)
         for name, column in self.metrics.items():
@@ -400,6 +403,7 @@ def refresh(
         units={name: counts for one in readings for name, counts in one.units.items()},
         bases={name: base for one in readings for name, base in one.bases.items()},
         not_kept=returned.not_kept,
+        hidden=returned.hidden_in(spec),
         of_stages=tuple(stages),
         executions={None: reading.execution, **{one.stage: one.reading.execution for one in stages}},
     )

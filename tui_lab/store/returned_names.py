@@ -46,6 +46,17 @@ class ReturnedNames:
         except OSError:
             partial.unlink(missing_ok=True)
 
+    def hidden_in(self, experiment: Experiment) -> dict[str, str]:
+        """Return names that have no column in an experiment to which these are added: each with the metric from whose
+        name it differs in case only."""
+        named = {getattr(metric.source, RETURNED, None) for metric in experiment.metrics.values()}
+        columns = {name.lower(): name for name in experiment.metrics}
+        return {
+            name: columns[name.lower()]
+            for name in self.metrics
+            if name not in experiment.metrics and name not in named and name.lower() in columns
+        }
+
     def added_to(self, experiment: Experiment) -> Experiment:
         """Return an experiment with a metric for each name that its file does not mention, and with rows."""
         if experiment.function is None:

@@ -77,7 +77,8 @@ def _kind_of(hint: "Any", seen: "tuple[Any, ...]") -> Kind:
     if not inspect.isclass(hint) or hint in seen:
         return Kind()
     if issubclass(hint, enum.Enum):
-        return Member({one.name: one.value for one in hint}, hint.__getitem__)
+        members = {name: one.value for name, one in hint.__members__.items()}  # with aliases
+        return Member(members, hint.__getitem__)
     if issubclass(hint, pathlib.PurePath):
         return Path(hint)
     if hasattr(hint, "__dataclass_fields__"):

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 BUILT_IN = ("output", "task_id", "repeat", "seed", "attempt", "experiment", "node", "slot")
 SEED = "seed"
+# What an `async def` and a function with `yield` return, and what to do about it.
+NOT_RUN = {
+    "coroutine": "let a plain function call it by asyncio.run",
+    "generator": "return a list",
+    "async_generator": "return a list",
+}
 TAKES, MAY_TAKE = "takes", "may"  # of `keeps`
 _decode = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # `json.loads` does more, which takes its time
 
@@ -182,7 +188,14 @@ def call_function(
         )
     except Misfit as error:
         raise TypeError("%s: %s" % (text, error)) from None
-    return loaded.function(*positional, **named)
+    value = loaded.function(*positional, **named)
+    kind = type(value).__name__
+    if kind in NOT_RUN and getattr(getattr(value, "gi_code", None), "co_name", "") != "<genexpr>":
+        if kind == "coroutine":
+            value.close()  # else it warns that nothing has awaited it
+        article = "an" if kind.startswith("a") else "a"
+        raise TypeError("%s returned %s %s, and nothing of it has run; %s" % (text, article, kind, NOT_RUN[kind]))
+    return value
 
 
 def chain(module: "Any", parameters: "dict[str, Any]", task: "dict[str, Any]") -> "tuple[Any, float]":

@@ -17,6 +17,8 @@ LONGEST_NAME = 100
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
 _MORE = _LETTERS | frozenset("0123456789.-")
 _DEEPEST = 20
+_DEEPEST_VALUE = 100  # lists and dicts within each other
+_MOST_BITS = 10000  # of a whole number: Python refuses to write those of more than 4300 digits
 
 
 class NotKept(Exception):  # noqa: N818
@@ -75,13 +77,13 @@ def _rows(name: str, value: "Any", found: Returned) -> bool:
 
 def _column(value: "Any") -> "Any":
     """Return a list of plain values, or an array of one dimension, as a list; else None."""
-    if hasattr(value, "tolist") and getattr(value, "ndim", None) == 1:
-        value = value.tolist()
-    if not isinstance(value, (list, tuple)) or not value or _fields(value) is not None:
-        return None
     try:
+        if _attribute(value, "ndim") == 1 and callable(_attribute(value, "tolist")):
+            value = value.tolist()
+        if not isinstance(value, (list, tuple)) or not value or _fields(value) is not None:
+            return None
         plain_values = [plain(item) for item in value]
-    except NotKept:
+    except Exception:  # noqa: BLE001 (of the user's classes, too: what it is tells the one that keeps it)
         return None
     return None if any(isinstance(item, (list, dict)) for item in plain_values) else plain_values
 
@@ -113,6 +115,8 @@ def _metric(name: str, value: "Any", found: Returned) -> None:
     try:
         if why:
             raise NotKept(why)
+        if name in found.metrics:
+            raise NotKept("the second of that name")
         found.metrics[name] = plain(value)
     except NotKept as error:
         found.not_kept[name] = str(error)
@@ -127,39 +131,65 @@ def _fields(value: "Any") -> "dict[Any, Any] | None":
     """Return a dict, dataclass or named tuple as a dict, else None."""
     if isinstance(value, dict):
         return value
-    names = getattr(value, "__dataclass_fields__", None) or getattr(value, "_fields", None)
-    if names and not isinstance(value, type):
-        return {name: getattr(value, name) for name in names}
+    names = _attribute(value, "__dataclass_fields__") or _attribute(value, "_fields")
+    if isinstance(names, (dict, tuple)) and names and not isinstance(value, type):
+        return {name: _attribute(value, name) for name in names}
     return None
+
+
+def _attribute(value: "Any", name: str) -> "Any":
+    """Return an attribute; None where there is none. A class of the user may raise anything."""
+    try:
+        return getattr(value, name, None)
+    except Exception:  # noqa: BLE001 (as above)
+        return None
 
 
 def plain(value: "Any") -> "Any":
     """Return a value as JSON has it; NaN and infinities stay. Raises NotKept."""
+    try:
+        return _plain(value, 0)
+    except NotKept:
+        raise
+    except Exception as error:  # noqa: BLE001 (whatever the user's classes raise)
+        raise NotKept("%s, and that raised %s" % (_kind(value), type(error).__name__))
+
+
+def _plain(value: "Any", depth: int) -> "Any":
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, int):
+        if value.bit_length() > _MOST_BITS:
+            raise NotKept("a number of %d bits" % value.bit_length())
         return int(value)
     if isinstance(value, float):
         return float(value)
+    if depth > _DEEPEST_VALUE:
+        raise NotKept("%s in more than %d others" % (_kind(value), _DEEPEST_VALUE))
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [_plain(item, depth + 1) for item in value]
     if isinstance(value, dict):
-        return {str(name): plain(item) for name, item in value.items()}
-    size = getattr(value, "size", None)
-    item = getattr(value, "item", None)
+        return {str(name): _plain(item, depth + 1) for name, item in value.items()}
+    size = _attribute(value, "size")
+    item = _attribute(value, "item")
     if callable(item):
-        count = size if isinstance(size, int) else getattr(value, "numel", lambda: 0)()
+        count = size if isinstance(size, int) else (_attribute(value, "numel") or int)()
         if count == 1:  # a NumPy scalar, an array or tensor of one element
             single = item()
             if single is not value and isinstance(single, (bool, int, float, str)):
-                return plain(single)
-    member = getattr(value, "value", None)
+                return _plain(single, depth)
+    member = _attribute(value, "value")
     if type(type(value)).__name__ in ("EnumMeta", "EnumType") and isinstance(member, (bool, int, float, str)):
         return member
-    if hasattr(value, "__fspath__"):
+    if hasattr(type(value), "__fspath__"):
         return os.fspath(value)
+    raise NotKept(_kind(value))
+
+
+def _kind(value: "Any") -> str:
+    """Return what a value is."""
     kind = type(value)
-    raise NotKept("a %s.%s" % (kind.__module__, kind.__name__) if kind.__module__ != "builtins" else kind.__name__)
+    return "a %s.%s" % (kind.__module__, kind.__name__) if kind.__module__ != "builtins" else kind.__name__
 
 
 def write(value: "Any", output: str, report: "Callable[[str], object]") -> None:
@@ -190,7 +220,7 @@ def write_metrics(value: "Any", output: str) -> None:
 
 def _size(value: "Any") -> int:
     """Return how many elements an array has; 0 for what is none."""
-    size = getattr(value, "size", 0)
+    size = _attribute(value, "size")
     return size if isinstance(size, int) else 0
 
 

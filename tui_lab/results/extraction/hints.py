@@ -76,6 +76,12 @@ def not_kept(name: str, task: int, what: str) -> Hint:
     return Hint(name, f"can't be kept as a result: it is {what}, as in task {task}", label=f"returned {name}")
 
 
+def hidden(name: str, column: str) -> Hint:
+    """Return the hint that a returned value has no column, because of another one that differs in case only."""
+    what = f"it has no column, as {column} differs in case only"
+    return Hint(name, what, f"add metrics: {{OTHER_NAME: {{returned: {name}}}}}", label=f"returned {name}")
+
+
 def without(found: int, tasks: int) -> str:
     """Return the hint that a metric has no value in some or all of the done tasks."""
     if found:
