@@ -272,6 +272,36 @@ async def test_what_a_node_has_of_a_file_counts_only_as_far_as_it_agrees(
 
 
 @pytest.mark.slow
+async def test_small_files_that_a_node_has_are_not_sent_again(transport: LocalTransport, tmp_path: Path) -> None:
+    home, there = tmp_path / "home", tmp_path / "home/in/deep"
+    files = [(f"deep/{number}", tmp_path / str(number)) for number in range(3)]
+    for _, path in files:
+        path.write_bytes(os.urandom(MB))
+    counts: list[int] = []
+    names: list[str] = []
+
+    async def sent() -> int:
+        """The bytes that were written anew, by the files that are other ones now."""
+        before = {path.name: path.stat().st_ino for path in there.glob("*")}
+        counts.clear()
+        names.clear()
+        async with opened(transport) as channel:  # of an engine that knows nothing of what is there
+            await channel.put_files(str(home), f"{home}/in", files, counts.append, names.append)
+        assert sum(counts) == 3 * MB and sorted(names) == [name for name, _ in files]
+        assert all((home / "in" / name).read_bytes() == path.read_bytes() for name, path in files)
+        return sum(path.stat().st_size for path in there.glob("*") if before.get(path.name) != path.stat().st_ino)
+
+    assert await sent() == 3 * MB
+    assert await sent() == 0
+    for name in ("0", "1"):  # so that a new file has another inode
+        os.link(there / name, tmp_path / f"old-{name}")
+    altered = bytearray((there / "0").read_bytes())
+    altered[-1] ^= 1
+    (there / "0").write_bytes(altered)
+    (there / "1").chmod(0o700)
+    assert await sent() == 2 * MB, "another content, or another mode"
+
+
 async def test_files_of_another_home_are_shared_without_a_copy(any_transport: LocalTransport, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     (one / "in/deep").mkdir(parents=True)

@@ -33,6 +33,7 @@ LENGTHY: Final = 900.0  # the same for what goes through whole folders before it
 LINE: Final = 1 << 26  # bytes of an answer
 BLOCK: Final = 1 << 26  # bytes of a file that are compared at once before it is gone on with
 LARGE: Final = 1 << 23  # bytes from which on a file that is sent is gone on with after a break
+ASKED: Final = 1 << 20  # bytes of smaller files together from which on the node is asked which of them it has
 AGREEMENTS: Final = 3  # tries to find out what the node has of a file
 PART: Final = ".tui-lab-part"
 DIGITS: Final = 12  # of a hash in the name of a part
@@ -180,9 +181,20 @@ class FileChannel:
         arrived: Callable[[str], None] | None = None,
     ) -> None:
         """Write files into a folder below the home, replacing those there: (relative name, file here). Of large ones,
-        what is there already and agrees is not sent again. arrived: called with the name of each that is there."""
+        what is there already and agrees is not sent again, nor are small ones that are worth the question. arrived:
+        called with the name of each that is there."""
         facts = await asyncio.to_thread(lambda: [_facts(path) for _, path in files])
         large = {name for (name, _), (_, size, *_) in zip(files, facts, strict=True) if size >= LARGE}
+        asked = [(name, path, fact) for (name, path), fact in zip(files, facts, strict=True) if name not in large]
+        if sum(fact.size for _, _, fact in asked) >= ASKED:
+            same = await self._same(home, folder, asked)
+            for name, _, fact in asked:
+                if name in same and arrived is not None:
+                    arrived(name)
+                if name in same and progress is not None:
+                    progress(fact.size)
+            left = [place for place, (name, _) in enumerate(files) if name not in same]
+            files, facts = [files[place] for place in left], [facts[place] for place in left]
         heads: list[tuple[Answer, Source, int]] = [
             ({"put": f"{folder}/{name}", "home": home, "mode": mode}, path, 0)
             for (name, path), (mode, *_) in zip(files, facts, strict=True)
@@ -201,6 +213,18 @@ class FileChannel:
                 await self._put_large(home, f"{folder}/{name}", path, progress)
                 if arrived is not None:
                     arrived(name)
+
+    async def _same(self, home: str, folder: str, files: Sequence[tuple[str, Source, _Facts]]) -> set[str]:
+        """Return which of some small files a folder on the node has, with the same mode and content."""
+        found: set[str] = set()
+        for start in range(0, len(files), BATCH):
+            some = files[start : start + BATCH]
+            listed = [[name, fact.size, fact.mode] for name, _, fact in some]
+            theirs = (await self._ask({"same": folder, "home": home, "files": listed}, LENGTHY))["sha"]
+            for name, source, fact in some:
+                if name in theirs and theirs[name] == await _here(source, _whole_digest, source, fact):
+                    found.add(name)
+        return found
 
     async def link_files(self, home: str, folder: str, other: str, source: str, names: Sequence[str]) -> set[str]:
         """Make files of a folder below another home on the node those of a folder below its own, without a copy. Return
@@ -448,6 +472,13 @@ def _digest(file: BinaryIO, offset: int, most: int) -> str:
         offset += len(data)
         most -= len(data)
     return digest.hexdigest()
+
+
+def _whole_digest(source: Source, facts: _Facts) -> str:
+    """Return the SHA-256 of a file; nothing if it has changed."""
+    with _open(source) as file:
+        found = _digest(file, 0, facts.size)
+        return found if _facts_of(file) == facts else ""
 
 
 async def _here(source: Source, do: Callable[..., Any], *arguments: Any) -> Any:

@@ -47,6 +47,7 @@ class FileServer:
             "get": self.get,
             "put": self.put,
             "digest": self.digest,
+            "same": self.same,
             "link": self.link,
             "have": self.have,
             "tree": self.tree,
@@ -196,6 +197,30 @@ class FileServer:
             finally:
                 os.close(file)
         self.answer({"ok": True, "size": size, "mode": mode, "sha": sha})
+
+    def same(self, request: dict) -> None:
+        """Answer {"same": DIR, "home", "files": [[NAME, SIZE, MODE]...]}: the SHA-256 of those files of a folder that
+        have this size and mode."""
+        digests = {}
+        try:
+            with open_home(request) as home:
+                for name, size, mode in request["files"]:
+                    path = relative_path("%s/%s" % (request["same"], name), request["home"])
+                    try:
+                        file = home.read(path)
+                    except OSError:
+                        continue  # there is none, or nothing of use
+                    try:
+                        facts = os.fstat(file)
+                        if (facts.st_size, facts.st_mode & 0o777) == (size, mode):
+                            digests[name] = sha_of(file, 0, size)
+                    except OSError:
+                        pass
+                    finally:
+                        os.close(file)
+        except OSError:
+            pass  # there is no such home yet
+        self.answer({"ok": True, "sha": digests})
 
     def link(self, request: dict) -> None:
         """Answer {"link": [NAME...], "from": DIR, "of": HOME, "to": DIR, "home"}: make files of a folder in another
