@@ -77,6 +77,12 @@ def test_a_stage_collects_what_differs_in_its_seed_alone(workbench: Workbench) -
     sizes = workbench("stats", "e", "--metric", "n", "--json").json()["settings"]
     assert [(one["n"], one["asked"]) for one in sizes] == [(1, 1)] * 4, "two repeats share one value"
     assert "0 tasks to run" in workbench(*run).err and len(workbench.lines()) == 18
+    # Files that nothing waits for go, also where stages collect.
+    text = COLLECTS.replace("{output}/data'}", "{output}/data', retain: until-done}")
+    workbench.write("experiment.yaml", "name: e\n" + text)
+    for _ in range(2):
+        assert "0 tasks to run" in workbench(*run).err and len(workbench.lines()) == 18
+    until(lambda: not list((folder.path / "stages/prepare").glob("*/data")))
     workbench("check", workbench.lab_path)
 
 

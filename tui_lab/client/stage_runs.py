@@ -99,7 +99,14 @@ def has_needless_files(experiment: Experiment, plan: Plan, state: State, folder:
     for name in (*plan.stages, experiment.stage or ""):
         table = plan.of_stage(name).tasks if name in plan.stages else plan.tasks
         table = table.filter(pl.Series(_states(table["task_id"], state)) != fold.DONE)
-        _reach(dict.fromkeys(plan.stages, waited_for), table, experiment.stages[name].after)
+        stage = experiment.stages[name]
+        _reach(
+            dict.fromkeys(plan.stages, waited_for), table, tuple(one for one in stage.after if one != stage.collected)
+        )
+        waiting = {*table["task_id"].to_list()}
+        for run, members in collected.members(plan, experiment, name).items():
+            if run in waiting:
+                waited_for.update(members)
     if done - waited_for - discarded:
         return True
     mine = ((one, stage) for one, stage in rows.select("task_id", "stage").rows() if one in discarded)
