@@ -90,6 +90,8 @@ def test_what_depends_on_a_failed_stage_fails_with_it_and_runs_with_it_again(wor
     states = Counter((row["state"], row["reason"]) for row in workbench.tasks())
     assert states == {("done", None): 2, ("failed", "exit"): 1, ("failed", "dependency"): 3}
     assert "1 run of prepare: exit 1: oh no" in said and "3 tasks: dependency" in said
+    failed = workbench.table("SELECT task_id FROM e_tasks WHERE reason = 'dependency'")[0]["task_id"]
+    assert "never began: what it comes after failed" in workbench("logs", f"e/{failed}").err
     assert "tui-lab logs e/3:prepare --stderr" in said
     assert not workbench.events("paused"), "three that depend on one failure are no three failures"
     assert len(workbench.lines()) == 2 + 3 + 3

@@ -128,6 +128,8 @@ def _print(outputs: Outputs, args: argparse.Namespace, title: bool) -> None:
         nothing = "has not begun" if outputs.state == fold.PENDING else "printed nothing"
         if outputs.reason == "start":
             nothing = f"did not start; tui-lab show {outputs.address} says why"
+        elif outputs.reason == "dependency" and not os.path.lexists(outputs.place):
+            nothing = f"never began: what it comes after failed; tui-lab show {outputs.address} names it"
         elif outputs.state != fold.PENDING and not os.path.lexists(outputs.place):
             nothing = "has no output here: its folder is gone"
         nothing = outputs.trouble() or nothing
