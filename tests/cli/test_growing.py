@@ -51,7 +51,7 @@ def test_a_grid_that_grows_changes_and_comes_back(workbench: Workbench) -> None:
     workbench.write("main.sh", MAIN.replace("10", "11"), executable=True)
     assert "main.sh changed since 3 tasks ran: their results are kept" in workbench.inside("plan", "grid.yaml").out
     said = workbench.run("grid.yaml", "--rerun", "a=1,2").err
-    assert "grid: 2 tasks to run (2 new; 2 because --rerun)" in said
+    assert "grid: 2 tasks to run (2 because --rerun)" in said
     assert workbench.table("SELECT a, m, version FROM grid ORDER BY a") == [
         {"a": 1, "m": 11, "version": 2},
         {"a": 2, "m": 22, "version": 2},
