@@ -34,6 +34,11 @@ def test_a_grid_that_grows_changes_and_comes_back(workbench: Workbench) -> None:
     assert "8 tasks would run again: command changed" in workbench.inside("plan", "grid.yaml").out
     found = workbench.inside("plan", "grid.yaml", "--json").json()
     assert (found["to_run"], found["reasons"]) == (8, {"command changed": 8})
+    part = ["grid.yaml", "a=1,2,9", "--only", "a > 1"]  # of the selected ones alone, each counted once
+    found = workbench.inside("plan", *part, "--json").json()
+    assert (found["counts"]["new"], found["reasons"]) == (2, {"command changed": 1})
+    lines = workbench.inside("plan", *part).lines
+    assert "  1 new" in lines and "  1 task would run again: command changed" in lines
     adopted = workbench.run("grid.yaml", "--adopt").err
     assert "8 done tasks adopted, though command changed" in adopted
     assert "grid: 0 tasks to run (8 done)" in adopted

@@ -42,6 +42,10 @@ class Submission:
         return self.planned.plan.tasks["task_id"].filter(self.planned.chosen).to_list()
 
     @property
+    def reasons(self) -> dict[str, int]:
+        return self.planned.reasons(self.planned.chosen)
+
+    @property
     def keys(self) -> list[bytes]:
         return self.planned.plan.tasks["key"].to_list()
 

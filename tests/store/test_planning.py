@@ -22,7 +22,7 @@ def test_a_grown_grid_runs_only_what_is_new(planner: Planner) -> None:
     assert before.ids == [0, 1, 2, 3, 4, 5]
     assert after.new == [6, 7]
     assert after.ids == [0, 1, 2, 3, 4, 5, 6, 7]
-    assert after.planned.reasons == {}
+    assert after.reasons == {}
     assert planner.plan(EIGHT).new == []
 
 
@@ -85,7 +85,7 @@ def test_an_edit_runs_everything_again_and_says_why(planner: Planner, edited: st
     first = planner.submit(SIX)
     after = planner.plan(edited)
     assert after.new == [6, 7, 8, 9, 10, 11]
-    assert after.planned.reasons == {why: 6}
+    assert after.reasons == {why: 6}
     planner.submit(edited)
     assert planner.plan(SIX).ids == first.ids  # undone
 
@@ -94,7 +94,7 @@ def test_only_what_was_done_runs_again(planner: Planner) -> None:
     planner.submit(SIX, done=False)
     planner.finish([0, 1])
     planner.finish([2], "failed")
-    assert planner.plan(SIX.replace("echo", "printf")).planned.reasons == {"command changed": 2}
+    assert planner.plan(SIX.replace("echo", "printf")).reasons == {"command changed": 2}
 
 
 def test_several_reasons_are_said_together(planner: Planner, tmp_path: Path) -> None:
@@ -104,9 +104,9 @@ def test_several_reasons_are_said_together(planner: Planner, tmp_path: Path) -> 
     planner.submit(text)
     assert planner.plan(text).new == []
     (tmp_path / "in.txt").write_text("2")
-    assert planner.plan(text).planned.reasons == {"inputs changed": 6}
+    assert planner.plan(text).reasons == {"inputs changed": 6}
     (tmp_path / "t.txt").write_text("{a}\n")
-    assert planner.plan(text).planned.reasons == {"template changed and inputs changed": 6}
+    assert planner.plan(text).reasons == {"template changed and inputs changed": 6}
 
 
 def test_what_only_reads_results_changes_no_task(planner: Planner) -> None:
@@ -189,8 +189,8 @@ def test_seeds_join_the_key_where_they_are_used_or_given(planner: Planner) -> No
     planner.submit(used)
     changed = planner.plan(used + "seed: 5\n")
     assert len(changed.new) == 6
-    assert changed.planned.reasons == {"seed changed": 6}
-    assert planner.plan(used + "seed: {base: 0, per: task}\n").planned.reasons == {"seed changed": 6}
+    assert changed.reasons == {"seed changed": 6}
+    assert planner.plan(used + "seed: {base: 0, per: task}\n").reasons == {"seed changed": 6}
 
 
 @pytest.mark.parametrize("program", [SIX, SIX.replace("{a}", '{a} "$TUI_LAB_SEED"', 1)])
@@ -199,7 +199,7 @@ def test_a_seed_that_the_file_gives_counts_as_used(planner: Planner, program: st
     first = planner.submit(program + "seed: 1\n")
     assert planner.plan(program + "seed: 1\n").new == []
     second = planner.submit(program + "seed: 2\n")
-    assert len(second.new) == 6 and second.planned.reasons == {"seed changed": 6}
+    assert len(second.new) == 6 and second.reasons == {"seed changed": 6}
     seeds = planner.folder.tasks().group_by("task_id").agg("seed")
     assert seeds.height == 12
     back = planner.plan(program + "seed: 1\n")
@@ -210,7 +210,7 @@ def test_a_seed_that_the_file_gives_counts_as_used(planner: Planner, program: st
 def test_the_seed_that_was_there_unsaid_may_be_said(planner: Planner) -> None:
     planner.submit(SIX)
     assert planner.plan(SIX + "seed: 0\n").new == []
-    assert planner.plan(SIX + "seed: 5\n").planned.reasons == {"seed changed": 6}
+    assert planner.plan(SIX + "seed: 5\n").reasons == {"seed changed": 6}
 
 
 @pytest.mark.parametrize("seed", ["1", "{base: 1, per: task}"])
@@ -248,7 +248,7 @@ def test_rerun_gives_done_tasks_the_next_version(planner: Planner) -> None:
     planner.submit(SIX)
     again = planner.submit(SIX, again=True)
     assert again.new == [6, 7, 8, 9, 10, 11]
-    assert again.planned.reasons == {"--rerun": 6}
+    assert again.reasons == {"--rerun": 6}
     third = planner.submit(SIX, again=True)
     assert third.new == [12, 13, 14, 15, 16, 17]
     table = planner.folder.tasks()

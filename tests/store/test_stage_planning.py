@@ -54,7 +54,7 @@ def test_an_edited_stage_runs_again_with_what_follows(planner: Planner) -> None:
     assert ids(edited, "prepare") == ids(first, "prepare")
     assert not set(ids(edited, "train")) & set(ids(first, "train"))
     assert len(edited.new) == 12
-    assert edited.planned.reasons == {"stage train changed": 12}
+    assert edited.reasons == {"stage train changed": 12}
     last = planner.submit(TEXT.replace("./test", "./test2"))
     assert ids(last, "train") == ids(first, "train") and len(last.new) == 12
 

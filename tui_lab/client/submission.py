@@ -143,10 +143,17 @@ class Prepared:
     seen: int  # how far the journal was read, in bytes, to find that out
     unchanged: bool  # the plan and the file are those of the last submission
     counts: dict[str, int]  # selected tasks by state, "new" among them
+    reasons: dict[str, int]  # why selected tasks that were done before are new -> how many
     stages: list[StageCount]  # runs of the stages before the last
     scripts: dict[str, str]  # file -> digest, of the program's own files
     notices: tuple[str, ...]
     began: float  # when this was prepared: seconds since 1970
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """The counts that are not 0, each task in one: those that are new for a reason are not among the new."""
+        counts = {**self.counts, "new": self.counts["new"] - sum(self.reasons.values())}
+        return {name: count for name, count in counts.items() if count}
 
     @property
     def has_work(self) -> bool:
@@ -247,7 +254,7 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
             raise UsageError(f'{experiment.file}, --rerun: there is no stage "{choice.rerun_from}"; {hint}')
         apart = bool(stages) and stages.issubset(experiment.apart)
         planned = rerun(planned, selected, state, stages, apart=apart)
-    queued, spare, counts = queue(experiment, folder, planned, selected, state, choice)
+    queued, spare, counts, reasons = queue(experiment, folder, planned, selected, state, choice)
     scripts = program_files(experiment)
     files = [declared_files.of_all_stages(experiment, key) for key in declared_files.KEYS]
     declared = [notice for one in files for notice in one.notices]
@@ -271,6 +278,7 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
         state.offset,
         unchanged,
         counts,
+        reasons,
         counted(experiment, planned.plan, state, folder, queued),
         scripts,
         tuple(notices),
@@ -359,9 +367,9 @@ def queue(
     selected: pl.Series,
     state: fold.State,
     choice: Choice,
-) -> tuple[pl.Series, pl.Series, dict[str, int]]:
-    """Return task ids to run, those that `repeat.until` may add later, and the other selected tasks by state. Done and
-    stopped tasks stay as they are."""
+) -> tuple[pl.Series, pl.Series, dict[str, int], dict[str, int]]:
+    """Return task ids to run, those that `repeat.until` may add later, the other selected tasks by state, and why those
+    among them that were done before are new. Done and stopped tasks stay as they are."""
     ids = planned.plan.tasks["task_id"]
     codes = _states(planned.plan, state)
     again = {fold.PENDING, fold.RUNNING} | (set() if choice.new else {fold.FAILED, fold.LOST})
@@ -380,7 +388,7 @@ def queue(
     shown = selected & ~spare
     counts = {name: int((shown & planned.known & (codes == code)).sum()) for code, name in enumerate(fold.STATES)}
     counts["new"] = int((shown & ~planned.known).sum())
-    return ids.filter(wanted), ids.filter(spare), counts
+    return ids.filter(wanted), ids.filter(spare), counts, planned.reasons(shown)
 
 
 # --- Submitting
@@ -405,7 +413,7 @@ def submit_event(
         planned=ranges.to_ranges(plan.tasks["task_id"].to_numpy()),
         queued=ranges.to_ranges(prepared.queued.to_numpy()),
         spare=ranges.to_ranges(prepared.spare.to_numpy()),
-        reasons=prepared.planned.reasons,
+        reasons=prepared.reasons,
         adopted=ranges.to_ranges(prepared.planned.adopted.to_numpy()),
         argv=public_words(sys.argv if words is None else words),
         cwd=_printable(str(Path.cwd())),

@@ -41,9 +41,15 @@ class Planned:
     plan: Plan
     known: pl.Series  # Boolean, a row per task: the task id existed before
     chosen: pl.Series  # Boolean, a row per task: of the combinations that `name=value` asks for
-    reasons: dict[str, int] = field(default_factory=dict)  # why tasks that were done before are new -> how many
+    again: Mapping[str, pl.Series] = field(default_factory=dict)
+    """Why tasks that were done before are new -> which ones: Boolean, a row per task; each task has one reason."""
     adopted: pl.Series = field(default_factory=lambda: pl.Series([], dtype=pl.Int64))  # ids of tasks that were adopted
     notices: tuple[str, ...] = ()
+
+    def reasons(self, selected: pl.Series) -> dict[str, int]:
+        """Return why tasks that were done before are new, and how many. selected: a row per task."""
+        counts = {why: int((rows & selected).sum()) for why, rows in self.again.items()}
+        return {why: count for why, count in counts.items() if count}
 
 
 def components(experiment: Experiment) -> dict[str, Value]:
@@ -292,7 +298,7 @@ def make_plan(
     table, values = _as_run(table, values, plans, state, experiment.unhashed)
     table = table.drop("plan")
     adopted = pl.Series([], dtype=pl.Int64)
-    reasons: dict[str, int] = {}
+    again: dict[str, pl.Series] = {}
     if table["task_id"].null_count() and previous is not None:
         fresh = Plan(number, table.filter(pl.col("task_id").is_null()), values, about)
         if adopt:
@@ -307,7 +313,8 @@ def make_plan(
         else:
             found = match(fresh, previous, _done(previous.tasks["task_id"], state))
             if found.pairs.height:
-                reasons[" and ".join(found.differences) or "its key changed"] = found.pairs.height
+                why = " and ".join(found.differences) or "its key changed"
+                again[why] = table["key"].is_in(found.pairs["key"].implode()) & table["task_id"].is_null()
     elif adopt:
         notices += ("--adopt: nothing to adopt, for every task is known",)
     known_flags = table["task_id"].is_not_null()
@@ -317,7 +324,7 @@ def make_plan(
         known_runs = _known_runs(staged.runs, plans, state)
         tasks, runs = identified(tasks, staged.runs, known_runs, max(state.size, next_id(tasks)), experiment)
         plan = replace(plan, tasks=tasks, runs=runs)
-    return Planned(plan, known_flags, chosen, reasons, adopted, notices)
+    return Planned(plan, known_flags, chosen, again, adopted, notices)
 
 
 def next_id(tasks: pl.DataFrame) -> int:
@@ -366,9 +373,7 @@ def rerun(
     if plan.runs.height:
         tasks, runs = next_versions(plan, chosen, _done(plan.runs["task_id"], state), stages, next_id(plan.rows))
         plan = replace(plan, tasks=tasks, runs=runs)
-    count = int(again.sum())
-    reasons = {**planned.reasons, "--rerun": count} if count else planned.reasons
-    return replace(planned, plan=plan, known=planned.known & ~again, reasons=reasons)
+    return replace(planned, plan=plan, known=planned.known & ~again, again={**planned.again, "--rerun": again})
 
 
 def _done(tasks: pl.Series, state: State) -> pl.Series:

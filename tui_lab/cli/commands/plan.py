@@ -103,7 +103,7 @@ def as_json(prepared: Prepared) -> JsonObject:
         "spare": len(prepared.spare),
         "counts": prepared.counts,
         "stages": [asdict(one) for one in prepared.stages],
-        "reasons": prepared.planned.reasons,
+        "reasons": prepared.reasons,
         "adopted": prepared.planned.adopted.len(),
         "expected_seconds": expected(prepared),
         "notices": list(prepared.notices),
@@ -120,8 +120,8 @@ def show(prepared: Prepared, everything: bool) -> None:
     print(f"{prepared.experiment.name}: {_product(prepared, combinations)}")
     for name in plan.names:
         print(f"  {name}: {shortened(_domain(prepared, name), 100)}")
-    counts = {name: count for name, count in prepared.counts.items() if count}
-    print("  " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    if prepared.parts:
+        print("  " + ", ".join(f"{count:,} {name}" for name, count in prepared.parts.items()))
     if prepared.stages:
         print(f"  stages: {stages_line(prepared)}")
     for one in prepared.stages:
@@ -129,9 +129,8 @@ def show(prepared: Prepared, everything: bool) -> None:
             print(f"  {runs(one.gone, one.stage)} would run again: the outputs are gone")
         if one.discarded:
             print(f"  {runs(one.discarded, one.stage)} would run again: `retain: until-done` has removed the outputs")
-    for why, count in prepared.planned.reasons.items():
-        if why != "new":
-            print(f"  {plural(count, 'task')} would run again: {why}")
+    for why, count in prepared.reasons.items():
+        print(f"  {plural(count, 'task')} would run again: {why}")
     for notice in prepared.notices:
         print(f"  note: {notice}")
     seconds = expected(prepared)

@@ -247,14 +247,8 @@ def announce(prepared: Prepared) -> None:
 
     for notice in prepared.notices:
         print(f"note: {notice}", file=sys.stderr)
-    # What runs again is among the new ones, too: it is counted once, under its reason. Other reasons than --rerun are
-    # of all tasks, so they are no parts of a selection.
-    counts = dict(prepared.counts)
-    whole = sum(counts.values()) == prepared.plan.tasks.height
-    reasons = prepared.planned.reasons.items()
-    again = {f"because {why}": count for why, count in reasons if why == "--rerun" or (whole and why != "new")}
-    counts["new"] = counts.get("new", 0) - sum(again.values())
-    parts = [f"{count:,} {what}" for what, count in (again | counts).items() if count > 0]
+    again = {f"because {why}": count for why, count in prepared.reasons.items()}
+    parts = [f"{count:,} {what}" for what, count in (again | prepared.parts).items()]
     name = prepared.experiment.name
     detail = f" ({', '.join(parts)})" if parts else ""
     print(f"{name}: {plural(len(prepared.queued), 'task')} to run{detail}{and_more(prepared)}", file=sys.stderr)

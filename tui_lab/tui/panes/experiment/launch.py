@@ -170,7 +170,7 @@ class LaunchDialog(ModalScreen[Launch | None]):
             yield Tick("Go on even if the first tasks all fail", id="keep-going", compact=True)
             if failed:
                 yield Tick(f"Don't run the {failed:,} failed and lost tasks alone", id="new", compact=True)
-            if any(why != "new" for why in prepared.planned.reasons):
+            if prepared.reasons:
                 yield Tick("Keep the results of tasks that are new only because of an edit", id="adopt", compact=True)
             if done:
                 yield Tick(f"Run the {plural(done, 'done task')} again, as the next version", id="rerun", compact=True)
@@ -184,11 +184,10 @@ class LaunchDialog(ModalScreen[Launch | None]):
 
     def _about(self) -> list[Content]:
         prepared = self._forecast.prepared
-        lines = [counts_content(prepared.counts)]
-        again = [(why, count) for why, count in prepared.planned.reasons.items() if why != "new"]
+        lines = [counts_content(prepared.parts)]
         lines += [
             Content.from_markup("[$text-warning]▲[/] $it", it=f"{plural(count, 'task')} again: {why}")
-            for why, count in again
+            for why, count in prepared.reasons.items()
         ]
         lines += [
             Content.from_markup("[$text-warning]▲[/] $it", it=printable(in_text(notice)))

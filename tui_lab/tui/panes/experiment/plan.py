@@ -130,15 +130,14 @@ def forecast_lines(forecast: Forecast) -> Iterator[Content]:
     if repeats == int(repeats):
         product += f" × {plural(int(repeats), 'repeat')}"
     yield Content.from_markup("[$foreground 60%]$it[/]", it=f"{product} = {plural(plan.tasks.height, 'task')}")
-    yield counts_content(prepared.counts)
+    yield counts_content(prepared.parts)
     if prepared.stages:
         yield Content.from_markup("[$foreground 60%]stages[/] $it", it=stages_line(prepared))
     if forecast.replaces:
         words = f"{forecast.replaces}: this one takes its place"
         yield Content.from_markup("[$text-warning]▲[/] $it", it=words)
-    for why, count in prepared.planned.reasons.items():
-        if why != "new":
-            yield Content.from_markup("[$text-warning]▲[/] $it", it=f"{plural(count, 'task')} again: {why}")
+    for why, count in prepared.reasons.items():
+        yield Content.from_markup("[$text-warning]▲[/] $it", it=f"{plural(count, 'task')} again: {why}")
     for notice in prepared.notices:
         yield Content.from_markup("[$text-warning]▲[/] $it", it=printable(in_text(notice)))
     yield Content("")
