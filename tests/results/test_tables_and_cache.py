@@ -262,16 +262,38 @@ metrics:
   size: {run: "wc -c < data.bin; echo n={n} of {task_id}", pattern: '^(@int@)$'}
   name: {run: "echo n={n}", pattern: 'n=(.*)'}
   broken: {run: "echo oh no >&2; exit 3", pattern: 'n=(.*)'}
+  loss: {run: "echo >>runs; cat log", pattern: '(?P<step>@int@): (?P<value>@float@)', take: all}
+  least: {run: "echo >>runs; cat log", pattern: ': (@float@)', take: min}
 """
     )
-    disk.run_all(folder, lambda task: {"stdout": "", "data.bin": b"x" * (5 + task)})
+    log = "10: 4.5\n20: {}.5\n30: 1,5\n40: 3\n"
+    disk.run_all(folder, lambda task: {"stdout": "", "data.bin": b"x" * (5 + task), "log": log.format(task)})
     results = refresh(folder)
     assert results.tasks["size"].to_list() == [5, 6]
     assert results.tasks["name"].to_list() == ["1", "two words"]
     assert results.tasks["broken"].to_list() == [None, None]
+    assert results.tasks.select("loss", "least").rows() == [(3.0, None)] * 2
     assert refresh(folder).read == 0
-    (hint,) = results.warnings
+    (hint,) = [hint for hint in results.warnings if hint.metric == "broken"]
     assert "the command ended with 3: oh no" in str(hint)
+
+    # All values of `take: all`, as of other sources, from the same run of the command.
+    wanted = [(n, step, loss) for n in range(2) for step, loss in ((10, 4.5), (20, n + 0.5), (30, None), (40, 3.0))]
+    for _ in range(2):
+        assert results.steps.select("task_id", "step", "loss").rows() == wanted
+        assert 'grid_steps.loss: 2 of 8 values were not read as numbers (first: "1,5"' in str(
+            [*map(str, results.all_warnings)]
+        )
+        (folder.path / "results.steps.parquet").unlink()
+        results = refresh(folder)
+    runs = folder.path / "tasks" / "0" / "0" / "runs"
+    assert runs.read_text() == "\n"
+    (kept,) = folder.path.glob("results.run.*.jsonl")
+    kept.unlink()
+    assert results.steps.height == 8
+    assert runs.read_text() == "\n\n", "what was kept is gone"
+    assert refresh(folder, force=True).steps.height == 8
+    assert runs.read_text() == "\n" * 3
 
 
 def test_commands_that_leave_something_behind(disk: Any, tmp_path: Path) -> None:

@@ -21,8 +21,17 @@ Task: TypeAlias = tuple[int, int]
 """A task id, or the number of a run of a stage, and the attempt to read."""
 
 
-StepValue: TypeAlias = tuple[int | float, str, Scalar | None, str]
+StepValue: TypeAlias = tuple[int | float | str, str, Scalar | None, str]
 """Step, name, value, and the text that could not be read, or an empty one."""
+
+
+@dataclass
+class StepValues:
+    """The values by step that something that ran has found for a task."""
+
+    values: list[StepValue] = field(default_factory=list)
+    slow: bool = False
+    """A pattern took too long: what it would have found is missing."""
 
 
 @dataclass
@@ -95,13 +104,15 @@ class Running(Extractor):
         `seed`."""
         raise NotImplementedError
 
-    by_step: bool = False
-    """Whether it finds values by step, too."""
+    def has_steps(self, metric: Metric) -> bool:
+        """Return whether it may find values by step of a metric, too."""
+        return False
 
     def steps(
         self, execution: Execution, tasks: Sequence[Task], metrics: Mapping[str, Metric]
-    ) -> Mapping[int, Sequence[StepValue]]:
-        """Return the values by step of `metrics`, by task or run. They were called for before, for their values."""
+    ) -> Mapping[int, StepValues]:
+        """Return the values by step of `metrics`, by task or run. It ran before, for their values, and should not run
+        again."""
         return {}
 
 

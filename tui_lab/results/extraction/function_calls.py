@@ -14,10 +14,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import polars as pl
 
@@ -29,6 +29,7 @@ from tui_lab.results.extraction.extractor import Task
 from tui_lab.results.extraction.files import OutputFolders
 from tui_lab.results.extraction.function_worker import TIMEOUT
 from tui_lab.results.extraction.interruptible import ending
+from tui_lab.results.extraction.kept_answers import Answer, KeptAnswers
 from tui_lab.store.task_files import NoFolderError, task_folder
 
 LARGEST: Final = 16 << 20
@@ -38,12 +39,10 @@ STRIKES: Final = 3
 _LOOK: Final = 0.1
 """Seconds between two looks whether it has to end."""
 
-Answer: TypeAlias = dict[str, Any]
-"""`values` by name, `steps`, or `rows`; `single` for a value without a name; `error` says why there is none."""
-
 
 class FunctionCalls:
-    """The calls of one function, as its file is now, for the tasks of an experiment.
+    """The calls of one function, as its file is now, for the tasks of an experiment. An answer has `values` by name,
+    `steps`, or `rows`; `single` for a value without a name; `error` says why there is none.
 
     project: the folder of the experiment's file. outputs: of its tasks, or of the runs of a stage; no two of all of
     them have the same number. limit: seconds that a call may take."""
@@ -53,28 +52,19 @@ class FunctionCalls:
         self.function = function
         self.project = project
         self.outputs = outputs
-        self.folder = folder = outputs.experiment
-        name = hashlib.sha256(function.text.encode()).hexdigest()[:8]
-        self.path = folder / f"results.function.{name}.{fingerprint(function, project)}.jsonl"
-        self._others = f"results.function.{name}.*.jsonl"
+        self._kept = KeptAnswers(outputs.experiment, "results.function", function.text, fingerprint(function, project))
 
     def forget(self) -> None:
         """Forget all calls."""
-        for path in self.folder.glob(self._others):
-            with contextlib.suppress(OSError):
-                path.unlink()
+        self._kept.forget()
 
     def known(self) -> dict[Task, Answer]:
-        """Return the answers so far."""
-        found: dict[Task, Answer] = {}
-        with contextlib.suppress(OSError), open(self.path, "rb") as file:
-            for line in file:
-                with contextlib.suppress(ValueError, KeyError, TypeError):
-                    answer = json.loads(line)
-                    if answer.get("too_slow") and self.limit > answer.get("limit", TIMEOUT):
-                        continue  # it may take longer now
-                    found[int(answer.pop("task")), int(answer.pop("attempt"))] = answer
-        return found
+        """Return the answers so far, but for calls that may take longer now."""
+        return {
+            task: answer
+            for task, answer in self._kept.known().items()
+            if not (answer.get("too_slow") and self.limit > answer.get("limit", TIMEOUT))
+        }
 
     def answers(self, tasks: Sequence[Task], parameters: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """Return an answer for each task; those that are not known are asked for. parameters: of each task."""
@@ -82,32 +72,12 @@ class FunctionCalls:
         missing = [place for place, task in enumerate(tasks) if task not in known]
         if missing:
             wanted = [(tasks[place], parameters[place]) for place in missing]
-            with self._kept() as keep:
+            with self._kept.keeping() as keep:
                 for (task, _), answer in zip(wanted, self._ask(wanted), strict=True):
                     known[task] = answer
                     if not answer.get("given_up"):
-                        keep({"task": task[0], "attempt": task[1], **answer})
+                        keep(task, answer)
         return [known[task] for task in tasks]
-
-    @contextlib.contextmanager
-    def _kept(self) -> Iterator[Callable[[Answer], None]]:
-        """Open the file of answers; what is given is kept there, in place of the answers of other versions of the
-        function. Where that is not possible, they are asked for again."""
-        file = -1
-        with contextlib.suppress(OSError):
-            if not self.path.exists():
-                self.forget()
-            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-
-        def keep(answer: Answer) -> None:
-            with contextlib.suppress(OSError):
-                os.write(file, json.dumps(answer).encode() + b"\n")
-
-        try:
-            yield keep
-        finally:
-            if file >= 0:
-                os.close(file)
 
     def _ask(self, wanted: Sequence[tuple[Task, Mapping[str, Any]]]) -> Iterator[Answer]:
         stop = threading.Event()

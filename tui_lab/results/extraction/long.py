@@ -29,15 +29,14 @@ from tui_lab.experiment.patterns.pattern import Pattern
 from tui_lab.results import cache
 from tui_lab.results.extraction.columns import build
 from tui_lab.results.extraction.execution import Execution
-from tui_lab.results.extraction.extractor import Running, Task
+from tui_lab.results.extraction.extractor import Task
 from tui_lab.results.extraction.files import OutputFolders
 from tui_lab.results.extraction.records import INDEX, REFUSED
 from tui_lab.results.extraction.records_of_tasks import StageRecords, TaskRecords
 from tui_lab.results.extraction.row_sources.kinds import rows_reader
 from tui_lab.results.extraction.rows import NoRows
 from tui_lab.results.extraction.slow_search import TooSlowError
-from tui_lab.results.extraction.sources.kinds import by_extractor
-from tui_lab.results.extraction.steps import StepsReader
+from tui_lab.results.extraction.steps import StepsReader, running_by_step
 from tui_lab.results.extraction.units import common_unit
 from tui_lab.results.extraction.values import Scalar
 from tui_lab.store import ranges
@@ -219,11 +218,9 @@ def _fingerprints(kind: str, spec: Experiment) -> list[Any]:
     if kind == "rows":
         more = "" if spec.rows is None else rows_reader(spec).fingerprint()
         return [more] if more else []
-    running = by_extractor(spec.metrics, Running).items()
     found = {
         name: [metric.definition(), one.fingerprint(spec, metric)]
-        for one, some in running
-        if one.by_step
+        for one, some in running_by_step(spec.metrics).items()
         for name, metric in some.items()
     }
     return [found] if found else []

@@ -10,7 +10,7 @@ from typing import Final
 from tui_lab.experiment.column_type import column_type
 from tui_lab.experiment.metric import Metric, Rows
 from tui_lab.experiment.patterns.pattern import compile_pattern
-from tui_lab.results.extraction.numbers import USUAL, Notation
+from tui_lab.results.extraction.numbers import USUAL, Notation, number
 from tui_lab.results.extraction.search import all_matches, first_match, last_match
 from tui_lab.results.extraction.slow_search import Match, TooSlowError
 from tui_lab.results.extraction.text import Text
@@ -128,6 +128,21 @@ class TextReader:
         """The values of all matches; None for those that can't be read."""
         values = map(self.of, all_matches(self.pattern, text))
         return [value for value in values if not isinstance(value, NoValue)]
+
+    def by_step(self, text: Text) -> Iterator[tuple[int | float | str, Scalar | None, str]]:
+        """Yield step and value of each match, and the text that could not be read, or an empty one. Raises
+        TooSlowError."""
+        group = self.pattern.step
+        for count, match in enumerate(all_matches(self.pattern, text)):
+            step: int | float | str = count
+            if group is not None and match[group] is not None:
+                found = number(match[group])
+                step = match[group] if found is None else found
+            value = self.of(match)
+            if isinstance(value, NoValue):
+                yield step, None, ""
+            else:
+                yield step, value, self.refused if value is None else ""
 
     def _last(self, text: Text) -> Scalar | NoValue | None:
         match = last_match(self.pattern, text)

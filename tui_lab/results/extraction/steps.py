@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tui_lab.experiment.column_type import column_type
+from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.model import Experiment
 from tui_lab.results.extraction.execution import Execution
 from tui_lab.results.extraction.extract import read_all
-from tui_lab.results.extraction.extractor import Reading, Running, StepValue, Task
+from tui_lab.results.extraction.extractor import Reading, Running, StepValues, Task
 from tui_lab.results.extraction.files import stream_names, task_files
-from tui_lab.results.extraction.numbers import Unrepresentable, number
-from tui_lab.results.extraction.readers import FileReader, NoValue, TextReader
+from tui_lab.results.extraction.numbers import Unrepresentable
+from tui_lab.results.extraction.readers import FileReader, TextReader
 from tui_lab.results.extraction.records import INDEX, REFUSED, Reader, Record
-from tui_lab.results.extraction.search import all_matches
 from tui_lab.results.extraction.slow_search import TooSlowError
 from tui_lab.results.extraction.sources.kinds import by_extractor, extractor_of
 from tui_lab.results.extraction.structured import SourceError, loads
-from tui_lab.results.extraction.text import Text, complete_lines, read_whole
+from tui_lab.results.extraction.text import complete_lines, read_whole
 from tui_lab.results.extraction.values import Scalar, from_json
 from tui_lab.store import layout
 from tui_lab.store.task_files import TaskFile
+
+
+def running_by_step(metrics: Mapping[str, Metric]) -> dict[Running, dict[str, Metric]]:
+    """Return the metrics of which something that runs may find values by step. Raises LabError."""
+    found = {
+        one: {name: metric for name, metric in some.items() if one.has_steps(metric)}
+        for one, some in by_extractor(metrics, Running).items()
+    }
+    return {one: some for one, some in found.items() if some}
 
 
 class StepsReader(Reader):
@@ -34,8 +42,8 @@ class StepsReader(Reader):
         self._texts: list[TextReader] = []
         self._files: list[FileReader] = []
         metrics = spec.metrics_by_stage(spec.metrics).get(stage, {})
-        self._running = {one: some for one, some in by_extractor(metrics, Running).items() if one.by_step}
-        self._executed: dict[str, list[StepValue]] = {}
+        self._running = running_by_step(metrics)
+        self._executed: dict[str, StepValues] = {}
         """What was found by running something, by the folder of a task or run."""
         for name, metric in metrics.items():
             extractor = extractor_of(metric)
@@ -51,6 +59,8 @@ class StepsReader(Reader):
                 self._files.append(reader)
         readers: list[TextReader | FileReader] = [*self._texts, *self._files]
         self.types = {one.name: one.type for one in readers}
+        for running, some in self._running.items():
+            self.types |= {name: running.type(name, metric) for name, metric in some.items() if metric.take == "all"}
         self.patterns = {reader.name: (reader.pattern, reader.metric.source.file or "") for reader in self._texts}
 
     def prepare(self, execution: Execution, tasks: Sequence[Task]) -> None:
@@ -59,9 +69,12 @@ class StepsReader(Reader):
             self.not_executed = self.not_executed or bool(tasks)
             return
         for extractor, metrics in self._running.items():
-            for task, values in extractor.steps(execution, tasks, metrics).items():
-                self._executed.setdefault(execution.outputs.path(task), []).extend(values)
-                self.types |= {name: column_type(metrics[name], None) for _, name, *_ in values}
+            for task, found in extractor.steps(execution, tasks, metrics).items():
+                known = self._executed.setdefault(execution.outputs.path(task), StepValues())
+                known.values += found.values
+                known.slow = known.slow or found.slow
+                names = {name for _, name, *_ in found.values}
+                self.types |= {name: extractor.type(name, metrics[name]) for name in names}
 
     def records(self, folder: str, attempt: int, live: bool) -> Iterable[Record]:
         """Return the records of an attempt, one for each step. live: the task still runs."""
@@ -90,7 +103,7 @@ class StepsReader(Reader):
                 self._not_read(source, error)
                 continue
             try:
-                found = list(_by_step(reader, text))
+                found = list(reader.by_step(text))
             except TooSlowError:
                 self.slow = True
                 continue
@@ -110,7 +123,9 @@ class StepsReader(Reader):
             if file.trouble:
                 self.trouble = self.trouble or f"{source}: {file.trouble}"
 
-        yield from self._executed.get(folder, ())
+        if (executed := self._executed.get(folder)) is not None:
+            self.slow = self.slow or executed.slow
+            yield from executed.values
 
     def _not_read(self, source: str, error: OSError | SourceError) -> None:
         if isinstance(error, SourceError):
@@ -144,21 +159,3 @@ class StepsReader(Reader):
             for name, value in document.items():
                 if name not in (INDEX, REFUSED):
                     yield step, name, from_json(value, "json"), value if isinstance(value, Unrepresentable) else ""
-
-
-def _by_step(reader: TextReader, text: Text) -> Iterator[tuple[Any, Scalar | None, str]]:
-    step_group = reader.pattern.step
-    for count, match in enumerate(all_matches(reader.pattern, text)):
-        step: Any = count
-        if step_group is not None and match[step_group] is not None:
-            step = _number(match[step_group])
-        value = reader.of(match)
-        if isinstance(value, NoValue):
-            yield step, None, ""
-        else:
-            yield step, value, reader.refused if value is None else ""
-
-
-def _number(text: str) -> int | float | str:
-    found = number(text)
-    return text if found is None else found

@@ -11,7 +11,8 @@ from tui_lab.experiment.row_sources.function import FunctionRows
 from tui_lab.results.extraction.execution import Execution
 from tui_lab.results.extraction.extractor import Task
 from tui_lab.results.extraction.files import OutputFolders
-from tui_lab.results.extraction.function_calls import Answer, FunctionCalls, fingerprint, limit_of, parameter_rows
+from tui_lab.results.extraction.function_calls import FunctionCalls, fingerprint, limit_of, parameter_rows
+from tui_lab.results.extraction.kept_answers import Answer
 from tui_lab.results.extraction.records import Record
 from tui_lab.results.extraction.rows import RowsReader
 from tui_lab.results.extraction.structured import SourceError

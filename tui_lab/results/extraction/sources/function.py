@@ -16,9 +16,10 @@ from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.sources.function import FunctionSource
 from tui_lab.experiment.yaml.reader import shortened
 from tui_lab.results.extraction.execution import Execution
-from tui_lab.results.extraction.extractor import Extraction, Running, StepValue, Task
+from tui_lab.results.extraction.extractor import Extraction, Running, StepValue, StepValues, Task
 from tui_lab.results.extraction.files import OutputFolders
-from tui_lab.results.extraction.function_calls import Answer, FunctionCalls, fingerprint, limit_of, parameter_rows
+from tui_lab.results.extraction.function_calls import FunctionCalls, fingerprint, limit_of, parameter_rows
+from tui_lab.results.extraction.kept_answers import Answer
 from tui_lab.results.extraction.readers import Tally, notation
 from tui_lab.results.extraction.values import from_json, json_text, reduce
 
@@ -28,8 +29,10 @@ _STEP: Final = "step"  # among what a function returns together: the step of it
 class FunctionExtractor(Running):
     """Calls functions, each once for all metrics that name it."""
 
-    by_step = True
     not_tried = "Its function is called when tables are read."
+
+    def has_steps(self, metric: Metric) -> bool:
+        return True
 
     def fingerprint(self, experiment: Experiment, metric: Metric) -> str:
         return fingerprint(_source(metric).called, experiment.folder)
@@ -97,8 +100,8 @@ class FunctionExtractor(Running):
 
     def steps(
         self, execution: Execution, tasks: Sequence[Task], metrics: Mapping[str, Metric]
-    ) -> Mapping[int, Sequence[StepValue]]:
-        found: dict[int, list[StepValue]] = {task: [] for task, _ in tasks}
+    ) -> Mapping[int, StepValues]:
+        found = {task: StepValues() for task, _ in tasks}
         rows: list[Row] | None = None
         for name, metric in metrics.items():
             function = _source(metric).called
@@ -107,7 +110,7 @@ class FunctionExtractor(Running):
             if rows is None:
                 rows = parameter_rows(execution.experiment, execution.parameters(tasks))
             for (task, _), answer in zip(tasks, calls.answers(tasks, rows), strict=True):
-                found[task] += _by_step(name, metric, answer)
+                found[task].values += _by_step(name, metric, answer)
         return found
 
 

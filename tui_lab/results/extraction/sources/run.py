@@ -9,6 +9,8 @@ second after it.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import selectors
 import signal
@@ -17,6 +19,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -30,11 +33,14 @@ from tui_lab.experiment.model import BUILT_IN, Experiment
 from tui_lab.experiment.shell.command import Command, CommandError, compile_command
 from tui_lab.experiment.sources.run import RunSource
 from tui_lab.portable.login import without_login
-from tui_lab.results.extraction.extractor import Extraction, Running, Task
+from tui_lab.results.extraction.execution import Execution
+from tui_lab.results.extraction.extractor import Extraction, Running, StepValues, Task
 from tui_lab.results.extraction.files import OutputFolders
 from tui_lab.results.extraction.interruptible import ending
-from tui_lab.results.extraction.readers import TOO_SLOW, NoValue, Tally, TextReader
+from tui_lab.results.extraction.kept_answers import Answer, KeptAnswers
+from tui_lab.results.extraction.readers import NO_MATCH, TOO_SLOW, NoValue, Tally, TextReader
 from tui_lab.results.extraction.refused import refused
+from tui_lab.results.extraction.slow_search import TooSlowError
 from tui_lab.results.extraction.text import Text
 from tui_lab.results.extraction.values import Scalar
 from tui_lab.store import layout
@@ -70,11 +76,6 @@ class RunExtractor(Running):
         parameters: pl.DataFrame,
     ) -> Extraction:
         extraction = Extraction()
-        known = [
-            *experiment.parameter_names,
-            *(n for n in BUILT_IN if n not in experiment.parameter_names),
-            *RunSource.names,
-        ]
         shared: dict[str, dict[str, Metric]] = {}
         for name, metric in metrics.items():
             extraction.tallies[name] = Tally(tasks=len(tasks))
@@ -83,24 +84,100 @@ class RunExtractor(Running):
             shared.setdefault(metric.source.command or "", {})[name] = metric
         for text, some in shared.items():
             try:
-                command = compile_command(text, known)
+                for task, trouble, found in _each(experiment, outputs, text, some, tasks, parameters):
+                    for name, metric in some.items():
+                        _take(extraction, outputs, task, name, metric, trouble, found[name])
             except CommandError as error:
                 for name in some:
                     extraction.tallies[name].trouble = f"run: {error}"
                     extraction.values[name] += [None] * len(tasks)
-                continue
-            stop, limit = threading.Event(), _limit(experiment, text)
-            with ThreadPoolExecutor(os.cpu_count() or 1) as pool, ending(pool, stop):
-                rows = parameters.iter_rows(named=True)
-                jobs = [
-                    pool.submit(_one, command, some, outputs, experiment.name, task, row, stop, limit)
-                    for task, row in zip(tasks, rows, strict=True)
-                ]
-                for task, job in zip(tasks, jobs, strict=True):
-                    trouble, found = job.result()
-                    for name, metric in some.items():
-                        _take(extraction, outputs, task, name, metric, trouble, *found[name])
         return extraction
+
+    def has_steps(self, metric: Metric) -> bool:
+        return metric.take == "all"
+
+    def steps(
+        self, execution: Execution, tasks: Sequence[Task], metrics: Mapping[str, Metric]
+    ) -> Mapping[int, StepValues]:
+        found = {task: StepValues() for task, _ in tasks}
+        known = {name: _kept(execution.outputs, name, metric).known() for name, metric in metrics.items()}
+        shared: dict[str, dict[str, Metric]] = {}
+        for name, metric in metrics.items():
+            shared.setdefault(metric.source.command or "", {})[name] = metric
+        for text, some in shared.items():
+            missing = [task for task in tasks if any(task not in known[name] for name in some)]
+            if not missing:
+                continue
+            parameters = execution.parameters(missing)
+            with contextlib.suppress(CommandError):  # what reads the values tells it
+                each = _each(execution.experiment, execution.outputs, text, some, missing, parameters)
+                for task, _, values in each:
+                    for name in some:
+                        known[name][task] = values[name].by_step
+        for name, answers in known.items():
+            for task in tasks:
+                answer = answers.get(task, {})
+                one = found[task[0]]
+                one.values += [(step, name, value, refused) for step, value, refused in answer.get("steps", ())]
+                one.slow = one.slow or bool(answer.get("slow"))
+        return found
+
+    def forget(self, experiment: Experiment, folder: Path, metric: Metric) -> None:
+        for name, one in experiment.metrics.items():
+            if one == metric:
+                _kept(OutputFolders(folder), name, metric).forget()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a metric has found in what a command printed. reader: counts what it has met."""
+
+    reader: TextReader
+    value: Scalar | NoValue | None = NO_MATCH
+    by_step: Answer = field(default_factory=dict)
+    """With `take: all`, `steps`: step, value, and the text that could not be read; `slow` if a pattern took too
+    long."""
+
+
+def _kept(outputs: OutputFolders, name: str, metric: Metric) -> KeptAnswers:
+    """Return where the values by step of a metric are kept."""
+    text = json.dumps(metric.definition(), sort_keys=True)
+    return KeptAnswers(outputs.experiment, "results.run", name, hashlib.sha256(text.encode()).hexdigest()[:16])
+
+
+def _each(
+    experiment: Experiment,
+    outputs: OutputFolders,
+    text: str,
+    metrics: Mapping[str, Metric],
+    tasks: Sequence[Task],
+    parameters: pl.DataFrame,
+) -> Iterator[tuple[Task, str, dict[str, _Found]]]:
+    """Run a command for each task; yield what went wrong, and what its metrics have found. Raises CommandError."""
+    known = [
+        *experiment.parameter_names,
+        *(n for n in BUILT_IN if n not in experiment.parameter_names),
+        *RunSource.names,
+    ]
+    command = compile_command(text, known)
+    stop, limit = threading.Event(), _limit(experiment, text)
+    with contextlib.ExitStack() as stack:
+        keep = {
+            name: stack.enter_context(_kept(outputs, name, metric).keeping())
+            for name, metric in metrics.items()
+            if metric.take == "all" and tasks
+        }
+        pool = stack.enter_context(ThreadPoolExecutor(os.cpu_count() or 1))
+        stack.enter_context(ending(pool, stop))
+        jobs = [
+            pool.submit(_one, command, metrics, outputs, experiment.name, task, row, stop, limit)
+            for task, row in zip(tasks, parameters.iter_rows(named=True), strict=True)
+        ]
+        for task, job in zip(tasks, jobs, strict=True):
+            trouble, found = job.result()
+            for name in keep:
+                keep[name](task, found[name].by_step)
+            yield task, trouble, found
 
 
 def _limit(experiment: Experiment, command: str) -> float:
@@ -117,11 +194,11 @@ def _take(
     name: str,
     metric: Metric,
     trouble: str,
-    found: Scalar | NoValue | None,
-    reader: TextReader,
+    its: _Found,
 ) -> None:
     """Take the value of a metric in what the command printed for a task. trouble: what went wrong."""
     tally, values = extraction.tallies[name], extraction.values[name]
+    found, reader = its.value, its.reader
     tally.units += reader.units
     if trouble and not tally.trouble:
         tally.trouble = f"{outputs.called(task[0])}: {trouble}"
@@ -148,15 +225,27 @@ def _one(
     row: Row,
     stop: threading.Event,
     limit: float,
-) -> tuple[str, dict[str, tuple[Scalar | NoValue | None, TextReader]]]:
-    """Return what went wrong with a command for one task, and the values of metrics in what it printed, each with the
-    reader, which counts."""
+) -> tuple[str, dict[str, _Found]]:
+    """Return what went wrong with a command for one task, and what metrics have found in what it printed."""
     readers = {metric: TextReader(metric, metrics[metric]) for metric in metrics}
     try:
         text = Text(_printed(command, outputs, name, task, row, stop, limit))
     except _FailedError as error:
-        return str(error), {metric: (NoValue(), reader) for metric, reader in readers.items()}
-    return "", {metric: (reader.value(text), reader) for metric, reader in readers.items()}
+        return str(error), {metric: _Found(reader) for metric, reader in readers.items()}
+    return "", {
+        metric: _Found(reader, reader.value(text), _by_step(metric, metrics[metric], text))
+        for metric, reader in readers.items()
+    }
+
+
+def _by_step(name: str, metric: Metric, text: Text) -> Answer:
+    if metric.take != "all":
+        return {}
+    reader = TextReader(name, metric)
+    try:
+        return {"steps": list(reader.by_step(text))}
+    except TooSlowError:
+        return {"slow": True}
 
 
 class _FailedError(Exception):
