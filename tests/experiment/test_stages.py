@@ -83,6 +83,10 @@ def test_the_last_stage_is_beside_all_others_that_none_comes_after() -> None:
 
 MISTAKES = [
     ("stages: {a: {command: x}}\ncommand: y\n", '2:1: with "stages", "command" stands at a stage; move it there'),
+    (
+        "stages: {a: {command: 'echo > {output}/x'}, b: {command: 'cat {a}/x'}}\n",
+        "1:63: {a} is a stage, not a parameter; {a.output} is the folder of its run",
+    ),
     ("stages: {a: {}}\n", '1:10: the stage "a" has no "command"; add one, as in: command: ./prepare.sh'),
     ("stages: {a: {comand: x}}\n", '1:14: "comand" is no key of a stage; did you mean "command"?'),
     ("stages: {a: x}\n", '1:13: "a" must be a mapping, such as {command: ./prepare.sh}, not text ("x")'),

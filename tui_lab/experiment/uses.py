@@ -19,6 +19,7 @@ from tui_lab.experiment.shell.command import compile_command
 from tui_lab.experiment.shell.placeholders import PlaceholderError
 from tui_lab.experiment.shell.template import names_in
 from tui_lab.experiment.shell.text import Raw, walk
+from tui_lab.experiment.stages import OUTPUT
 from tui_lab.experiment.units import TIME_HINT
 from tui_lab.experiment.yaml.document import Text
 from tui_lab.experiment.yaml.problem import Problem
@@ -83,8 +84,13 @@ class Uses:
             self._use(set(compiled.names) - (own - self.known))
             self.raw.update(part.name for part, _ in walk(compiled.parts) if isinstance(part, Raw))
             for name in dict.fromkeys(compiled.strangers):
-                what = f"{{{name}}} is not a parameter, so the program gets this text"
-                self.notices.append(str(self.r.problem(path, what, offset=command.index(f"{{{name}}}"))))
+                offset = command.index(f"{{{name}}}")
+                if f"{name}{OUTPUT}" in self.known:
+                    hint = f"{{{name}{OUTPUT}}} is the folder of its run"
+                    self.r.add(path, f"{{{name}}} is a stage, not a parameter", hint, offset=offset)
+                else:
+                    what = f"{{{name}}} is not a parameter, so the program gets this text"
+                    self.notices.append(str(self.r.problem(path, what, offset=offset)))
         except PlaceholderError as error:
             hint = error.hint
             if not hint and self.r.document.cut_by_comment(self.r.node(path)):
