@@ -90,6 +90,11 @@ def test_what_depends_on_a_failed_stage_fails_with_it_and_runs_with_it_again(wor
     states = Counter((row["state"], row["reason"]) for row in workbench.tasks())
     assert states == {("done", None): 2, ("failed", "exit"): 1, ("failed", "dependency"): 3}
     assert "1 run of prepare: exit 1: oh no" in said and "3 tasks: dependency" in said
+    listed = workbench.table("SELECT stage, tasks, task_id, reason, exit_code FROM failures()")
+    assert [(row["stage"], row["tasks"], row["reason"], row["exit_code"]) for row in listed[:1]] == [
+        ("prepare", 3, "exit", 1)
+    ]
+    assert [row["stage"] for row in listed[1:]] == [None] * 4 and None not in [row["task_id"] for row in listed[1:]]
     failed = workbench.table("SELECT task_id FROM e_tasks WHERE reason = 'dependency'")[0]["task_id"]
     assert "never began: what it comes after failed" in workbench("logs", f"e/{failed}").err
     assert "tui-lab logs e/3:prepare --stderr" in said

@@ -4,7 +4,7 @@
                                        where the metric has no goal), what lacks values last
     compare('A', 'B')                  means of two experiments where their shared parameters are equal
     compare('A@1', 'A@2')              of two versions of the tasks of one
-    failures(['EXPERIMENT'])           tasks that failed or were lost or stopped
+    failures(['EXPERIMENT'])           tasks, and runs of stages, that failed or were lost or stopped
     slowest(['EXPERIMENT'][, N])       the N (20) done tasks that took longest
 
 Without an experiment the current one is meant. A call stands where a table may: it is replaced by a query
@@ -39,6 +39,7 @@ Find = Callable[[str | None], Results]
 """The results of an experiment, by default of the current one. Raises QueryError."""
 
 SLOWEST: Final = 20
+_OF_RUNS: Final = ("stage", "run_id", "tasks")
 _VERSION: Final = re.compile(r"(?P<name>.+)@(?P<version>\d+)")
 
 
@@ -184,13 +185,27 @@ def _side(argument: str, find: Find) -> tuple[Results, pl.DataFrame]:
 
 
 def failures(arguments: list[str], find: Find) -> str:
-    """Return the query of `failures('EXPERIMENT')`: the tasks that failed, were stopped or lost."""
+    """Return the query of `failures('EXPERIMENT')`: the runs of stages that failed, were stopped or lost, and how many
+    tasks need each; then the tasks."""
     _at_most(arguments, 1, "failures('EXPERIMENT')")
     results = find(arguments[0] if arguments else None)
-    columns = _columns(results, facts.placed(lambda fact: fact.in_failures))
-    tasks = in_quotes(f"{results.name}_tasks")
+    shown = facts.placed(lambda fact: fact.in_failures)
+    columns = _columns(results, shown)
     wanted = "state IN ('failed', 'lost', 'stopped') AND planned"
-    return f"SELECT {columns} FROM {tasks} WHERE {wanted} ORDER BY task_id"
+    tasks = f"SELECT {columns} FROM {in_quotes(f'{results.name}_tasks')} WHERE {wanted}"
+    runs = results.stage_runs if results.spec.earlier_stages else pl.DataFrame()
+    if not runs.height:
+        return f"{tasks} ORDER BY task_id"
+    # Parameters that are named like the columns of runs have other names there, and so here.
+    names = {name: f"in_{name}" if name.lower() in _OF_RUNS else name for name in varying(results)}
+    of_runs = [name for name in (*names.values(), "repeat", *shown) if name in runs.columns]
+    stages = f"SELECT {', '.join(map(in_quotes, (*_OF_RUNS, *of_runs)))} FROM {in_quotes(f'{results.name}_stages')}"
+    renamed = ", ".join(f"{in_quotes(name)} AS {in_quotes(other)}" for name, other in names.items() if name != other)
+    columns = f"* RENAME ({renamed})" if renamed else "*"
+    tasks = f"SELECT NULL::VARCHAR AS stage, NULL::BIGINT AS tasks, * FROM (SELECT {columns} FROM ({tasks}))"
+    both = f"{tasks} UNION ALL BY NAME {stages} WHERE {wanted}"
+    order = "ORDER BY task_id NULLS FIRST, run_id"
+    return f"SELECT stage, tasks, * EXCLUDE (stage, tasks, run_id) FROM ({both}) {order}"
 
 
 def slowest(arguments: list[str], find: Find) -> str:
