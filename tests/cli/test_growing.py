@@ -66,6 +66,9 @@ def test_a_grid_that_grows_changes_and_comes_back(workbench: Workbench) -> None:
     workbench.run("grid.yaml", "--rerun", "a=2")
     assert [row["version"] for row in workbench.table("SELECT version FROM grid ORDER BY a")] == [2, 3, 1]
     assert runs(workbench) == 11
+    told = workbench.inside("parse").err
+    assert "grid: 3 tasks ended (and 8 of earlier plans or versions), " in told
+    assert "m: in 3 of 3" in told
 
 
 @pytest.mark.slow

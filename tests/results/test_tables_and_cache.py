@@ -411,8 +411,18 @@ def test_a_metric_that_some_done_tasks_lack_is_told(disk: Any) -> None:
     folder = disk.submit("command: ./run {n}\nparameters: {n: [1, 2, 3]}\nmetrics: {m: 'v=(@float@)'}\n")
     for task, text in enumerate(("v=1", "v=1,234", "v=2")):
         disk.run(folder, task, text)
+    assert refresh(folder).matched == {"m": 2}
     told = 'm: in 2 of 3 done tasks; task 1: it matched "1,234", not a number: write thousands: ","'
     assert [str(warning) for warning in refresh(folder).warnings] == [told]
+    disk.submit("command: ./other {n}\nparameters: {n: [1, 2]}\nmetrics: {m: 'v=(@float@)'}\n")
+    assert refresh(folder).warnings == (), "the plan has no done task yet"
+    disk.run(folder, 3, "v=1")
+    assert refresh(folder).warnings == (), "tasks of earlier plans don't count"
+    disk.run(folder, 4, "v=1,234")
+    assert [str(warning) for warning in refresh(folder).warnings] == [
+        told.replace("2 of 3", "1 of 2").replace("task 1", "task 4")
+    ]
+    assert refresh(folder).matched == {"m": 1}
     folder = disk.submit(
         "command: ./run {n}\nparameters: {n: [1, 2, 3]}\nmetrics: {j: {json: r, path: $.a}}\n", "other"
     )

@@ -191,24 +191,36 @@ class Results:
         return self.tasks.filter((pl.col("state") == "done") & pl.col("planned"))
 
     @cached_property
+    def planned(self) -> pl.DataFrame:
+        """The tasks of the newest plan."""
+        return self.tasks.filter(pl.col("planned"))
+
+    @cached_property
+    def slow_planned(self) -> dict[str, list[int]]:
+        """The tasks of the newest plan on whose output the pattern of a metric took too long, by metric."""
+        planned = set(self.planned["task_id"].to_list()) if self.slow else set()
+        found = {name: [task for task in tasks if task in planned] for name, tasks in self.slow.items()}
+        return {name: tasks for name, tasks in found.items() if tasks}
+
+    @cached_property
     def matched(self) -> dict[str, int]:
-        """Tasks in which each metric was found (for `count`: more than 0)."""
+        """Tasks of the newest plan in which each metric was found (for `count`: more than 0)."""
         found = {}
         for name, column in self.metrics.items():
-            series = self.tasks[column]
+            series = self.planned[column]
             counts = self.spec.metrics[name].take == "count"
             found[name] = int((series > 0).sum()) if counts else len(series) - series.null_count()
         return found
 
     @cached_property
     def warnings(self) -> tuple[Hint, ...]:
-        """Warnings: metrics that not every done task has, or whose values can't be compared, or
+        """Warnings: metrics that not every done task of the newest plan has, or whose values can't be compared, or
         that can't be computed."""
         warnings = [Hint(name, problem) for name, problem in self.problems.items()]
-        warnings += [hints.too_slow(name, tasks) for name, tasks in self.slow.items()]
+        warnings += [hints.too_slow(name, tasks) for name, tasks in self.slow_planned.items()]
         warnings += [hints.not_kept(name, *what) for name, what in self.not_kept.items()]
         warnings += [hints.hidden(name, column) for name, column in self.hidden.items()]
-        done = self.tasks.filter((pl.col("state") == "done") & pl.col("attempt").is_not_null())
+        done = self.grid.filter(pl.col("attempt").is_not_null())
         metrics = in_units(self.spec.metrics, self.bases)
         for name, column in self.metrics.items():
             metric = metrics[name]
@@ -216,7 +228,7 @@ class Results:
             if isinstance(extractor, Computing) or name in self.problems:
                 continue
             without = done.filter(pl.col(column).is_null()).select("task_id", "attempt")
-            if without.height and metric.take != "count" and name not in self.slow:
+            if without.height and metric.take != "count" and name not in self.slow_planned:
                 if isinstance(extractor, Running):
                     found = done.height - without.height
                     where = hints.without(found, done.height)
@@ -251,12 +263,16 @@ class Results:
             metric.take == "all" and metric.source.expression is None for metric in self.spec.metrics.values()
         )
         kinds = ["steps"] * by_step + ["rows"] * (self.spec.rows is not None)
-        return (*self.warnings, *(hint for kind in kinds for hint in self._not_all_read(kind)))
+        return (*self.warnings, *(hint for kind in kinds for hint in self._not_all_read(kind, planned=True)))
 
-    def _not_all_read(self, kind: str) -> list[Hint]:
-        done = self.tasks.filter((pl.col("state") == "done") & pl.col("attempt").is_not_null())
+    def _not_all_read(self, kind: str, planned: bool) -> list[Hint]:
+        done = (self.planned if planned else self.tasks).filter(
+            (pl.col("state") == "done") & pl.col("attempt").is_not_null()
+        )
         tasks = done.select("task_id", "attempt").rows()
         table = self._table(kind)
+        if planned and self.planned.height < self.tasks.height:
+            table = table.of_tasks(self.planned["task_id"])
         if table.not_executed:
             return [Hint(kind, not_trusted(self.folder), label=f"{self.name}_{kind}")]
         return hints.not_all_read(table, kind, self.spec, OutputFolders(self.folder.path), tasks)
@@ -271,15 +287,15 @@ class Results:
         """The rows that `rows` finds: the table `NAME_rows`."""
         return self._table("rows").frame
 
-    def left_out(self, kind: Literal["", "steps", "rows"] = "") -> list[str]:
+    def left_out(self, kind: Literal["", "steps", "rows"] = "", planned: bool = False) -> list[str]:
         """Return the warnings on outputs that could not be read for a table: by default for those with a row per
-        task."""
+        task. planned: only of tasks of the newest plan."""
         if not kind:
             why = not_trusted(self.folder)
             names = ", ".join(name for name, problem in self.problems.items() if problem == why)
             return [
                 *([f"{names}: {why}"] if names else []),
-                *(str(hints.too_slow(name, tasks)) for name, tasks in self.slow.items()),
+                *(str(hints.too_slow(*one)) for one in (self.slow_planned if planned else self.slow).items()),
             ]
         table, texts = self._table(kind), []
         if count := table.skipped:
@@ -287,7 +303,7 @@ class Results:
             if count > 1:
                 what = "lines of live metrics are no JSON objects and were"
             texts.append(f"{self.name}: {count:,} {what} left out")
-        return [*texts, *map(str, self._not_all_read(kind))]
+        return [*texts, *map(str, self._not_all_read(kind, planned))]
 
     def _table(self, kind: str) -> long.LongTable:
         if kind not in self._long:

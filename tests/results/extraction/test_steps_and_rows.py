@@ -300,6 +300,13 @@ def test_values_by_step_that_are_no_numbers_are_counted(disk: Any) -> None:
     )
     assert told(results) == results.left_out("steps") == [what]
     assert told(refresh(folder)) == [what], "from the cache"
+    disk.submit(ONE.replace("./", "./other_") + "metrics:\n  loss: {pattern: 'loss (@float@)', take: all}\n")
+    disk.run(folder, 2, "loss 3\nloss 1,234\nloss 5\n")
+    later = refresh(folder)
+    assert told(later) == [
+        what.replace("2 of 5 values were", "1 of 3 values was").replace("line 3 of task 0", "line 2 of task 2")
+    ]
+    assert "3 of 8 values" in later.left_out("steps")[0], "the table has the tasks of all plans"
 
 
 def test_a_later_attempt_takes_its_refused_values_with_it(disk: Any) -> None:

@@ -204,11 +204,12 @@ def _changed(folder: ExperimentFolder, text: str, changes: JsonObject) -> tuple[
 
 
 def report(results: Results, warnings: list[str], as_json: bool) -> None:
-    """Print in how many tasks each metric was found, and hints for those found nowhere."""
+    """Print in how many tasks of the newest plan each metric was found, and hints for those found nowhere."""
     from tui_lab.client.formatting import plural
 
     grid = results.grid
-    ended = results.tasks["attempt"].count()
+    ended = results.planned["attempt"].count()
+    earlier = results.tasks["attempt"].count() - ended
     if as_json:
         print_json(
             {
@@ -220,8 +221,9 @@ def report(results: Results, warnings: list[str], as_json: bool) -> None:
             }
         )
         return
+    more = f" (and {earlier:,} of earlier plans or versions)" if earlier else ""
     print(
-        f"{results.name}: {plural(ended, 'task')} ended, {results.read:,} read now, {grid.height:,} in the table",
+        f"{results.name}: {plural(ended, 'task')} ended{more}, {results.read:,} read now, {grid.height:,} in the table",
         file=sys.stderr,
     )
     for name, count in results.matched.items():

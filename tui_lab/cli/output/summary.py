@@ -73,7 +73,7 @@ def summarize(folder: ExperimentFolder, args: argparse.Namespace, interrupted: b
     lab = f" --lab {args.lab}" if args.lab else ""
     measured = results is None or bool(results.spec.metrics) or results.spec.rows is not None
     following = next_commands(folder.name, state, counts, lab, measured)
-    notes = dict(sorted(state.notes.items()))
+    notes = {task: note for task, note in sorted(state.notes.items()) if state.columns["planned"][task]}
     warnings = [str(warning) for warning in results.all_warnings] if results is not None else [trouble]
     warnings += _beside_the_program(folder, state)
     if args.json:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -76,7 +76,8 @@ class LongTable:
     """Tasks of which something is missing, as a pattern took too long on their output."""
     waits: bool = False
     """Files of ended tasks are missing; they may come yet."""
-    refused: tuple[Refused, ...] = ()
+    unread: pl.DataFrame = field(default_factory=pl.DataFrame)
+    """The values of columns of which some could not be read, and the texts of these."""
     troubles: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """What is wrong with outputs of which not all could be read, and the tasks."""
     patterns: Mapping[str, tuple[Pattern, str]] = field(default_factory=dict)
@@ -90,6 +91,23 @@ class LongTable:
     """Something was not executed, as the lab is not trusted: what it would find is missing."""
     stages: Mapping[str, str] = field(default_factory=dict)
     """The stage of which the values of a column are, where tasks share them."""
+
+    @property
+    def refused(self) -> tuple[Refused, ...]:
+        """What could not be read, by column."""
+        return _refused(self.unread)
+
+    def of_tasks(self, tasks: pl.Series) -> LongTable:
+        """Return the part that is of some tasks; what was skipped, and the units, are those of all."""
+        unread, wanted = self.unread, set(tasks.to_list())
+        troubles = {text: [task for task in of if task in wanted] for text, of in self.troubles.items()}
+        return replace(
+            self,
+            frame=self.frame.filter(pl.col("task_id").is_in(tasks.implode())),
+            slow=tuple(task for task in self.slow if task in wanted),
+            unread=unread.filter(pl.col("task_id").is_in(tasks.implode())) if unread.width else unread,
+            troubles={text: of for text, of in troubles.items() if of},
+        )
 
 
 def refresh(
@@ -185,7 +203,7 @@ def refresh(
         skipped,
         tuple(slow),
         bool(absent),
-        _refused(kept),
+        _unread(kept),
         troubles,
         reader.own.patterns,
         _types(reader),
@@ -267,6 +285,12 @@ def _bases(units: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
 def _still(tasks: list[list[int]], known: pl.DataFrame) -> list[int]:
     """Return, as ranges, the tasks whose attempt is still the one that was read."""
     return [int(task) for task in np.intersect1d(ranges.to_ids(tasks), known["task_id"])]
+
+
+def _unread(frame: pl.DataFrame) -> pl.DataFrame:
+    texts = [name for name in frame.columns if name.startswith(_REFUSED) and frame[name].count()]
+    values = [PREFIX + name.removeprefix(_REFUSED) for name in texts]
+    return frame.select("task_id", "attempt", *texts, *values) if texts else pl.DataFrame()
 
 
 def _refused(frame: pl.DataFrame) -> tuple[Refused, ...]:

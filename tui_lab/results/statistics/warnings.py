@@ -57,10 +57,10 @@ def warnings_per(reports: Sequence[Report], texts: Sequence[Sequence[str]]) -> l
 def _lines(report: Report, metrics: Sequence[MetricReport]) -> Iterator[str]:
     results = report.results
     for one in metrics:
-        if one.name in results.slow:
-            yield str(too_slow(one.name, results.slow[one.name]))
+        if one.name in results.slow_planned:
+            yield str(too_slow(one.name, results.slow_planned[one.name]))
     if any(split(one.name) for one in metrics if one.name not in results.metrics):
-        yield from results.left_out("steps")
+        yield from results.left_out("steps", planned=True)
 
 
 def _unfinished(report: Report) -> Iterator[str]:

@@ -133,7 +133,7 @@ def _explained(report: Report, metric: MetricReport) -> Importance | None:
 
 def nothing_done(results: Results) -> str:
     """Return why there are no results, in a sentence."""
-    states = dict(results.tasks["state"].value_counts().rows())
+    states = dict(results.planned["state"].value_counts().rows())
     failed = states.get("failed", 0) + states.get("lost", 0)
     open_ = states.get("running", 0) + states.get("pending", 0)
     if failed and not open_:
