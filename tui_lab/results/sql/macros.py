@@ -203,7 +203,8 @@ def failures(arguments: list[str], find: Find) -> str:
     renamed = ", ".join(f"{in_quotes(name)} AS {in_quotes(other)}" for name, other in names.items() if name != other)
     columns = f"* RENAME ({renamed})" if renamed else "*"
     tasks = f"SELECT NULL::VARCHAR AS stage, NULL::BIGINT AS tasks, * FROM (SELECT {columns} FROM ({tasks}))"
-    both = f"{tasks} UNION ALL BY NAME {stages} WHERE {wanted}"
+    causes = "reason IS DISTINCT FROM 'dependency'"  # what only follows from another one's failure is listed by task
+    both = f"{tasks} UNION ALL BY NAME {stages} WHERE {wanted} AND {causes}"
     order = "ORDER BY task_id NULLS FIRST, run_id"
     return f"SELECT stage, tasks, * EXCLUDE (stage, tasks, run_id) FROM ({both}) {order}"
 
