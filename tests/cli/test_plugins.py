@@ -59,10 +59,9 @@ def test_a_domain_of_another_package(workbench: Workbench) -> None:
     assert list(kinds) == [*KINDS.own, "primes"], "one that is broken is left out"
 
     workbench.write("p.yaml", "command: echo {p}\nparameters: {p: {primes: none}}\n")
-    wrong = workbench.process("check", "p.yaml", code=2, env=env)
+    workbench.write("q.yaml", "command: echo {p}\nparameters: {p: {prime: 3}}\n")
+    wrong = workbench.process("check", "p.yaml", "q.yaml", code=2, env=env)
     assert 'p.yaml:2:26: "primes" must be a whole number' in wrong.err + wrong.out
-    workbench.write("p.yaml", "command: echo {p}\nparameters: {p: {prime: 3}}\n")
-    wrong = workbench.process("check", "p.yaml", code=2, env=env)
     assert 'did you mean "primes"?' in wrong.err + wrong.out
 
 
@@ -77,69 +76,58 @@ def test_a_domain_that_cannot_be_loaded_is_one_line(workbench: Workbench) -> Non
     assert [line for line in (wrong.err + wrong.out).splitlines() if "broken" in line] == [f"p.yaml:2:18: {said}"]
 
 
-@pytest.mark.parametrize(
-    ("values", "wrong"),
-    [
-        ("[10**5000, 1]", '"odd" gives a number with more than 1000 digits'),
-        ("[[1, {'a': -(10**5000)}]]", '"odd" gives a number with more than 1000 digits'),
-        ("[1, {2}]", '"odd" gives a value of type set'),
-        ("[]", '"odd" has no value'),
-        ("1 / 0", '"odd" can\'t be listed: ZeroDivisionError: division by zero'),
-    ],
-)
-def test_values_of_another_package_that_no_file_could_have(workbench: Workbench, values: str, wrong: str) -> None:
-    points = {"tui_lab.domains": {"odd": "odd:Odd"}}
-    env = install(workbench.folder, points)
-    code = f"""\
-    from tests.made_up.domain import Primes
-    class Odd(Primes):
-        kind = "odd"
-        def listing(self):
-            return {values}
-    """
-    workbench.write("packages/odd.py", code)
-    workbench.write("p.yaml", "command: echo {p}\nparameters: {p: {odd: 2}}\n")
-    for words in (["check", "p.yaml"], ["plan", "p.yaml"], ["--run", "p.yaml"]):
-        done = workbench.process(*words, code=2, env=env)
-        assert (done.out + done.err).splitlines() == [f"p.yaml:2:23: {wrong}"]
+def test_values_of_another_package_that_no_file_could_have(workbench: Workbench) -> None:
+    wrong = {
+        "[10**5000, 1]": "gives a number with more than 1000 digits",
+        "[[1, {'a': -(10**5000)}]]": "gives a number with more than 1000 digits",
+        "[1, {2}]": "gives a value of type set",
+        "[]": "has no value",
+        "1 / 0": "can't be listed: ZeroDivisionError: division by zero",
+    }
+    env = install(workbench.folder, {"tui_lab.domains": {f"odd{n}": f"odd:Odd{n}" for n in range(len(wrong))}})
+    code = ["from tests.made_up.domain import Primes"]
+    expected = []
+    for n, (values, said) in enumerate(wrong.items()):
+        code += [f"class Odd{n}(Primes):", f"  kind = 'odd{n}'", "  def listing(self):", f"    return {values}"]
+        workbench.write(f"p{n}.yaml", f"command: echo {{p}}\nparameters: {{p: {{odd{n}: 2}}}}\n")
+        expected.append(f'p{n}.yaml:2:24: "odd{n}" {said}')
+    workbench.write("packages/odd.py", "\n".join(code))
+    assert told(workbench, env, "check", *(f"p{n}.yaml" for n in range(len(wrong)))) == expected
+    for words in (["plan", "p0.yaml"], ["--run", "p0.yaml"], ["--run", "p4.yaml"]):
+        assert told(workbench, env, *words) == [expected[int(words[-1][1])]]
 
 
-@pytest.mark.parametrize(
-    ("dtype", "numbers", "wrong"),
-    [
+def told(workbench: Workbench, env: Mapping[str, str], *words: str) -> list[str]:
+    """What is wrong, a line each."""
+    done = workbench.process(*words, code=2, env=env)
+    return (done.out + done.err).splitlines()
+
+
+def test_draws_of_another_package_that_no_file_could_have(workbench: Workbench) -> None:
+    cases = [
         ("pl.Float64()", "bits * 1.0", ""),
         ("pl.Int64()", "bits % 7", ""),
-        ("pl.Date()", "(bits % 7).astype('datetime64[D]')", '"odd" gives a value of type date'),
-        ("pl.Object()", "np.array([{1}] * len(bits))", '"odd" gives a value of type set'),
-        ("pl.Float64()", "bits[:3] * 1.0", '"odd" draws 3 numbers where 1,002 are needed'),
-        ("pl.Float64()", "1 / 0", '"odd" can\'t be drawn: ZeroDivisionError: division by zero'),
-        ("1 / 0", "bits", '"odd" can\'t be drawn: ZeroDivisionError: division by zero'),
-    ],
-)
-def test_draws_of_another_package_that_no_file_could_have(
-    workbench: Workbench, dtype: str, numbers: str, wrong: str
-) -> None:
-    env = install(workbench.folder, {"tui_lab.domains": {"odd": "odd:Odd"}})
-    code = f"""\
-    import numpy as np, polars as pl
-    from tests.made_up.domain import Primes
-    class Odd(Primes):
-        kind = "odd"
-        drawn, listed, size = True, False, None
-        @property
-        def dtype(self):
-            return {dtype}
-        def draw(self, bits):
-            return {numbers}
-    """
-    workbench.write("packages/odd.py", code)
-    workbench.write("p.yaml", "command: echo {p}\nparameters: {p: {odd: 2}}\nsample: {n: 3}\n")
-    for command in ("check", "plan"):
-        done = workbench.process(command, "p.yaml", code=2 if wrong else 0, env=env)
-        if wrong:
-            assert (done.out + done.err).splitlines() == [f"p.yaml:2:23: {wrong}"]
-        else:
-            assert "3 tasks" in done.out
+        ("pl.Date()", "(bits % 7).astype('datetime64[D]')", "gives a value of type date"),
+        ("pl.Object()", "np.array([{1}] * len(bits))", "gives a value of type set"),
+        ("pl.Float64()", "bits[:3] * 1.0", "draws 3 numbers where 1,002 are needed"),
+        ("pl.Float64()", "1 / 0", "can't be drawn: ZeroDivisionError: division by zero"),
+        ("1 / 0", "bits", "can't be drawn: ZeroDivisionError: division by zero"),
+    ]
+    env = install(workbench.folder, {"tui_lab.domains": {f"odd{n}": f"odd:Odd{n}" for n in range(len(cases))}})
+    code = ["import numpy as np, polars as pl", "from tests.made_up.domain import Primes"]
+    expected = []
+    for n, (dtype, numbers, said) in enumerate(cases):
+        code += [f"class Odd{n}(Primes):", f"  kind = 'odd{n}'", "  drawn, listed, size = True, False, None"]
+        code += ["  @property", "  def dtype(self):", f"    return {dtype}"]
+        code += ["  def draw(self, bits):", f"    return {numbers}"]
+        workbench.write(f"p{n}.yaml", f"command: echo {{p}}\nparameters: {{p: {{odd{n}: 2}}}}\nsample: {{n: 3}}\n")
+        expected += [f'p{n}.yaml:2:24: "odd{n}" {said}'] if said else []
+    workbench.write("packages/odd.py", "\n".join(code))
+    assert told(workbench, env, "check", *(f"p{n}.yaml" for n in range(2, len(cases)))) == expected
+    assert told(workbench, env, "plan", "p2.yaml") == expected[:1]
+    for n in range(2):
+        for command in ("check", "plan"):
+            assert "3 tasks" in workbench.process(command, f"p{n}.yaml", env=env).out
 
 
 def test_packages_are_not_looked_through_without_need(workbench: Workbench) -> None:
@@ -194,16 +182,19 @@ def test_a_metric_source_of_another_package(workbench: Workbench) -> None:
     assert keys["option"]["description"] == "Section and key. Needed with `ini`."
     assert "| `ini` | `result.ini` |" in workbench.process("schema", "--reference", env=env).out
 
+    messages: list[str] = []
     for text, message in (
-        ("{ini: a.ini}", 'p.yaml:2:15: metric "m" needs "option"'),
+        ("{ini: a.ini}", 'n0.yaml:2:15: metric "m" needs "option"'),
         ("{ini: a.ini, optin: b}", 'did you mean "option"?'),
         ("{inni: a.ini}", 'did you mean "ini"?'),
         ("{ini: a.ini, option: b, path: $}", '"path" goes with "json", not with "ini"'),
         ("{ini: a.ini, option: b, sql: '1'}", 'metric "m" has both "ini" and "sql"'),
     ):
-        workbench.write("p.yaml", f"command: echo\nmetrics: {{m: {text}}}\n")
-        wrong = workbench.process("check", "p.yaml", code=2, env=env)
-        assert message in wrong.err + wrong.out
+        workbench.write(f"n{len(messages)}.yaml", f"command: echo\nmetrics: {{m: {text}}}\n")
+        messages.append(message)
+    said = told(workbench, env, "check", *(f"n{n}.yaml" for n in range(len(messages))))
+    for n, message in enumerate(messages):
+        assert any(line.startswith(f"n{n}.yaml:2:") and message in line for line in said), said
 
 
 def test_a_metric_source_that_cannot_be_loaded_is_one_line(workbench: Workbench) -> None:
@@ -267,17 +258,20 @@ def test_a_source_of_rows_of_another_package(workbench: Workbench) -> None:
     assert keys["prefix"]["description"] == "Sections whose name begins with it."
     assert "| `sections` | `all.ini` |" in workbench.process("schema", "--reference", env=env).out
 
+    messages: list[str] = []
     for text, message in (
-        ("{sections: a.csv}", 'p.yaml:2:18: "rows" needs an .ini file'),
+        ("{sections: a.csv}", 'n0.yaml:2:18: "rows" needs an .ini file'),
         ("{sections: a.ini, prefx: b}", 'did you mean "prefix"?'),
         ("{secions: a.ini}", 'did you mean "sections"?'),
         ("{sections: a.ini, from: b}", '"from" goes with "pattern", not with "sections"'),
         ("{sections: a.ini, csv: b}", '"rows" has both "sections" and "csv"'),
         ("{broken: a}", '"broken" of the entry points tui_lab.row_sources (no_such_module:Rows) can\'t be loaded'),
     ):
-        workbench.write("p.yaml", f"command: echo\nrows: {text}\n")
-        wrong = workbench.process("check", "p.yaml", code=2, env=env)
-        assert message in wrong.err + wrong.out
+        workbench.write(f"n{len(messages)}.yaml", f"command: echo\nrows: {text}\n")
+        messages.append(message)
+    said = told(workbench, env, "check", *(f"n{n}.yaml" for n in range(len(messages))))
+    for n, message in enumerate(messages):
+        assert any(line.startswith(f"n{n}.yaml:2:") and message in line for line in said), said
 
 
 @pytest.mark.slow

@@ -30,6 +30,8 @@ metrics: {m: {pattern: 'm=(@int@)', goal: max}}
 VALUES = st.lists(st.lists(st.integers(2, 9), min_size=4, max_size=4), min_size=6, max_size=6)
 SOME = [[2, 3, 4, 5], [5, 5, 5, 5], [2, 9, 2, 9], [3, 4, 5, 6], [6, 6, 7, 6], [9, 9, 9, 9]]
 NUMBER = itertools.count()
+small_ones: dict[str, list[Any]] = {}
+"""What was said of values without an offset, by these values: several examples have the same."""
 
 
 def answers(disk: Any, offset: int, values: list[list[int]]) -> dict[str, Any]:
@@ -81,7 +83,7 @@ def answers(disk: Any, offset: int, values: list[list[int]]) -> dict[str, Any]:
 
 
 @settings(
-    max_examples=3,
+    max_examples=2 if settings().derandomize else 10,  # each takes seconds
     phases=[Phase.explicit, Phase.generate],
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -97,7 +99,9 @@ def answers(disk: Any, offset: int, values: list[list[int]]) -> dict[str, Any]:
     values=VALUES,
 )
 def test_every_way_to_ask_judges_the_differences(disk: Any, offset: int, further: int, values: list[list[int]]) -> None:
-    large, small = (list(flat(answers(disk, start, values))) for start in (offset + further, 0))
+    if (key := str(values)) not in small_ones:
+        small_ones[key] = list(flat(answers(disk, 0, values)))
+    large, small = list(flat(answers(disk, offset + further, values))), small_ones[key]
     assert large == [pytest.approx(one, rel=1e-9, abs=1e-9) if isinstance(one, float) else one for one in small]
 
 

@@ -62,7 +62,7 @@ def until_away(workbench: Workbench, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.fault
-@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize("silent", [pytest.param(False, marks=pytest.mark.long), True])
 def test_a_node_that_is_away_shows_since_when_and_no_old_samples(
     workbench: Workbench, fleet: Fleet, silent: bool
 ) -> None:
@@ -113,7 +113,7 @@ def frozen(fleet: Fleet, name: str, what: str) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.fault
-@pytest.mark.parametrize("part", ["agent", "relay", "session"])
+@pytest.mark.parametrize("part", ["agent", pytest.param("relay", marks=pytest.mark.long), "session"])
 def test_a_part_that_is_frozen_is_noticed(workbench: Workbench, fleet: Fleet, part: str) -> None:
     near, far = fleet.node("near", slots=1), fleet.node("far", slots=2)
     env = fleet.environment(workbench)
@@ -307,7 +307,7 @@ def test_a_stop_that_waits_for_a_node_outlives_the_engine(workbench: Workbench, 
 
 @pytest.mark.slow
 @pytest.mark.fault
-@pytest.mark.parametrize("how", ["interrupt", "stop"])
+@pytest.mark.parametrize("how", ["interrupt", pytest.param("stop", marks=pytest.mark.long)])
 def test_what_is_stopped_on_a_node_that_never_returns_runs_nowhere_else(
     workbench: Workbench, fleet: Fleet, how: str
 ) -> None:

@@ -30,8 +30,9 @@ SCENES = {
     "failures": ["3", "F", "j", "enter", "f", "z", "escape", "R", "text:timeout=5m", "escape", "j"],
     "nodes and palette": ["2", "j", "ctrl+p", "text:history", "enter", "j", "E", "down", "escape", "2"],
     "write a chart": ["6", "w", "ctrl+a", "text:/nowhere/x.png", "enter", "escape", "k", "escape", "4", "y", "j"],
-    "query": ["5", "ctrl+a", "ctrl+k", "text:select x from small_taskx", "backspace", "text:s", "f5"],
+    "query": ["5", "ctrl+a", "ctrl+k", "text:from smalx", "backspace", "text:l", "f5"],
 }  # fmt: skip
+USUAL = ("chart", "results", "failures", "nodes and palette", "query")  # the others: --long
 
 
 def state(app: LabApp) -> Any:
@@ -83,7 +84,9 @@ async def played(lab: Workbench, keys: list[str], at_once: bool) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize(
+    "scene", [scene if scene in USUAL else pytest.param(scene, marks=pytest.mark.long) for scene in SCENES]
+)
 async def test_a_burst_does_what_single_keys_do(
     scene: str, own_lab: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
