@@ -155,6 +155,11 @@ def test_words_that_mean_nothing(workbench: Workbench) -> None:
     assert 'did you mean "status"?' in workbench("stattus", code=2).err
     assert "unrecognized arguments: --bogus" in workbench.run("x.yaml", "--bogus", code=2).err
     assert 'unrecognized arguments: --detatch; did you mean "--detach"?' in workbench.run("--detatch", code=2).err
+    shows = "`tui-lab plan FILE` shows what a run would do, and runs nothing\n"
+    for option in ("--dry-run", "-n", "--plan", "--list", "--simulate", "--dry-run=client"):
+        assert workbench.run("x.yaml", option, code=2).err.endswith(f"unrecognized arguments: {option}; {shows}")
+    assert "`tui-lab check FILE` looks for mistakes" in workbench.run("x.yaml", "--check", code=2).err
+    assert workbench("plan", "x.yaml", "--dry-run", code=2).err.endswith(shows)
     assert workbench("export", "--json", code=2).err.endswith("--json; write --format json\n")
     assert 'aa=3: x.yaml has no parameter "aa"' in workbench.run("x.yaml", "aa=3", code=2).err
     workbench.write("y.yaml", "command: echo {aa}\nparameters: {aa: [1, 2]}\n")

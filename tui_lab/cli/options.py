@@ -62,7 +62,45 @@ class Parser(argparse.ArgumentParser):
                 return f"write --goal NAME={goal}"
         if "--json" in options and "--format" in self._option_string_actions:
             return "write --format json"
+        if "--rerun" in self._option_string_actions and (hint := _instead_of_a_run(words.split())):
+            return hint
         return next(filter(None, (suggest(option, self._option_string_actions) for option in options)), "")
+
+
+def _instead_of_a_run(words: Sequence[str]) -> str:
+    """Return the command that was meant by an option that other tools have for it; empty where there is none. No option
+    that begins a run may be proposed for those."""
+    options = {word.partition("=")[0] for word in words}
+    return next((f"`{command}` {what}" for names, command, what in _INSTEAD if not names.isdisjoint(options)), "")
+
+
+_INSTEAD: Final = (
+    (
+        frozenset(
+            [
+                "--dry-run",
+                "--dryrun",
+                "--dry",
+                "-n",
+                "--just-print",
+                "--recon",
+                "--plan",
+                "--list",
+                "--preview",
+                "--simulate",
+                "--no-run",
+            ]
+        ),
+        "tui-lab plan FILE",
+        "shows what a run would do, and runs nothing",
+    ),
+    (
+        frozenset(["--check", "--validate", "--lint", "--syntax-check"]),
+        "tui-lab check FILE",
+        "looks for mistakes, and runs nothing",
+    ),
+)
+"""Options of other tools that run nothing, and the command that does the same."""
 
 
 def _fitted(text: str) -> str:
