@@ -360,6 +360,13 @@ MISTAKES: list[tuple[str, list[str]]] = [
         ],
     ),
     ("cmd: x\n", ['1:1: there is no key "cmd"; did you mean "command"?']),
+    (
+        "command: x\nnodes: [a]\ngoal: max\n",
+        [
+            '2:1: there is no key "nodes"; give nodes when it runs: --node HOST SLOTS, or --cluster FILE',
+            '3:1: there is no key "goal"; it stands at a metric: metrics: {NAME: {pattern: ..., goal: max}}',
+        ],
+    ),
     ("stages: {}\n", ['1:9: "stages" is empty; each stage needs a command, as in: {prepare: {command: ./prepare.sh}}']),
     ('command: "x\\0y"\n', ["1:12: a NUL character can't stand here"]),
     ("command: x\nrepeat: 1\nrepeat: 2\n", ['3:1: "repeat" is given twice, the first time in line 2']),

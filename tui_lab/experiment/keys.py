@@ -297,6 +297,7 @@ _ALL: Final = (
             "axes",
             "variables",
             "search_space",
+            "foreach",
         ),
     ),
     Key(
@@ -325,6 +326,8 @@ _ALL: Final = (
             "exclude",
             "constraints",
             "conditions",
+            "when",
+            "if",
         ),
     ),
     Key(
@@ -423,6 +426,7 @@ _ALL: Final = (
             "conda",
             "modules",
             "before",
+            "venv",
         ),
         of_stage=True,
     ),
@@ -460,7 +464,7 @@ _ALL: Final = (
         {"type": "integer", "minimum": 0},
         "Further attempts at a task that failed.",
         examples=[2],
-        elsewhere=("max_tries",),
+        elsewhere=("max_tries", "retry"),
         of_stage=True,
     ),
     Key(
@@ -633,6 +637,17 @@ _ALL: Final = (
 KEYS: Final = {key.name: key for key in _ALL}
 STAGE_KEYS: Final[tuple[Key, ...]] = tuple(key for key in _ALL if key.of_stage)
 ELSEWHERE: Final = {other: key.name for key in _ALL for other in key.elsewhere}
+
+_NODES: Final = "give nodes when it runs: --node HOST SLOTS, or --cluster FILE"
+_METRIC: Final = "it stands at a metric: metrics: {NAME: {pattern: ..., goal: max}}"
+_STAGES: Final = "a task of several parts has stages; each says what it comes after"
+ADVICE: Final = {
+    **dict.fromkeys(("nodes", "node", "hosts", "host", "machines", "workers", "cluster", "ssh"), _NODES),
+    **dict.fromkeys(("slots", "jobs", "n_jobs", "parallel", "max_parallel", "concurrency"), _NODES),
+    **dict.fromkeys(("goal", "objective", "optimize", "mode", "direction"), _METRIC),
+    **dict.fromkeys(("depends", "depends_on", "deps", "dependencies"), _STAGES),
+}
+"""What to do instead of keys of other tools that no key of ours replaces."""
 
 
 def documented_keys() -> dict[str, Documented]:

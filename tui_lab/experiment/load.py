@@ -8,7 +8,7 @@ from typing import Final
 
 from tui_lab.experiment import checks
 from tui_lab.experiment.facts import FACTS
-from tui_lab.experiment.keys import ELSEWHERE, KEYS
+from tui_lab.experiment.keys import ADVICE, ELSEWHERE, KEYS
 from tui_lab.experiment.model import LATER, Experiment, FileTemplate, Metric, Origin, Repeat
 from tui_lab.experiment.names import experiment_name_error
 from tui_lab.experiment.programs import calls_functions
@@ -137,8 +137,9 @@ def _check_keys(r: Reader) -> list[str]:
         if key in LATER:
             r.add((key,), f'"{key}" is not supported yet', at_key=True)
         elif key not in KEYS:
-            other = ELSEWHERE.get(key) or closest(key, (*KEYS, *LATER))
-            hint = f'did you mean "{other}"?' if other else ""
+            advice = ADVICE.get(key, "")
+            other = "" if advice else ELSEWHERE.get(key) or closest(key, (*KEYS, *LATER))
+            hint = f'did you mean "{other}"?' if other else advice
             r.add((key,), f'there is no key "{key}"', hint, at_key=True)
             meant += [other] if other else []
     return meant
