@@ -642,7 +642,7 @@ _NODES: Final = "give nodes when it runs: --node HOST SLOTS, or --cluster FILE"
 _METRIC: Final = "it stands at a metric: metrics: {NAME: {pattern: ..., goal: max}}"
 _STAGES: Final = "a task of several parts has stages; each says what it comes after"
 ADVICE: Final = {
-    **dict.fromkeys(("nodes", "node", "hosts", "host", "machines", "workers", "cluster", "ssh"), _NODES),
+    **dict.fromkeys(("nodes", "node", "hosts", "host", "machines", "workers", "cluster"), _NODES),
     **dict.fromkeys(("slots", "jobs", "n_jobs", "parallel", "max_parallel", "concurrency"), _NODES),
     **dict.fromkeys(("goal", "objective", "optimize", "mode", "direction"), _METRIC),
     **dict.fromkeys(("depends", "depends_on", "deps", "dependencies"), _STAGES),
