@@ -84,6 +84,7 @@ from tui_lab.store.events import (
     EndState,
     JournalBegun,
     KnownEvent,
+    OutputsDiscarded,
     Quarantined,
     Resumed,
     Stopped,
@@ -441,6 +442,7 @@ class World:
     def carry_out(self, effect: Effect) -> None:
         match effect:
             case Commit(events=events):
+                self.check_discarded(events)
                 if self.full or self.unwritten:
                     self.unwritten += events
                     self.inbox.append(DiskFull(NAME))
@@ -499,6 +501,16 @@ class World:
             isinstance(event, Assigned) and event.node == agent.name and key[1:] in event.attempts
             for event in self.journal
         ), key
+
+    def check_discarded(self, events: list[KnownEvent]) -> None:
+        """No files are removed that something needs which is not done: a task, what is beside one, what collects."""
+        state = self.scheduler.runs[NAME].state
+        open_ = [task for task in range(self.tasks) if state.columns["state"][task] != DONE]
+        wanted = {*range(self.tasks), *self.collecting, *(one for task in open_ for one in self.beside.get(task, ()))}
+        needing = [one for one in wanted if not state.has_result(one)]
+        for event in events:
+            for run in ranges.each(event.runs) if isinstance(event, OutputsDiscarded) else ():
+                assert not any(run in self.before.get(one, ()) for one in needing), run
 
     def check_round(self, one: int) -> None:
         """Nothing of an earlier stage is requested any more."""

@@ -83,6 +83,15 @@ def test_a_stage_collects_what_differs_in_its_seed_alone(workbench: Workbench) -
     for _ in range(2):
         assert "0 tasks to run" in workbench(*run).err and len(workbench.lines()) == 18
     until(lambda: not list((folder.path / "stages/prepare").glob("*/data")))
+    # Those of a task that failed stay, though all that collects it is done.
+    (workbench.folder / "mended").unlink()
+    workbench("clean", "e", "--where", "task_id = 3", "--yes")
+    workbench(*run, code=1)
+    assert workbench.lines()[18:] == ["prepare a", "train a 2 1"]
+    (workbench.folder / "mended").touch()
+    workbench("retry", "e")
+    assert workbench.lines()[20:] == ["train a 2 1"]
+    until(lambda: not list((folder.path / "stages/prepare").glob("*/data")))
     workbench("check", workbench.lab_path)
 
 

@@ -47,7 +47,7 @@ class Dependencies:
         self._after = _turned(self._before)
         self._tasks = _turned(self._beside)  # the tasks that each run is beside of
         until_done = () if settings is None else settings.until_done
-        self._retention = Retention(state, self._before, self._after, self._tasks, until_done)
+        self._retention = Retention(state, self._before, self._after, self._tasks, self._collecting, until_done)
 
     def __bool__(self) -> bool:
         return bool(self._before or self._beside)

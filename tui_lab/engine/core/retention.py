@@ -7,20 +7,29 @@ from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from tui_lab.engine.core.model import Moment
 from tui_lab.store import ranges
 from tui_lab.store.events import DependencyRevived, Ended, Finished, KnownEvent, OutputsDiscarded
-from tui_lab.store.fold import State
+from tui_lab.store.fold import DONE, State
 
 Edges = Mapping[int, Sequence[int]]
 
 
 class Retention:
     """Of an experiment. before, after: what each id directly depends on, and what depends on it. tasks: the tasks that
-    a run of another last stage belongs to. until_done: stages that say so."""
+    a run of another last stage belongs to. collecting: the runs that collect others. until_done: stages that say so."""
 
-    def __init__(self, state: State, before: Edges, after: Edges, tasks: Edges, until_done: Container[str]) -> None:
+    def __init__(
+        self,
+        state: State,
+        before: Edges,
+        after: Edges,
+        tasks: Edges,
+        collecting: Container[int],
+        until_done: Container[str],
+    ) -> None:
         self._state = state
         self._before = before
         self._after = after
         self._tasks = tasks
+        self._collecting = collecting
         self._until_done = until_done
         self._first_waiting: dict[int, int] = {}  # of what comes after a run: all before that place was done
         self._over: Set[int] = frozenset()  # further repeats that turned out not to be needed
@@ -63,7 +72,7 @@ class Retention:
                 if self._may_run(after[place]):
                     self._first_waiting[one] = place
                     return True
-        return any(map(self._may_run, self._tasks.get(one, ())))
+        return any(map(self._may_end, self._tasks.get(one, ())))
 
     def _may_run(self, one: int) -> bool:
         """Return whether an id is requested, or has no result and may be requested later."""
@@ -71,7 +80,14 @@ class Retention:
             return False
         if self._state.columns["queued"][one]:
             return True
+        if self._state.stage(one) is None or one in self._collecting:  # asked for whatever comes after it
+            return one not in self._over
         return self._is_waited_for(one) if one in self._after or one in self._tasks else one not in self._over
+
+    def _may_end(self, task: int) -> bool:
+        """Return whether a task is not done, be it only because of what is beside it, and may be later."""
+        columns = self._state.columns
+        return columns["state"][task] != DONE and bool(columns["queued"][task] or task not in self._over)
 
     def _needless_repeats(self) -> Set[int]:
         """The further repeats of `repeat: {until}` that a run did not need which has ended."""
