@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from tui_lab.client.errors import UsageError
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.load import load
 from tui_lab.results.extraction import slow_search
+from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.base.config import state_folder
 from tui_lab.tui.base.templates import TEMPLATES
@@ -423,6 +425,35 @@ async def test_opening_another_file(own_lab: Workbench) -> None:
         await pilot.press("enter")
         await wait_until(pilot, lambda: pane.side.file is not None and pane.side.file.path == other)
         await wait_until(pilot, lambda: "3 tasks to run" in shown(app, "#forecast-text"))
+
+
+async def test_a_text_typed_while_another_file_is_looked_for_stays(
+    own_lab: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = own_lab.write("other.yaml", "command: echo {z}\nparameters: {z: [1, 2, 3]}\n")
+    app = small(own_lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        pane = await opened(pilot, app)
+        typed = threading.Event()
+
+        def found(*_: object) -> Path:
+            typed.wait(60)
+            return other
+
+        monkeypatch.setattr(ExperimentFolder, "file", found)
+        looking = pane._open_experiment("small", pane.side.file)
+        pane.side.editor.focus()
+        await pilot.press("#", "x")
+        assert pane.unsaved
+        typed.set()
+        await wait_until(pilot, lambda: looking.is_finished)
+        assert pane.unsaved == "small.yaml" and pane.side.text.startswith("#x")
+        told = "small.yaml is not saved: the file of small was not opened"
+        assert told in [one.message for one in app._notifications]
+        pane.side.give_up()
+        await wait_until(pilot, lambda: not pane.unsaved)
+        pane._open_experiment("small", pane.side.file)
+        await wait_until(pilot, lambda: pane.side.file is not None and pane.side.file.path == other)
 
 
 @pytest.mark.slow

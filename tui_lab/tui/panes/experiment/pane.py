@@ -453,13 +453,13 @@ class ExperimentPane(Pane):
             self.load_file(named)
         elif current is not None and current != before:
             if not self.side.unsaved and (before is not None or self.side.file is None):
-                self._open_experiment(current)
+                self._open_experiment(current, self.side.file)
         elif self.side.file is None and current is None and snapshot.taken and here.is_file():
             self.load_file(here)
 
     @work(thread=True, exclusive=True, group="experiment-find")
-    def _open_experiment(self, name: str) -> None:
-        """Open the file that an experiment of the lab came from."""
+    def _open_experiment(self, name: str, before: EditedFile | None) -> None:
+        """Open the file that an experiment of the lab came from. before: the file in the editor."""
         lab = self.lab_app.lab
         try:
             assert lab is not None
@@ -467,9 +467,19 @@ class ExperimentPane(Pane):
         except (LabError, OSError, KeyError, AssertionError):
             return
         if path.is_file():
-            deliver(self, self.load_file, path)
+            deliver(self, self._load_unless_edited, name, path, before)
         else:
             self.lab_app.tell(f"the file of {name} no longer exists: {path}", "warning")
+
+    def _load_unless_edited(self, name: str, path: Path, before: EditedFile | None) -> None:
+        """Read the file of an experiment into the editor, unless its text was changed or another file was opened
+        meanwhile."""
+        if self.side.file is not before:
+            return
+        if self.unsaved and before is not None and path.absolute() != before.path:
+            self.lab_app.tell(f"{self.unsaved} is not saved: the file of {name} was not opened", "warning")
+            return
+        self.load_file(path)
 
     # --- Reading the text
 
@@ -732,7 +742,8 @@ class ExperimentPane(Pane):
     @work(exclusive=True, group="experiment-offer")
     async def _offer(self, text: str, moment: str) -> None:
         body = f"Changes made {moment} were never saved. They go into the editor; ctrl+z undoes that."
-        if await self.lab_app.confirm("Restore unsaved changes?", body, "Take up"):
+        file = self.side.file
+        if await self.lab_app.confirm("Restore unsaved changes?", body, "Take up") and self.side.file is file:
             self.side.replace_text(text)
 
     async def _may_change_file(self) -> bool:
@@ -759,6 +770,8 @@ class ExperimentPane(Pane):
             return
         path, template = chosen
         self.load_file(path)
+        if self.side.file is None or self.side.file.path != path.absolute():
+            return  # it could not be read
         self.side.replace_text(template.text)
         self.side.editor.focus()
 
