@@ -102,7 +102,7 @@ def test_nothing_goes_past_the_guard() -> None:
         "api/progress.py: Console",
         "cli/commands/logs.py: sys.stdout.buffer.write",
         "client/foreground.py: ours.buffer.write",
-        "results/extraction/function_calls.py: os.write",
+        "results/extraction/kept_answers.py: os.write",
     ]
 
 
