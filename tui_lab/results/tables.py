@@ -188,7 +188,7 @@ class Results:
     @cached_property
     def grid(self) -> pl.DataFrame:
         """The done tasks of the newest plan: the table `NAME`."""
-        return self.tasks.filter((pl.col("state") == "done") & pl.col("planned"))
+        return self.planned.filter(pl.col("state") == "done")
 
     @cached_property
     def planned(self) -> pl.DataFrame:
@@ -266,10 +266,8 @@ class Results:
         return (*self.warnings, *(hint for kind in kinds for hint in self._not_all_read(kind, planned=True)))
 
     def _not_all_read(self, kind: str, planned: bool) -> list[Hint]:
-        done = (self.planned if planned else self.tasks).filter(
-            (pl.col("state") == "done") & pl.col("attempt").is_not_null()
-        )
-        tasks = done.select("task_id", "attempt").rows()
+        done = self.grid if planned else self.tasks.filter(pl.col("state") == "done")
+        tasks = done.filter(pl.col("attempt").is_not_null()).select("task_id", "attempt").rows()
         table = self._table(kind)
         if planned and self.planned.height < self.tasks.height:
             table = table.of_tasks(self.planned["task_id"])

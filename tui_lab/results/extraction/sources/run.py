@@ -76,13 +76,11 @@ class RunExtractor(Running):
         parameters: pl.DataFrame,
     ) -> Extraction:
         extraction = Extraction()
-        shared: dict[str, dict[str, Metric]] = {}
         for name, metric in metrics.items():
             extraction.tallies[name] = Tally(tasks=len(tasks))
             extraction.types[name] = TextReader(name, metric).type
             extraction.values[name] = []
-            shared.setdefault(metric.source.command or "", {})[name] = metric
-        for text, some in shared.items():
+        for text, some in _by_command(metrics).items():
             try:
                 for task, trouble, found in _each(experiment, outputs, text, some, tasks, parameters):
                     for name, metric in some.items():
@@ -101,10 +99,7 @@ class RunExtractor(Running):
     ) -> Mapping[int, StepValues]:
         found = {task: StepValues() for task, _ in tasks}
         known = {name: _kept(execution.outputs, name, metric).known() for name, metric in metrics.items()}
-        shared: dict[str, dict[str, Metric]] = {}
-        for name, metric in metrics.items():
-            shared.setdefault(metric.source.command or "", {})[name] = metric
-        for text, some in shared.items():
+        for text, some in _by_command(metrics).items():
             missing = [task for task in tasks if any(task not in known[name] for name in some)]
             if not missing:
                 continue
@@ -137,6 +132,14 @@ class _Found:
     by_step: Answer = field(default_factory=dict)
     """With `take: all`, `steps`: step, value, and the text that could not be read; `slow` if a pattern took too
     long."""
+
+
+def _by_command(metrics: Mapping[str, Metric]) -> dict[str, dict[str, Metric]]:
+    """Return metrics by the command that they share, which runs once for all of them."""
+    shared: dict[str, dict[str, Metric]] = {}
+    for name, metric in metrics.items():
+        shared.setdefault(metric.source.command or "", {})[name] = metric
+    return shared
 
 
 def _kept(outputs: OutputFolders, name: str, metric: Metric) -> KeptAnswers:

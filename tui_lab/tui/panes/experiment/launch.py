@@ -29,7 +29,7 @@ from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
 from tui_lab.tui.base.workers import deliver, promised, work
 from tui_lab.tui.panes.experiment.check import Forecast, in_text
-from tui_lab.tui.panes.experiment.plan import counts_content
+from tui_lab.tui.panes.experiment.plan import again_lines, counts_content
 
 
 @dataclass(frozen=True)
@@ -185,10 +185,7 @@ class LaunchDialog(ModalScreen[Launch | None]):
     def _about(self) -> list[Content]:
         prepared = self._forecast.prepared
         lines = [counts_content(prepared.parts)]
-        lines += [
-            Content.from_markup("[$text-warning]▲[/] $it", it=f"{plural(count, 'task')} again: {why}")
-            for why, count in prepared.reasons.items()
-        ]
+        lines += again_lines(prepared)
         lines += [
             Content.from_markup("[$text-warning]▲[/] $it", it=printable(in_text(notice)))
             for notice in prepared.notices[:4]

@@ -15,6 +15,7 @@ from textual.widgets.option_list import Option
 
 from tui_lab.client.formatting import STATE_MARKS, plural, printable, runs, shortened, span
 from tui_lab.client.plan_preview import stages_line
+from tui_lab.client.submission import Prepared
 from tui_lab.store import fold
 from tui_lab.tui.base.formatting import STATE_STYLES
 from tui_lab.tui.panes.experiment.check import Forecast, Planned, in_text
@@ -136,8 +137,7 @@ def forecast_lines(forecast: Forecast) -> Iterator[Content]:
     if forecast.replaces:
         words = f"{forecast.replaces}: this one takes its place"
         yield Content.from_markup("[$text-warning]▲[/] $it", it=words)
-    for why, count in prepared.reasons.items():
-        yield Content.from_markup("[$text-warning]▲[/] $it", it=f"{plural(count, 'task')} again: {why}")
+    yield from again_lines(prepared)
     for notice in prepared.notices:
         yield Content.from_markup("[$text-warning]▲[/] $it", it=printable(in_text(notice)))
     yield Content("")
@@ -152,6 +152,12 @@ def forecast_lines(forecast: Forecast) -> Iterator[Content]:
                 yield Content.from_markup(
                     "[$foreground 60%]$sign[/] $line", sign="$" if i == 0 else " ", line=printable(line)
                 )
+
+
+def again_lines(prepared: Prepared) -> Iterator[Content]:
+    """Return why tasks that were done before run again, a line for each reason."""
+    for why, count in prepared.reasons.items():
+        yield Content.from_markup("[$text-warning]▲[/] $it", it=f"{plural(count, 'task')} again: {why}")
 
 
 def counts_content(counts: dict[str, int]) -> Content:
