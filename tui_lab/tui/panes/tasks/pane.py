@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import DescendantFocus
 from textual.timer import Timer
-from textual.widgets import Input, Static
+from textual.widgets import Input
 from textual.worker import Worker, WorkerState
 
 from tui_lab.client.errors import UsageError
@@ -39,6 +38,7 @@ from tui_lab.tui.widgets.dialogs import Choose
 from tui_lab.tui.widgets.log.choice import TaskDetail
 from tui_lab.tui.widgets.log.panel import LogPanel
 from tui_lab.tui.widgets.log.remote import Ask
+from tui_lab.tui.widgets.panel import Panel
 from tui_lab.tui.widgets.table.table import FrameTable, next_order
 
 if TYPE_CHECKING:
@@ -131,17 +131,11 @@ class TasksPane(Pane):
     HELP = HELP
     DEFAULT_CSS = """
     TasksPane {
-        & > #task-bar { height: 1; background: $panel; }
-        #task-filter { width: 1fr; height: 1; border: none; padding: 0 1; background: $boost; }
-        #task-count { width: auto; max-width: 60%; height: 1; padding: 0 1; color: $text-muted; }
-        #task-count, #task-count.-wrong { text-wrap: nowrap; text-overflow: ellipsis; }
-        #task-count.-wrong { color: $text-error; }
-        & > #tasks { height: 1fr; }
-        & > #task-groups { height: 1fr; display: none; }
-        & > #task-log { height: 1fr; }
-        &.-grouped > #tasks { display: none; }
-        &.-grouped > #task-groups { display: block; }
-        &.-zoomed > #tasks, &.-zoomed > #task-groups, &.-zoomed > #task-bar { display: none; }
+        & #task-filter { height: 1; border: none; padding: 0 1; background: $boost; }
+        & #tasks, & #task-groups { height: 1fr; }
+        &.-grouped #tasks, & #task-groups { display: none; }
+        &.-grouped #task-groups { display: block; }
+        &.-zoomed > #task-list { display: none; }
     }
     """
 
@@ -160,11 +154,10 @@ class TasksPane(Pane):
         self._timer: Timer | None = None  # for the next table
 
     def compose(self) -> ComposeResult:
-        with Horizontal(id="task-bar"):
+        with Panel(id="task-list"):
             yield Input(id="task-filter", placeholder="/ filter: words, or SQL as in loss < 0.3", compact=True)
-            yield Static(id="task-count")
-        yield TaskTableView(id="tasks", key="task_id", frozen=2)
-        yield GroupView(self.model, id="task-groups")
+            yield TaskTableView(id="tasks", key="task_id", frozen=2)
+            yield GroupView(self.model, id="task-groups")
         yield LogPanel(id="task-log", connect=self._connect, searching=self._log_is_searched)
 
     def _log_is_searched(self, going: bool) -> None:
@@ -431,9 +424,8 @@ class TasksPane(Pane):
             self._say(model.count(table.frame, table.total, table.marked))
 
     def _say(self, text: str, wrong: bool = False) -> None:
-        widget = self.query_one("#task-count", Static)
-        widget.update(Content(text))
-        widget.set_class(wrong, "-wrong")
+        count = Content.styled(text, "$text-error") if wrong else Content(text)
+        self.query_one("#task-list", Panel).set_title(Content.assemble("Tasks", "  " if text else "", count))
 
     def _want_metrics(self) -> None:
         if (source := self.model.begin_metrics()) is not None:

@@ -9,7 +9,6 @@ from typing import ClassVar, Final
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.css.query import NoMatches
 from textual.widgets import Input, Static
 from textual.worker import Worker, get_current_worker
@@ -26,6 +25,7 @@ from tui_lab.tui.widgets.log.local_file import LocalFile, Readable, after
 from tui_lab.tui.widgets.log.remote import Ask, RemoteFile
 from tui_lab.tui.widgets.log.scan import ERRORS, LineNumbers, Needle
 from tui_lab.tui.widgets.log.view import LogView
+from tui_lab.tui.widgets.panel import Panel
 
 
 # --- Searching all outputs of a document, from where someone looks, round its end
@@ -69,7 +69,7 @@ def _action(name: str, keys: str, label: str, help: str, call: str = "", shown: 
     return Action(f"log.{name}", keys, label, help, shown=shown, call=call or name, listed=False)
 
 
-class LogPanel(Vertical):
+class LogPanel(Panel):
     """connect: gives the engine's `request`, or None where no engine runs; called in threads."""
 
     ACTIONS: ClassVar[tuple[Action, ...]] = (
@@ -86,11 +86,7 @@ class LogPanel(Vertical):
     BINDINGS = bindings(ACTIONS)
     DEFAULT_CSS = """
     LogPanel {
-        height: 1fr;
-        & > #log-head, & > #log-command { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
-        & > #log-head { background: $panel; color: $foreground; }
-        & > #log-head.-focused { background: $block-cursor-background; color: $block-cursor-foreground; }
-        & > #log-command { background: $surface; color: $text-muted; }
+        & > #log-command { height: 1; padding: 0 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
         & > #log-search { display: none; height: 1; border: none; padding: 0 1; background: $boost; }
         & > #log-search.-open { display: block; }
     }
@@ -118,7 +114,6 @@ class LogPanel(Vertical):
         self._fetching = False
 
     def compose(self) -> ComposeResult:
-        yield Static(id="log-head")
         yield Static(id="log-command")
         yield self._view
         yield Input(id="log-search", placeholder="search", compact=True)
@@ -128,12 +123,6 @@ class LogPanel(Vertical):
         self.set_interval(LOOK, self._look)
         self.set_interval(FETCH, self._fetch_more)
         self.clear("no task")
-
-    def on_descendant_focus(self) -> None:
-        self.query_one("#log-head").add_class("-focused")
-
-    def on_descendant_blur(self) -> None:
-        self.query_one("#log-head").remove_class("-focused")
 
     def on_unmount(self) -> None:
         self._close()
@@ -393,21 +382,17 @@ class LogPanel(Vertical):
 
     def _say(self) -> None:
         try:
-            head, command = self.query_one("#log-head", Static), self.query_one("#log-command", Static)
+            command = self.query_one("#log-command", Static)
         except NoMatches:
             return
         detail = self.detail
         if detail is None:
-            head.update("", layout=False)
+            self.set_title("Log")
+            self.set_subtitle("")
             command.update("", layout=False)
             return
-        room = max(20, self.size.width - 2)
-        left = facts_line(detail, self.choice, self._ascii)
-        right = Text(self._standing())
-        if left.cell_len + right.cell_len + 2 > room:
-            left.truncate(max(10, room - right.cell_len - 2), overflow="ellipsis")
-        left.pad_right(max(1, room - left.cell_len - right.cell_len))
-        head.update(left + right, layout=False)  # its place and size stay
+        self.set_title(facts_line(detail, self.choice, self._ascii))
+        self.set_subtitle(self._standing())
         script = " ; ".join(detail.commands).replace("\n", " \\n " if self._ascii else " ↵ ")
         command.update(Text("$ " + printable(script)), layout=False)
 
