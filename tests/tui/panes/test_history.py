@@ -127,7 +127,7 @@ def side_of(app: LabApp) -> EditorSide:
 
 
 def headline(app: LabApp) -> str:
-    return str(side_of(app).query_one("#file", Static).render())
+    return side_of(app).title
 
 
 async def reopened(app: LabApp, pilot: Pilot[int], *keys: str) -> EditorSide:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from rich.text import Text
 from textual.containers import Vertical
 from textual.content import Content
 from textual.geometry import Region
 from textual.widget import Widget
-from typing_extensions import Self
 
 
 class Panel(Vertical):
@@ -26,6 +27,16 @@ class Panel(Vertical):
     def __init__(self, *children: Widget, title: str = "", id: str | None = None, classes: str | None = None) -> None:
         super().__init__(*children, id=id, classes=classes)
         self.set_title(title)
+
+    @property
+    def title(self) -> str:
+        """The text in the upper border."""
+        return Content.from_markup(self.border_title or "").plain
+
+    @property
+    def subtitle(self) -> str:
+        """The text in the lower border."""
+        return Content.from_markup(self.border_subtitle or "").plain
 
     def set_title(self, title: Content | Text | str) -> None:
         """Show a text in the upper border. Only that line is painted again, and only if it differs."""
@@ -47,9 +58,7 @@ class Panel(Vertical):
         finally:
             self._line = None
 
-    def refresh(
-        self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False
-    ) -> Self:
+    def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
         if self._line is not None:
             regions = (Region(-1, self._line, self.outer_size.width, 1),)
         return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)

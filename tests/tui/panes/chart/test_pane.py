@@ -62,7 +62,7 @@ async def test_the_steps_of_the_current_experiment(small_lab: Path) -> None:
         await wait_until(pilot, lambda: "error" in pane.plot.text)
         assert pane.made is not None and pane.made.request.kind == "steps"
         assert pane.made.request.columns["hue"] == "task"
-        assert "steps of small" in str(pane.title_line.content)
+        assert "steps of small" in pane.panel.title
 
 
 async def test_steps_are_those_of_the_tasks_that_are_marked_or_filtered(small_lab: Path) -> None:
@@ -70,7 +70,7 @@ async def test_steps_are_those_of_the_tasks_that_are_marked_or_filtered(small_la
 
     async def drawn(pilot: Pilot[Any], title: str) -> list[int]:
         await pilot.press("alt+6")
-        await wait_until(pilot, lambda: title in str(app.query_one(ChartPane).title_line.content))
+        await wait_until(pilot, lambda: title in app.query_one(ChartPane).panel.title)
         rows = app.query_one(ChartPane).rows
         assert rows is not None
         await pilot.press("alt+3")
@@ -94,7 +94,7 @@ async def test_the_answer_of_a_query(small_lab: Path) -> None:
     async with opened(small_lab, frame=FRAME) as (pilot, pane):
         await wait_until(pilot, lambda: "act:  ● a  ■ b" in pane.plot.text)
         await wait_until(pilot, lambda: pane.plot.has_focus)
-        assert "6 rows: a title" in str(pane.title_line.content)
+        assert "6 rows: a title" in pane.panel.title
 
 
 @pytest.mark.slow

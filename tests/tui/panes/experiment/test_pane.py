@@ -33,6 +33,7 @@ from tui_lab.tui.panes.experiment.tester import PatternTester, columns_line, out
 from tui_lab.tui.panes.experiment.trial import Asked, Line, Outputs, Trial, asked_at, try_out
 from tui_lab.tui.widgets.dialogs import Confirm
 from tui_lab.tui.widgets.open_dialog import NewDialog, OpenDialog, entries
+from tui_lab.tui.widgets.panel import Panel
 
 Change = Callable[[str], str]
 
@@ -43,6 +44,10 @@ def pane_of(app: LabApp) -> ExperimentPane:
 
 def shown(app: LabApp, selector: str) -> str:
     return str(app.screen.query_one(selector, Static).render())
+
+
+def titled(app: LabApp, selector: str) -> str:
+    return app.screen.query_one(selector, Panel).title
 
 
 async def opened(pilot: Pilot[Any], app: LabApp) -> ExperimentPane:
@@ -72,7 +77,7 @@ async def test_the_plan_says_what_would_run(own_lab: Workbench) -> None:
         assert "4 combinations × 3 repeats = 12 tasks" in text
         assert "+ 4 new" in text and "✓ 6 done" in text and "✗ 2 failed" in text
         assert 'echo "loss: 0.3' in text  # as they would run
-        assert "● unsaved" in shown(app, "#file")
+        assert "● unsaved" in titled(app, "#text")
 
 
 async def test_why_tasks_would_run_again(own_lab: Workbench) -> None:
@@ -93,7 +98,7 @@ async def test_problems_stand_at_their_lines_and_in_a_list(own_lab: Workbench) -
         lines = pane.side.text.split("\n")
         assert lines[first.line].startswith("repeats:") and 'did you mean "repeat"' in first.text
         assert "goal: top" in lines[second.line]
-        assert shown(app, "#plan-title") == "2 problems: nothing runs"
+        assert titled(app, "#plan-panel") == "2 problems: nothing runs"
         listing = pane.query_one(PlanView).listing
         assert listing.option_count == 2
         drawn = "\n".join(strip.text for strip in pane.side.editor.render_lines(pane.side.editor.size.region))
@@ -286,7 +291,7 @@ async def test_saving_keeps_comments_and_asks_before_it_writes_over(own_lab: Wor
         pane.side.replace_text(saved.replace("repeat: 3", "repeat: 4"))
         path.write_text(saved + "# someone else\n")
         pane.side.check_disk()
-        await wait_until(pilot, lambda: "changed on disk" in shown(app, "#file"))
+        await wait_until(pilot, lambda: "changed on disk" in titled(app, "#text"))
         await pilot.press("ctrl+s")
         await wait_until(pilot, lambda: isinstance(app.screen, Confirm))
         await pilot.press("n")

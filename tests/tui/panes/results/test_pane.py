@@ -21,6 +21,7 @@ from tui_lab.tui.panes.results.choice import ParametersDialog
 from tui_lab.tui.panes.results.pane import ResultsPane, SettingsTable
 from tui_lab.tui.panes.results.rows import condition, key
 from tui_lab.tui.panes.results.view import ViewRequest, make_view
+from tui_lab.tui.widgets.panel import Panel
 
 # Values chosen so that x=3 is best, x=2 is tied with it, x=1 is worse; null and NaN are among them.
 GRADES = """
@@ -58,6 +59,10 @@ def pane_of(app: LabApp) -> ResultsPane:
 
 def words(app: LabApp, selector: str) -> str:
     return str(pane_of(app).query_one(selector, Static).render())
+
+
+def titled(app: LabApp, selector: str) -> str:
+    return pane_of(app).query_one(selector, Panel).title
 
 
 def cells(app: LabApp) -> list[dict[str, str]]:
@@ -98,11 +103,11 @@ async def test_best_first_with_all_that_can_not_be_told_from_it(grades: Workbenc
         assert [row["n"] for row in table] == ["3", "3", "3", "0/3"]
         assert table[3]["NaN"] == "1" and table[3]["null"] == "2"
         assert table[0]["cost [B/s] ± 95 %"].startswith("3500")
-        assert words(app, "#results-title") == "score, more is better: 4 settings"
+        assert titled(app, "#results-list") == "score, more is better: 4 settings"
         assert "≈ 1 tied with the best (Welch's t, Holm)" in words(app, "#results-how")
         assert "importance" in words(app, "#results-importance")
         assert "left out 2 without a value and 1 NaN" in words(app, "#results-notes")
-        assert words(app, "#results-here") == "x=3"
+        assert titled(app, "#results-detail") == "x=3"
 
 
 async def test_metrics_goals_and_orders(grades: Workbench) -> None:
@@ -141,7 +146,7 @@ async def test_a_baseline_adds_differences(grades: Workbench) -> None:
         assert "▲ better" in table["3"].values() and table["3"]["p"] == "<0.001"
         assert "◆ baseline x=1" in words(app, "#results-how")
         pane.table.go_to("x=3")
-        await wait_until(pilot, lambda: "from the baseline" in words(app, "#results-here"))
+        await wait_until(pilot, lambda: "from the baseline" in titled(app, "#results-detail"))
         pane.table.go_to("x=1")
         await pilot.press("b")
         await settled(pilot, app, baseline=None)
@@ -165,7 +170,7 @@ async def test_the_pareto_front_and_the_grouping(grades: Workbench) -> None:
         await wait_until(pilot, lambda: isinstance(app.screen, ParametersDialog))
         await pilot.press("space", "enter")
         await settled(pilot, app, by=())
-        assert len(cells(app)) == 1 and "averaged over x" in words(app, "#results-title")
+        assert len(cells(app)) == 1 and "averaged over x" in titled(app, "#results-list")
 
 
 async def test_the_way_to_tasks_charts_and_the_clipboard(grades: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,7 +245,7 @@ async def test_the_cursor_is_on_the_best_until_a_person_moves_it(
             table = pane_of(app).table
             assert (table.cursor_row, table.scroll_offset.y) == (0, 0)
             assert table.key_at(0) == f"x={count}"
-            await wait_until(pilot, lambda: words(app, "#results-here") == f"x={count}")
+            await wait_until(pilot, lambda: titled(app, "#results-detail") == f"x={count}")
         if mouse:
             await pilot.click(SettingsTable, offset=(10, 3))
         else:

@@ -18,6 +18,7 @@ from tui_lab.tui.panes.tasks.columns import ChooseColumns
 from tui_lab.tui.panes.tasks.pane import TasksPane
 from tui_lab.tui.widgets.dialogs import Choose, Confirm
 from tui_lab.tui.widgets.log.view import LogView
+from tui_lab.tui.widgets.panel import Panel
 
 
 class Screen:
@@ -77,7 +78,7 @@ async def test_why_did_it_fail_is_two_keys_away(small_lab: Path) -> None:
     async with screen(small_lab) as s:
         await s.press("f")
         await s.until(lambda: s.task == 6 and s.log().endswith("no such kind"))
-        assert "failed (exit 3)" in str(s.pane.query_one("#log-head").render())
+        assert "failed (exit 3)" in s.pane.log_panel.title
         await s.press("f")
         await s.until(lambda: s.task == 7)
         await s.press("f")
@@ -103,7 +104,7 @@ async def test_filter_while_typing_by_words_and_by_sql(small_lab: Path) -> None:
         s.pane.filter.value = "score < 2 and kind = 'a'"
         await s.until(lambda: s.ids == [0, 1])
         s.pane.filter.value = "score < "
-        await s.until(lambda: "ends too early" in str(s.pane.query_one("#task-count").render()))
+        await s.until(lambda: "ends too early" in s.pane.query_one("#task-list", Panel).title)
         assert s.ids == [0, 1]  # what was there stays while someone is typing
         s.pane.filter.value = "no such thing"
         await s.until(lambda: s.ids == [])
@@ -187,7 +188,7 @@ async def test_retry_asks_and_runs_again(own_lab: Workbench) -> None:
         await s.until(lambda: s.pane.model.table.frame["state"].to_list()[6:] == ["failed", "failed"])  # type: ignore[union-attr]
         assert not s.pane.table.marked
         await s.press("f")
-        await s.until(lambda: "attempt 2 of 2" in str(s.pane.query_one("#log-head").render()))
+        await s.until(lambda: "attempt 2 of 2" in s.pane.log_panel.title)
         await s.until(lambda: own_lab.engine_pid() is None)
 
 
@@ -290,7 +291,7 @@ async def test_tasks_whose_file_can_not_be_read_are_there_all_the_same(own_lab: 
     async with screen(own_lab.lab_path, size=(160, 30)) as seen:
         await seen.until(lambda: len(seen.ids) == 8 and seen.log())
         assert "score" not in seen.titles and "x" in seen.titles
-        assert "8 tasks · no metrics: " in str(seen.pane.query_one("#task-count", Static).render())
+        assert "8 tasks · no metrics: " in seen.pane.query_one("#task-list", Panel).title
 
 
 async def test_why_tasks_can_not_be_read_is_said(own_lab: Workbench) -> None:
@@ -306,7 +307,7 @@ async def test_commands_that_do_not_fit_end_in_an_ellipsis(workbench: Workbench)
         await seen.until(seen.log)
         lines = ["".join(part.text for part in line) for line in seen.app.screen._compositor.render_strips()]
         assert any(line.startswith(" $ echo xxxx") and line.rstrip().endswith("x…") for line in lines)
-        assert "1 task" in str(seen.pane.query_one("#task-count", Static).render()).split(" · ")
+        assert "1 task" in seen.pane.query_one("#task-list", Panel).title.split(" · ")
 
 
 @pytest.mark.slow
@@ -319,9 +320,9 @@ async def test_a_log_that_is_read_stays_with_its_task_and_tells_the_time(workben
         await it.until(lambda: it.ids == [0, 1])
         await it.until(lambda: "begin 1" in it.log())
         await it.press("enter")
-        head = it.pane.query_one("#log-head", Static)
-        before = str(head.render())
-        await it.until(lambda: str(head.render()) != before)  # seconds go by
+        log = it.pane.log_panel
+        before = log.title
+        await it.until(lambda: log.title != before)  # seconds go by
         (workbench.folder / "go1").touch()
         await it.until(lambda: it.ids == [1])
         await it.until(lambda: "end 1" in it.log())
@@ -333,11 +334,12 @@ async def test_a_log_that_is_read_stays_with_its_task_and_tells_the_time(workben
         (workbench.folder / "go2").touch()
 
 
-async def test_the_head_of_the_log_shows_that_it_has_the_focus(small_lab: Path) -> None:
+async def test_a_border_shows_which_panel_has_the_focus(small_lab: Path) -> None:
     async with screen(small_lab) as s:
-        head = s.pane.query_one("#log-head")
-        before = head.styles.background
+        tasks, log = s.pane.query_one("#task-list", Panel), s.pane.log_panel
+        focused, quiet = tasks.styles.border_top, log.styles.border_top
+        assert focused != quiet
         s.pane.query_one(LogView).focus()
-        await s.until(lambda: head.styles.background != before)
+        await s.until(lambda: (tasks.styles.border_top, log.styles.border_top) == (quiet, focused))
         s.pane.table.focus()
-        await s.until(lambda: head.styles.background == before)
+        await s.until(lambda: (tasks.styles.border_top, log.styles.border_top) == (focused, quiet))

@@ -18,6 +18,7 @@ from tui_lab.tui.app.frame import Keys
 from tui_lab.tui.base.config import Config
 from tui_lab.tui.panes.tasks.pane import TasksPane
 from tui_lab.tui.widgets.dialogs import Choose
+from tui_lab.tui.widgets.panel import Panel
 
 CHAIN = """
 stages:
@@ -47,14 +48,14 @@ async def test_the_runs_behind_a_task_stand_below_it(workbench: Workbench) -> No
     prepared = chain.plan().run_behind(1, "prepare")
     trained = chain.plan().run_behind(1, "train")
     async with screen(workbench.lab_path, (120, 40)) as s:
-        head = s.pane.query_one("#log-head")
+        panel = s.pane.log_panel
         await s.until(lambda: "e Stages" in str(s.app.query_one(Keys).render()))
         assert s.ids == list(range(6)) and "made" in s.titles
         await s.until(lambda: s.pane.table.frame["made"].to_list()[0] == "a")
         await s.press("j", "e")
         await s.until(lambda: s.ids == [0, 1, prepared, trained, 2, 3, 4, 5])
         assert _labels(s) == ["0", "1", "├╴prepare ×3", "└╴train", "2", "3", "4", "5"]
-        assert "6 tasks" in str(s.pane.query_one("#task-count").render())
+        assert "6 tasks" in s.pane.query_one("#task-list", Panel).title
         _, failed, prepare, train, *_ = _rows(s)
         assert (failed["state"], failed["reason"]) == ("failed", "dependency")
         assert (prepare["state"], prepare["data"], prepare["lr"]) == ("done", "a", None)
@@ -63,8 +64,8 @@ async def test_the_runs_behind_a_task_stand_below_it(workbench: Workbench) -> No
         # The log, and what is copied, are those of the run.
         await s.until(lambda: f"`tui-lab logs {chain.name}/1:train` says why" in s.pane.log_panel.view.note)
         await s.press("j")
-        await s.until(lambda: "data of a" in s.log() and "3 tasks share it" in str(head.render()))
-        assert f"{chain.name}/1:prepare" in str(head.render())
+        await s.until(lambda: "data of a" in s.log() and "3 tasks share it" in panel.title)
+        assert f"{chain.name}/1:prepare" in panel.title
         for what, wanted in (("address", f"{chain.name}/1:prepare"), ("folder", f"stages/prepare/{prepared}")):
             await s.press("y")
             await s.until(lambda: isinstance(s.app.screen, Choose))
@@ -75,7 +76,7 @@ async def test_the_runs_behind_a_task_stand_below_it(workbench: Workbench) -> No
         # A filter, and an order, keep the runs below their task.
         s.pane.set_text("lr = 0.2")
         await s.until(lambda: s.ids == [1, prepared, trained, 4])
-        assert "2 of 6" in str(s.pane.query_one("#task-count").render())
+        assert "2 of 6" in s.pane.query_one("#task-list", Panel).title
         assert s.app.chosen is not None and s.app.chosen.ids.to_list() == [1, 4]
         s.pane.set_text("")
         await s.until(lambda: len(s.ids) == 8)
@@ -89,7 +90,7 @@ async def test_the_runs_behind_a_task_stand_below_it(workbench: Workbench) -> No
         s.app.confirm = confirm  # type: ignore[method-assign]
         (chain.task_folder(prepared or 0) / "mended").touch()
         await s.press("j")
-        await s.until(lambda: s.task == trained and "1:train" in str(head.render()))
+        await s.until(lambda: s.task == trained and "1:train" in panel.title)
         await s.press("r")
         await s.until(lambda: asked)
         assert asked[0].startswith(f"Retry {chain.name}/1:train? train runs again")

@@ -12,6 +12,7 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
@@ -43,6 +44,7 @@ from tui_lab.tui.panes.chart.making import MadeChart, made
 from tui_lab.tui.panes.chart.source import Rows, What, read
 from tui_lab.tui.panes.chart.summary import summary
 from tui_lab.tui.widgets.choice import ChoiceScreen, Item
+from tui_lab.tui.widgets.panel import Panel
 from tui_lab.tui.widgets.plot import Plot
 from tui_lab.tui.widgets.prompt import PromptScreen
 from tui_lab.tui.widgets.table.table import FrameTable
@@ -115,10 +117,9 @@ class ChartPane(Pane):
     HELP = HELP
     DEFAULT_CSS = """
     ChartPane {
-        & > #chart-title { height: 1; padding: 0 1; text-style: bold; text-wrap: nowrap; text-overflow: ellipsis; }
-        & > #chart-choices { height: auto; max-height: 2; padding: 0 1; color: $text-muted; }
-        & > #chart-notes { height: auto; max-height: 2; padding: 0 1; color: $text-warning; }
-        & > #chart-words {
+        & #chart-choices { height: auto; max-height: 2; padding: 0 1; color: $text-muted; }
+        & #chart-notes { height: auto; max-height: 2; padding: 0 1; color: $text-warning; }
+        & #chart-words {
             height: 1fr;
             & > #chart-summary { height: auto; max-height: 50%; padding: 0 1 1 1; }
             & > FrameTable { height: 1fr; }
@@ -129,7 +130,7 @@ class ChartPane(Pane):
     def __init__(self) -> None:
         super().__init__()
         self.plot = Plot(id="plot")
-        self.title_line = Static("", id="chart-title", markup=False)
+        self.panel = Panel(title="Chart")
         self.choices = Static("", id="chart-choices")
         self.notes = Static("", id="chart-notes", markup=False)
         self.summary = Static("", id="chart-summary", markup=False)
@@ -149,11 +150,11 @@ class ChartPane(Pane):
         self._ended = 0.0
 
     def compose(self) -> ComposeResult:
-        yield self.title_line
-        yield self.choices
-        yield self.plot
-        yield self.words
-        yield self.notes
+        with self.panel:
+            yield self.choices
+            yield self.plot
+            yield self.words
+            yield self.notes
 
     def on_mount(self) -> None:
         self.words.display = self.notes.display = False
@@ -206,7 +207,7 @@ class ChartPane(Pane):
         self._of = (self.lab_app.current, what)
         self._own = False
         self._clear()
-        self.title_line.update(self._of[0] or "")
+        self.panel.set_title(Content(self._of[0] or "Chart"))
         self._say(f"reading {self._of[0]} ...")
         self.hold_keys()
         self._start_reading()
@@ -215,7 +216,7 @@ class ChartPane(Pane):
         """Remove the chart: it is of something else."""
         self.rows = self.made = None
         self._reading = self._making = 0
-        self.title_line.update("")
+        self.panel.set_title("Chart")
         self.choices.update("")
 
     def _start_reading(self) -> None:
@@ -335,7 +336,7 @@ class ChartPane(Pane):
         count = f"{height:,} row{'' if height == 1 else 's'}"
         which = f", {rows.which}" if rows.which else ""
         title = f"{rows.title}{live}{which}, {count}" if rows.what != "given" else f"{count}: {rows.title}"
-        self.title_line.update(title)
+        self.panel.set_title(Content(title))
         self.choices.update(choices_line(request, self.errors, self.plot.ascii))
 
     def _is_live(self) -> bool:

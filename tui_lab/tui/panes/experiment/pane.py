@@ -44,6 +44,7 @@ from tui_lab.tui.panes.experiment.tester import PatternTester
 from tui_lab.tui.panes.experiment.trial import Asked, Outputs, Trial, asked_at, try_out
 from tui_lab.tui.widgets.editor import Editor, Mark
 from tui_lab.tui.widgets.open_dialog import NewDialog, OpenDialog
+from tui_lab.tui.widgets.panel import Panel
 
 if TYPE_CHECKING:
     from tui_lab.tui.base.snapshot import LabSnapshot
@@ -82,18 +83,14 @@ CSS: Final = """
 ExperimentPane {
     & #body { height: 1fr; }
     & #text { width: 11fr; }
-    & #side { width: 9fr; border-left: vkey $panel; }
-    & .title {
-        height: 1; padding: 0 1; background: $panel; text-style: bold; text-wrap: nowrap; text-overflow: ellipsis;
-    }
-    & #plan { height: 3fr; }
-    & #tester { height: 2fr; min-height: 7; }
+    & #side { width: 9fr; }
+    & #plan-panel { height: 3fr; }
+    & #tester-panel { height: 2fr; min-height: 9; }
     &.narrow #body { layout: vertical; }
     &.narrow #text { width: 1fr; height: 1fr; }
-    &.narrow #side { width: 1fr; height: 40%; min-height: 4; border-left: none; }
-    &.narrow #plan, &.narrow #tester { height: 1fr; min-height: 0; }
-    &.narrow.on-plan #tester, &.narrow.on-plan #tester-title { display: none; }
-    &.narrow.on-tester #plan, &.narrow.on-tester #plan-title { display: none; }
+    &.narrow #side { width: 1fr; height: 40%; min-height: 6; }
+    &.narrow #plan-panel, &.narrow #tester-panel { height: 1fr; min-height: 0; }
+    &.narrow.on-plan #tester-panel, &.narrow.on-tester #plan-panel { display: none; }
 }
 """
 
@@ -107,15 +104,11 @@ LOOK: Final = 2.0
 """Seconds between looks at the file on disk."""
 
 
-class EditorSide(Vertical):
+class EditorSide(Panel):
     """The editor with its file. It asks no questions: the pane does."""
 
     DEFAULT_CSS = """
     EditorSide {
-        & #file {
-            height: 1; padding: 0 1; background: $panel; color: $foreground;
-            text-wrap: nowrap; text-overflow: ellipsis;
-        }
         & #said { height: auto; max-height: 4; padding: 0 1; background: $panel; }
         & #said.empty { display: none; }
     }
@@ -143,7 +136,6 @@ class EditorSide(Vertical):
         self._copying: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        yield Static(id="file")
         yield Editor(id="editor", ascii=self._ascii)
         yield Static(id="said", classes="empty")
 
@@ -283,7 +275,7 @@ class EditorSide(Vertical):
         said.update(problem_line(here, self.editor.signs))
 
     def _show_name(self) -> None:
-        self.query_one("#file", Static).update(self._headline())
+        self.set_title(self._headline())
 
     def _headline(self) -> Content:
         if self.file is None:
@@ -397,10 +389,10 @@ class ExperimentPane(Pane):
         with Horizontal(id="body"):
             yield EditorSide("text", ascii=self.lab_app.config.ascii)
             with Vertical(id="side"):
-                yield Static("Plan", id="plan-title", classes="title")
-                yield PlanView("plan")
-                yield Static("Pattern", id="tester-title", classes="title")
-                yield PatternTester("tester")
+                with Panel(title="Plan", id="plan-panel"):
+                    yield PlanView("plan")
+                with Panel(title="Pattern", id="tester-panel"):
+                    yield PatternTester("tester")
 
     def on_mount(self) -> None:
         self.on_resize()
@@ -524,16 +516,16 @@ class ExperimentPane(Pane):
     def _show_side(self) -> None:
         """Show the problems, or the plan."""
         errors = [mark for mark in self.side.editor.marks if mark.level == "error"]
-        title = self.query_one("#plan-title", Static)
+        panel = self.query_one("#plan-panel", Panel)
         if errors:
             self.plan_view.show_problems(self.side.editor.marks, self.side.editor.signs)
-            title.update(f"{plural(len(errors), 'problem')}: nothing runs")
+            panel.set_title(Content.styled(f"{plural(len(errors), 'problem')}: nothing runs", "$text-error"))
         elif self._planned is not None:
             self.plan_view.show_plan(self._planned)
-            title.update("Plan")
+            panel.set_title("Plan")
         else:
             self.plan_view.show_words("planning …")
-            title.update("Plan")
+            panel.set_title("Plan")
 
     def _lab_changed(self) -> None:
         """Plan again, and try the pattern again: the lab has changed."""
@@ -585,7 +577,7 @@ class ExperimentPane(Pane):
         if isinstance(asked, str):
             self._asked = None
             tester.show_words(asked)
-            self.query_one("#tester-title", Static).update("Pattern")
+            self.query_one("#tester-panel", Panel).set_title("Pattern")
         elif asked != self._asked or self._trial is None or self._trial.is_finished:
             self._asked = asked
             self._trial = self._try_out(asked)
@@ -610,7 +602,7 @@ class ExperimentPane(Pane):
         if trial.outputs:
             place = f"output {trial.asked.which % trial.outputs + 1} of {trial.outputs:,}, esc, then ] or [ for others"
             title += Content.from_markup("[not bold $foreground 60%]  $place[/]", place=place)
-        self.query_one("#tester-title", Static).update(title)
+        self.query_one("#tester-panel", Panel).set_title(title)
 
     def action_older(self) -> None:
         self._choose_output(1)

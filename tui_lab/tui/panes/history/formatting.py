@@ -93,9 +93,14 @@ def outcome(one: Submission, ascii: bool) -> str:
     return later[-1] if later else "not ended"
 
 
+def heading(one: Submission) -> Content:
+    """Return which submission it is, when it was made, and by whom."""
+    return Content.assemble((address(one), "bold"), f"  {when(one['at'])}  {one['user']}@{one['host']}")
+
+
 def detail(one: Submission, ascii: bool) -> Content:
-    """Return all about a submission."""
-    lines = [Content.assemble((address(one), "bold"), f"  {when(one['at'])}  {one['user']}@{one['host']}")]
+    """Return all about a submission, but for its heading."""
+    lines = []
     if one["counts"]:
         parts = []
         for state, count in count_words(one["counts"]):

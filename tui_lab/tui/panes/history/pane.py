@@ -19,7 +19,17 @@ from tui_lab.tui.base.pane import Pane, nothing
 from tui_lab.tui.base.snapshot import LabSnapshot
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.history.compare import Comparing
-from tui_lab.tui.panes.history.formatting import Submission, address, columns, command, detail, submissions_frame, when
+from tui_lab.tui.panes.history.formatting import (
+    Submission,
+    address,
+    columns,
+    command,
+    detail,
+    heading,
+    submissions_frame,
+    when,
+)
+from tui_lab.tui.widgets.panel import Panel
 from tui_lab.tui.widgets.table.table import FrameTable
 
 if TYPE_CHECKING:
@@ -66,8 +76,9 @@ results of both, setting by setting, those that differ most first.
 """
     DEFAULT_CSS = """
     HistoryPane {
-        & #submissions { height: 1fr; }
-        & #submission { height: auto; max-height: 50%; padding: 0 1; border-top: solid $panel; }
+        & #submission-panel { height: auto; max-height: 50%; display: none; }
+        & #submission-panel.-shown { display: block; }
+        & #submission { height: auto; padding: 0 1; }
     }
     """
 
@@ -75,8 +86,10 @@ results of both, setting by setting, those that differ most first.
     listed: dict[str, Submission] = {}  # noqa: RUF012
 
     def compose(self) -> ComposeResult:
-        yield Submissions(id="submissions", key="address", frozen=1)
-        yield Static(id="submission")
+        with Panel(title="Submissions", id="submission-list"):
+            yield Submissions(id="submissions", key="address", frozen=1)
+        with Panel(id="submission-panel"):
+            yield Static(id="submission")
 
     def on_mount(self) -> None:
         self.known = {}
@@ -134,6 +147,8 @@ results of both, setting by setting, those that differ most first.
 
     def _fill(self) -> None:
         found = list(self.listed.values())
+        title = f"Submissions  {len(found):,}" if found else "Submissions"
+        self.query_one("#submission-list", Panel).set_title(title)
         if not found:
             self.table.set_frame(pl.DataFrame())
             self._show_detail()
@@ -151,6 +166,9 @@ results of both, setting by setting, those that differ most first.
     def _show_detail(self) -> None:
         one = self.submission
         text = detail(one, self.lab_app.config.ascii) if one is not None else Content()
+        panel = self.query_one("#submission-panel", Panel)
+        panel.set_class(one is not None, "-shown")
+        panel.set_title(heading(one) if one is not None else "")
         self.query_one("#submission", Static).update(text)
 
     @on(FrameTable.RowSelected)

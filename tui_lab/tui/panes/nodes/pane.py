@@ -24,6 +24,7 @@ from tui_lab.tui.base.pane import Pane, nothing
 from tui_lab.tui.base.snapshot import LabSnapshot, NodeSample
 from tui_lab.tui.base.workers import promised, work
 from tui_lab.tui.widgets.dialogs import Ask
+from tui_lab.tui.widgets.panel import Panel
 from tui_lab.tui.widgets.table.layout import GAP, GUTTER
 from tui_lab.tui.widgets.table.table import Column, FrameTable
 
@@ -254,16 +255,19 @@ minutes, the newest on the right.
 """
     DEFAULT_CSS = """
     NodesPane {
-        & #nodes { height: 1fr; }
-        & #node { height: auto; max-height: 50%; min-height: 3; padding: 0 1; border-top: solid $panel; }
+        & #node-panel { height: auto; max-height: 50%; min-height: 4; display: none; }
+        & #node-panel.-shown { display: block; }
+        & #node { height: auto; padding: 0 1; }
     }
     """
 
     known: dict[str, NodeStatus] = {}  # noqa: RUF012 (each snapshot puts another in its place)
 
     def compose(self) -> ComposeResult:
-        yield FrameTable(id="nodes", key="name", frozen=1)
-        yield Static(id="node")
+        with Panel(title="Nodes", id="node-list"):
+            yield FrameTable(id="nodes", key="name", frozen=1)
+        with Panel(id="node-panel"):
+            yield Static(id="node")
 
     @property
     def table(self) -> FrameTable:
@@ -277,6 +281,7 @@ minutes, the newest on the right.
         gpus = any(node.gpus for node in nodes)
         frame = nodes_frame(nodes, snapshot.samples, ascii, self.size.width)
         self.table.set_frame(frame, columns=columns(ascii, gpus, self.size.width))
+        self.query_one("#node-list", Panel).set_title(f"Nodes  {len(nodes)}" if nodes else "Nodes")
         self._show_detail()
 
     def on_resize(self, event: Resize) -> None:
@@ -295,7 +300,10 @@ minutes, the newest on the right.
         text = Content()
         if node is not None:
             past = self.lab_app.snapshot.samples.get(node.name, ())
-            text = detail(node, past, self.size.width - 2, self.lab_app.config.ascii, list(self.known.values()))
+            text = detail(node, past, self.size.width - 4, self.lab_app.config.ascii, list(self.known.values()))
+        panel = self.query_one("#node-panel", Panel)
+        panel.set_class(node is not None, "-shown")
+        panel.set_title(Content(node.name) if node is not None else "")
         self.query_one("#node", Static).update(text)
 
     @on(FrameTable.RowSelected)

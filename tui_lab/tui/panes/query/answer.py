@@ -6,7 +6,6 @@ import polars as pl
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.widgets import Static
 
 from tui_lab.client.formatting import span
@@ -14,15 +13,15 @@ from tui_lab.results.export.output import Format, OutputError
 from tui_lab.tui.base.pane import host_of
 from tui_lab.tui.panes.query.files import as_text
 from tui_lab.tui.panes.query.run import Answer
+from tui_lab.tui.widgets.panel import Panel
 from tui_lab.tui.widgets.table.table import FrameTable, next_order
 
 
-class AnswerView(Vertical):
+class AnswerView(Panel):
     """The table of an answer, with its status line."""
 
     DEFAULT_CSS = """
     AnswerView {
-        height: 1fr;
         & > #query-status { height: auto; max-height: 3; padding: 0 1; color: $text-muted; }
         & > #query-status.failed { color: $text-error; }
         & > FrameTable { height: 1fr; }
@@ -30,7 +29,7 @@ class AnswerView(Vertical):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(title="Answer")
         self.line = Static("", id="query-status", markup=False)
         self.table = FrameTable(id="answer")
         self.answer = Answer(pl.DataFrame())

@@ -11,7 +11,6 @@ from textual import events, on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container
 from textual.geometry import Offset
 from textual.message import Message
 from textual.widgets import OptionList, TextArea
@@ -22,6 +21,7 @@ from tui_lab.tui.base import themes
 from tui_lab.tui.panes.query.completion import Candidate, Catalog, Completion, Kind
 from tui_lab.tui.panes.query.completion import complete as completions
 from tui_lab.tui.widgets.edit_area import EditArea
+from tui_lab.tui.widgets.panel import Panel
 
 # --- The list of what could be meant, at the cursor of the query
 ROWS: Final = 8
@@ -303,7 +303,7 @@ class SqlEditor(EditArea):
         super().action_copy()
 
 
-class EditorBox(Container):
+class EditorBox(Panel):
     """The editor, and its list of completions above everything else."""
 
     DEFAULT_CSS = """
@@ -311,7 +311,7 @@ class EditorBox(Container):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(title="SQL")
         self.popup = Popup()
         self.editor = SqlEditor(self.popup, id="sql")
 

@@ -12,6 +12,7 @@ from textual import events, on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.message import Message
 
 from tui_lab.experiment.domains.model import Value
@@ -31,6 +32,7 @@ from tui_lab.tui.panes.query.editor import EditorBox, SqlEditor
 from tui_lab.tui.panes.query.run import ALL_ROWS, ROWS, Answer, Run, means_current, parameters_of
 from tui_lab.tui.panes.query.schema import SchemaTree
 from tui_lab.tui.widgets.choice import ChoiceScreen, Item
+from tui_lab.tui.widgets.panel import Panel
 from tui_lab.tui.widgets.prompt import PromptScreen
 from tui_lab.tui.widgets.table.table import FrameTable
 
@@ -131,13 +133,10 @@ class QueryPane(Pane):
     DEFAULT_CSS = """
     QueryPane {
         & #query-main { width: 1fr; }
-        & #schema { border-right: solid $border-blurred; }
-        & #schema:focus { border-right: solid $border; }
+        & #tables { width: 32; }
         & EditorBox {
             height: auto; min-height: 5; max-height: 40%;
-            border: round $border-blurred; border-title-color: $text-muted; border-subtitle-color: $text-muted;
-            &:focus-within { border: round $border; border-title-color: $text-primary; }
-            & SqlEditor { height: auto; min-height: 3; max-height: 100%; background: $background; }
+            & SqlEditor { height: auto; min-height: 3; max-height: 100%; background: $surface; }
         }
     }
     """
@@ -145,7 +144,7 @@ class QueryPane(Pane):
     def __init__(self) -> None:
         super().__init__()
         self.schema, self.box = SchemaTree(id="schema"), EditorBox()
-        self.box.border_title = "SQL"
+        self.tables = Panel(self.schema, title="Tables", id="tables")
         self.view = AnswerView()
         self.walk = history.Walk()
         self.run_: Run | None = None  # the one that is going
@@ -165,7 +164,7 @@ class QueryPane(Pane):
 
     def compose(self) -> ComposeResult:
         with Horizontal():
-            yield self.schema
+            yield self.tables
             with Vertical(id="query-main"):
                 yield self.box
                 yield self.view
@@ -204,7 +203,7 @@ class QueryPane(Pane):
         if known != self._known:
             first, before, self._known = self._known is None, self._about, known
             self._about = current
-            self.box.border_title = f"SQL, results = {current}" if current else "SQL"
+            self.box.set_title(Content(f"SQL, results = {current}" if current else "SQL"))
             self.schema.read_tables(snapshot.lab, current)
             if first:
                 self.walk.reset(history.read(snapshot.lab))
@@ -393,7 +392,7 @@ class QueryPane(Pane):
 
     def _follow(self, auto: bool) -> None:
         self.auto = auto
-        self.box.border_subtitle = "follows the run" if auto else ""
+        self.box.set_subtitle("follows the run" if auto else "")
 
     # --- History and saved queries
 
@@ -506,10 +505,10 @@ class QueryPane(Pane):
     def action_schema(self) -> None:
         self._asked = not self.schema.display
         self._reflow()
-        (self.schema if self.schema.display else self.editor).focus()
+        (self.schema if self.tables.display else self.editor).focus()
 
     def on_resize(self, event: events.Resize) -> None:
         self._reflow()
 
     def _reflow(self) -> None:
-        self.schema.display = self._asked if self._asked is not None else self.size.width >= NARROW
+        self.tables.display = self._asked if self._asked is not None else self.size.width >= NARROW

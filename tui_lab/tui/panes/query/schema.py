@@ -71,7 +71,6 @@ class SchemaTree(Tree[Place]):
     ]
     DEFAULT_CSS = """
     SchemaTree {
-        width: 30;
         padding: 0;
         background: $surface;
         scrollbar-size: 1 1;

@@ -11,6 +11,7 @@ from textual import on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
@@ -24,6 +25,7 @@ from tui_lab.tui.panes.results.choice import MetricDialog, ParametersDialog
 from tui_lab.tui.panes.results.formatting import how, importance_line, notes, setting, title
 from tui_lab.tui.panes.results.rows import KEY, PLACE, Rows, condition, rows, words
 from tui_lab.tui.panes.results.view import View, ViewRequest, make_view
+from tui_lab.tui.widgets.panel import Panel
 from tui_lab.tui.widgets.table.table import FrameTable, next_order
 
 if TYPE_CHECKING:
@@ -53,24 +55,20 @@ The same on the command line: `tui-lab stats`.
 """
 CSS: Final = """
 ResultsPane {
-    & #results-title, & #results-here {
-        height: 1; padding: 0 1; background: $panel; text-wrap: nowrap; text-overflow: ellipsis;
-    }
+    & #results-detail { height: auto; }
     & #results-how { height: auto; max-height: 2; padding: 0 1; }
     & #results-table { height: 1fr; }
     & #results-importance { height: auto; max-height: 2; padding: 0 1; }
     & #results-notes { height: auto; max-height: 5; padding: 0 1; }
     &.short #results-how, &.short #results-importance { max-height: 1; }
     &.short #results-notes { max-height: 2; }
-    &.tiny #results-how, &.tiny #results-notes { display: none; }
+    &.tiny #results-how, &.tiny #results-detail { display: none; }
     &.short #results-how, &.short #results-importance, &.short #results-notes {
         text-wrap: nowrap; text-overflow: ellipsis;
     }
     & #results-message { height: 1fr; padding: 1 2; display: none; }
     &.empty #results-message { display: block; }
-    &.empty #results-table, &.empty #results-how, &.empty #results-importance, &.empty #results-here {
-        display: none;
-    }
+    &.empty #results-table, &.empty #results-how, &.empty #results-importance { display: none; }
 }
 """
 
@@ -114,13 +112,13 @@ class ResultsPane(Pane):
         self._later: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        yield Static(id="results-title")
-        yield Static(id="results-how")
-        yield SettingsTable(id="results-table", key=KEY, frozen=2)
-        yield Static(id="results-here")
-        yield Static(id="results-importance")
-        yield Static(id="results-notes")
-        yield Static(id="results-message")
+        with Panel(title="Results", id="results-list"):
+            yield Static(id="results-how")
+            yield SettingsTable(id="results-table", key=KEY, frozen=2)
+            yield Static(id="results-message")
+        with Panel(id="results-detail"):
+            yield Static(id="results-importance")
+            yield Static(id="results-notes")
 
     def on_mount(self) -> None:
         self.table.rests_on_first = True
@@ -228,7 +226,8 @@ class ResultsPane(Pane):
         if self.table.has_focus:
             self.focus()  # the table is about to go
         self.set_class(True, "empty")
-        self.query_one("#results-title", Static).update(self.lab_app.current or "Results")
+        self.query_one("#results-list", Panel).set_title(Content(self.lab_app.current or "Results"))
+        self.query_one("#results-detail", Panel).set_title("")
         self.query_one("#results-message", Static).update(message)
         self.query_one("#results-notes", Static).update("")
         self.query_one("#results-importance", Static).display = False
@@ -246,7 +245,7 @@ class ResultsPane(Pane):
         self.set_class(False, "empty")
         if self.has_focus:
             self.table.focus()
-        self.query_one("#results-title", Static).update(title(report, metric, view))
+        self.query_one("#results-list", Panel).set_title(title(report, metric, view))
         self.query_one("#results-how", Static).update(how(report, metric))
         self.query_one("#results-notes", Static).update(notes(view))
         importance = self.query_one("#results-importance", Static)
@@ -296,11 +295,11 @@ class ResultsPane(Pane):
     @on(FrameTable.RowHighlighted)
     def _highlighted(self, event: FrameTable.RowHighlighted) -> None:
         event.stop()
-        here = self.query_one("#results-here", Static)
+        here = self.query_one("#results-detail", Panel)
         if self._shown is None or event.row is None:
-            here.update("")
+            here.set_title("")
             return
-        here.update(setting(*self._shown, int(event.row[PLACE])))
+        here.set_title(setting(*self._shown, int(event.row[PLACE])))
 
     @on(FrameTable.RowSelected)
     def _selected(self, event: FrameTable.RowSelected) -> None:
