@@ -40,7 +40,7 @@ def detail(folder: Path, state: str = "done", attempts: int = 1, task: int = 1, 
 async def test_keys_move_through_the_output(tmp_path: Path) -> None:
     (tmp_path / "stdout").write_text("".join(f"line {number}\n" for number in range(100)))
     app = PanelApp()
-    async with app.run_test(size=(40, 12)) as pilot:
+    async with app.run_test(size=(40, 13)) as pilot:
         app.panel.open(detail(tmp_path))
         app.view.focus()
         await pilot.pause()
@@ -49,7 +49,7 @@ async def test_keys_move_through_the_output(tmp_path: Path) -> None:
             await pilot.press(key)
             assert app.shown()[0] == f"line {first}", key
         await pilot.press("g")
-        await wait_until(pilot, lambda: "line 1 " in app.panel.title)
+        await wait_until(pilot, lambda: "line 1 " in app.panel.subtitle)
 
 
 async def test_it_follows_what_grows_and_stays_where_someone_reads(tmp_path: Path) -> None:

@@ -144,6 +144,9 @@ class LabApp(App[int]):
     COMMAND_PALETTE_BINDING = "f20"  # ctrl+p is an action of ours, like every other
     ACTIONS: ClassVar[tuple[Action, ...]] = ACTIONS
     BINDINGS = bindings(ACTIONS)
+    # Classes of the screen: small ones have less of a frame.
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 (no class variable in Textual)
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]  # noqa: RUF012
 
     # What shows them is bound to them: the rest of the screen need not be painted again.
     current: reactive[str | None] = reactive(None, init=False, repaint=False)

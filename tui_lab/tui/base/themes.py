@@ -11,8 +11,8 @@ from textual.color import Color, ColorParseError
 from textual.theme import BUILTIN_THEMES, Theme
 
 
-def _quiet(bar: str, ground: str) -> dict[str, str]:
-    """Scrollbars and the borders of panels without the focus: they say where one is, and nothing else."""
+def _scrollbars(bar: str, ground: str) -> dict[str, str]:
+    """Quiet ones: they say where one is, and nothing else."""
     moving = {"scrollbar-hover": bar, "scrollbar-active": bar}
     grounds = dict.fromkeys(("", "-hover", "-active"), ground)
     return {
@@ -20,7 +20,6 @@ def _quiet(bar: str, ground: str) -> dict[str, str]:
         **moving,
         **{f"scrollbar-background{name}": colour for name, colour in grounds.items()},
         "scrollbar-corner-color": ground,
-        "border-blurred": bar,
     }
 
 
@@ -38,7 +37,7 @@ DARK: Final = Theme(
     surface="#1b1d21",
     panel="#262a30",
     dark=True,
-    variables=_quiet("#454a53", "#1b1d21"),
+    variables=_scrollbars("#454a53", "#1b1d21"),
 )
 LIGHT: Final = Theme(
     name="lab-light",
@@ -53,7 +52,7 @@ LIGHT: Final = Theme(
     surface="#f4f5f6",
     panel="#e6e8eb",
     dark=False,
-    variables=_quiet("#c6cad0", "#f4f5f6"),
+    variables=_scrollbars("#c6cad0", "#f4f5f6"),
 )
 
 
@@ -62,8 +61,9 @@ def _of_sixteen(theme: Theme, accent: str, warning: str, row: str, on_row: str) 
     row: the ground of the chosen row where it has no focus."""
     grounds = dict.fromkeys((f"{name}-muted" for name in ("error", "warning", "success", "primary")), "ansi_default")
     chosen = {"block-cursor-blurred-background": row, "block-cursor-blurred-foreground": on_row}
-    quiet = _quiet("ansi_bright_black", "ansi_default")
-    variables = {**theme.variables, **grounds, **chosen, **quiet}
+    bars = _scrollbars("ansi_bright_black", "ansi_default")
+    borders = {"border": theme.primary, "border-blurred": "ansi_bright_black"}
+    variables = {**theme.variables, **grounds, **chosen, **bars, **borders}
     return replace(theme, accent=accent, warning=warning, variables=variables)
 
 

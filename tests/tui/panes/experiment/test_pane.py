@@ -33,7 +33,7 @@ from tui_lab.tui.panes.experiment.tester import PatternTester, columns_line, out
 from tui_lab.tui.panes.experiment.trial import Asked, Line, Outputs, Trial, asked_at, try_out
 from tui_lab.tui.widgets.dialogs import Confirm
 from tui_lab.tui.widgets.open_dialog import NewDialog, OpenDialog, entries
-from tui_lab.tui.widgets.panel import Panel
+from tui_lab.tui.widgets.panels.panel import Panel
 
 Change = Callable[[str], str]
 
@@ -466,11 +466,11 @@ async def test_a_narrow_window_shows_the_plan_or_the_pattern(own_lab: Workbench)
     app = small(own_lab)
     async with app.run_test(size=(80, 24)) as pilot:
         pane = await opened(pilot, app)
-        await wait_until(pilot, lambda: pane.query_one("#plan").display and not pane.query_one("#tester").display)
+        await wait_until(pilot, lambda: pane.query_one("#plan-panel").display and not pane.query_one("#tester-panel").display)
         on_metric("loss")(pane)
-        await wait_until(pilot, lambda: pane.query_one("#tester").display and not pane.query_one("#plan").display)
+        await wait_until(pilot, lambda: pane.query_one("#tester-panel").display and not pane.query_one("#plan-panel").display)
         await pilot.press("f4")
-        await wait_until(pilot, lambda: pane.query_one("#plan").display)
+        await wait_until(pilot, lambda: pane.query_one("#plan-panel").display)
 
 
 @pytest.mark.slow

@@ -119,16 +119,16 @@ async def test_completion_while_typing(small_lab: Path) -> None:
 
 async def test_the_tables_beside_the_query(small_lab: Path) -> None:
     async with opened(small_lab, (80, 24)) as (pilot, pane):
-        assert not pane.schema.display
+        assert not pane.tables.display
         await pilot.press("ctrl+b")
-        await wait_until(pilot, lambda: pane.schema.has_focus and pane.schema.display)
+        await wait_until(pilot, lambda: pane.schema.has_focus and pane.tables.display)
         await wait_until(pilot, lambda: pane.schema.root.children[0].children)
         assert str(pane.schema.root.children[0].children[0].label).startswith("x int")
         pane.editor.set_text("SELECT ")
         await pilot.press("down", "enter")
         await wait_until(pilot, lambda: pane.editor.text == "SELECT x")
         await pilot.press("ctrl+b")
-        await wait_until(pilot, lambda: not pane.schema.display)
+        await wait_until(pilot, lambda: not pane.tables.display)
 
 
 async def test_a_cut_answer_says_how_many_rows_there_are(small_lab: Path) -> None:

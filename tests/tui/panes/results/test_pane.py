@@ -21,7 +21,7 @@ from tui_lab.tui.panes.results.choice import ParametersDialog
 from tui_lab.tui.panes.results.pane import ResultsPane, SettingsTable
 from tui_lab.tui.panes.results.rows import condition, key
 from tui_lab.tui.panes.results.view import ViewRequest, make_view
-from tui_lab.tui.widgets.panel import Panel
+from tui_lab.tui.widgets.panels.panel import Panel
 
 # Values chosen so that x=3 is best, x=2 is tied with it, x=1 is worse; null and NaN are among them.
 GRADES = """

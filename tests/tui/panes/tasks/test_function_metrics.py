@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.tui.panes.tasks.test_pane import screen
 from tests.workbench import Workbench
 from tui_lab.store import trust
-from tui_lab.tui.widgets.panel import Panel
+from tui_lab.tui.widgets.panels.panel import Panel
 
 PARSERS = """
 from pathlib import Path

@@ -18,7 +18,7 @@ from tui_lab.tui.panes.tasks.columns import ChooseColumns
 from tui_lab.tui.panes.tasks.pane import TasksPane
 from tui_lab.tui.widgets.dialogs import Choose, Confirm
 from tui_lab.tui.widgets.log.view import LogView
-from tui_lab.tui.widgets.panel import Panel
+from tui_lab.tui.widgets.panels.panel import Panel
 
 
 class Screen:
@@ -259,7 +259,7 @@ async def test_zoom_and_the_way_back(small_lab: Path) -> None:
     async with screen(small_lab) as s:
         await s.press("enter")
         await s.until(lambda: s.pane.log_panel.view.has_focus)
-        assert not s.pane.table.display
+        assert not s.pane.query_one("#task-list").display
         await s.press("escape")
         await s.until(lambda: s.pane.table.has_focus)
 

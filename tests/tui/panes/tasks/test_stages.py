@@ -18,7 +18,7 @@ from tui_lab.tui.app.frame import Keys
 from tui_lab.tui.base.config import Config
 from tui_lab.tui.panes.tasks.pane import TasksPane
 from tui_lab.tui.widgets.dialogs import Choose
-from tui_lab.tui.widgets.panel import Panel
+from tui_lab.tui.widgets.panels.panel import Panel
 
 CHAIN = """
 stages:

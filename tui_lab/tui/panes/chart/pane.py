@@ -44,7 +44,7 @@ from tui_lab.tui.panes.chart.making import MadeChart, made
 from tui_lab.tui.panes.chart.source import Rows, What, read
 from tui_lab.tui.panes.chart.summary import summary
 from tui_lab.tui.widgets.choice import ChoiceScreen, Item
-from tui_lab.tui.widgets.panel import Panel
+from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.plot import Plot
 from tui_lab.tui.widgets.prompt import PromptScreen
 from tui_lab.tui.widgets.table.table import FrameTable

@@ -44,7 +44,7 @@ from tui_lab.tui.panes.experiment.tester import PatternTester
 from tui_lab.tui.panes.experiment.trial import Asked, Outputs, Trial, asked_at, try_out
 from tui_lab.tui.widgets.editor import Editor, Mark
 from tui_lab.tui.widgets.open_dialog import NewDialog, OpenDialog
-from tui_lab.tui.widgets.panel import Panel
+from tui_lab.tui.widgets.panels.panel import Panel
 
 if TYPE_CHECKING:
     from tui_lab.tui.base.snapshot import LabSnapshot

@@ -29,7 +29,7 @@ from tui_lab.tui.panes.history.formatting import (
     submissions_frame,
     when,
 )
-from tui_lab.tui.widgets.panel import Panel
+from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.table.table import FrameTable
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from tui_lab.tui.base.pane import Pane, nothing
 from tui_lab.tui.base.snapshot import LabSnapshot, NodeSample
 from tui_lab.tui.base.workers import promised, work
 from tui_lab.tui.widgets.dialogs import Ask
-from tui_lab.tui.widgets.panel import Panel
+from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.table.layout import GAP, GUTTER
 from tui_lab.tui.widgets.table.table import Column, FrameTable
 

@@ -13,7 +13,7 @@ from tui_lab.results.export.output import Format, OutputError
 from tui_lab.tui.base.pane import host_of
 from tui_lab.tui.panes.query.files import as_text
 from tui_lab.tui.panes.query.run import Answer
-from tui_lab.tui.widgets.panel import Panel
+from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.table.table import FrameTable, next_order
 
 

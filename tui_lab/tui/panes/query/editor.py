@@ -21,7 +21,7 @@ from tui_lab.tui.base import themes
 from tui_lab.tui.panes.query.completion import Candidate, Catalog, Completion, Kind
 from tui_lab.tui.panes.query.completion import complete as completions
 from tui_lab.tui.widgets.edit_area import EditArea
-from tui_lab.tui.widgets.panel import Panel
+from tui_lab.tui.widgets.panels.panel import Panel
 
 # --- The list of what could be meant, at the cursor of the query
 ROWS: Final = 8

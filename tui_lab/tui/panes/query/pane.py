@@ -32,7 +32,7 @@ from tui_lab.tui.panes.query.editor import EditorBox, SqlEditor
 from tui_lab.tui.panes.query.run import ALL_ROWS, ROWS, Answer, Run, means_current, parameters_of
 from tui_lab.tui.panes.query.schema import SchemaTree
 from tui_lab.tui.widgets.choice import ChoiceScreen, Item
-from tui_lab.tui.widgets.panel import Panel
+from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.prompt import PromptScreen
 from tui_lab.tui.widgets.table.table import FrameTable
 

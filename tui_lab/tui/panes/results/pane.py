@@ -25,7 +25,7 @@ from tui_lab.tui.panes.results.choice import MetricDialog, ParametersDialog
 from tui_lab.tui.panes.results.formatting import how, importance_line, notes, setting, title
 from tui_lab.tui.panes.results.rows import KEY, PLACE, Rows, condition, rows, words
 from tui_lab.tui.panes.results.view import View, ViewRequest, make_view
-from tui_lab.tui.widgets.panel import Panel
+from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.table.table import FrameTable, next_order
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ from tui_lab.tui.widgets.dialogs import Choose
 from tui_lab.tui.widgets.log.choice import TaskDetail
 from tui_lab.tui.widgets.log.panel import LogPanel
 from tui_lab.tui.widgets.log.remote import Ask
-from tui_lab.tui.widgets.panel import Panel
+from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.table.table import FrameTable, next_order
 
 if TYPE_CHECKING:

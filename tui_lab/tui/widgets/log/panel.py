@@ -25,7 +25,7 @@ from tui_lab.tui.widgets.log.local_file import LocalFile, Readable, after
 from tui_lab.tui.widgets.log.remote import Ask, RemoteFile
 from tui_lab.tui.widgets.log.scan import ERRORS, LineNumbers, Needle
 from tui_lab.tui.widgets.log.view import LogView
-from tui_lab.tui.widgets.panel import Panel
+from tui_lab.tui.widgets.panels.panel import Panel
 
 
 # --- Searching all outputs of a document, from where someone looks, round its end

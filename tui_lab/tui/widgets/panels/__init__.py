@@ -1,0 +1,1 @@
+"""Panels: the bordered parts that panes are made of."""
