@@ -466,11 +466,12 @@ async def test_a_narrow_window_shows_the_plan_or_the_pattern(own_lab: Workbench)
     app = small(own_lab)
     async with app.run_test(size=(80, 24)) as pilot:
         pane = await opened(pilot, app)
-        await wait_until(pilot, lambda: pane.query_one("#plan-panel").display and not pane.query_one("#tester-panel").display)
+        plan, tester = pane.query_one("#plan-panel"), pane.query_one("#tester-panel")
+        await wait_until(pilot, lambda: plan.display and not tester.display)
         on_metric("loss")(pane)
-        await wait_until(pilot, lambda: pane.query_one("#tester-panel").display and not pane.query_one("#plan-panel").display)
+        await wait_until(pilot, lambda: tester.display and not plan.display)
         await pilot.press("f4")
-        await wait_until(pilot, lambda: pane.query_one("#plan-panel").display)
+        await wait_until(pilot, lambda: plan.display)
 
 
 @pytest.mark.slow

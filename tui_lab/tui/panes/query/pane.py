@@ -503,7 +503,7 @@ class QueryPane(Pane):
         self.editor.complete()
 
     def action_schema(self) -> None:
-        self._asked = not self.schema.display
+        self._asked = not self.tables.display
         self._reflow()
         (self.schema if self.tables.display else self.editor).focus()
 
