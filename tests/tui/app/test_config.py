@@ -1,9 +1,7 @@
-"""config.toml: strict, and every mistake names file and key. The words of the frame. Copying. News."""
+"""config.toml: strict, and every mistake names file and key. The words of the frame. Copying."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,15 +9,11 @@ import pytest
 from tests.test_docs import generator
 from tests.workbench import REPOSITORY, Workbench
 from tui_lab.client.errors import UsageError
-from tui_lab.store.events import Ended
-from tui_lab.store.lab import Lab
 from tui_lab.tui.app import entry
-from tui_lab.tui.app.app import notifications
 from tui_lab.tui.app.palette import registry
 from tui_lab.tui.base import clipboard
 from tui_lab.tui.base.config import Config, config_file, read_config
 from tui_lab.tui.base.formatting import bar, rate_words, short, sparkline
-from tui_lab.tui.base.snapshot import ExperimentSnapshot, LabSnapshot
 
 
 def read(text: str) -> Config:
@@ -35,10 +29,11 @@ def test_no_file_is_the_usual_configuration() -> None:
 
 def test_a_whole_file() -> None:
     found = read(
-        'theme = "nord"\nascii = true\nrefresh = 2\nbell = false\n'
+        'theme = "nord"\nascii = true\nrefresh = 2\nbell = false\nnotify = "osc9"\nnotify_command = "say {body}"\n'
         '[keys]\n"tasks.retry" = "R"\napp.leave = ["q", "f10"]\n'
     )
-    assert found == Config("nord", True, 2, False, {"tasks.retry": "R", "app.leave": "q,f10"})
+    keys = {"tasks.retry": "R", "app.leave": "q,f10"}
+    assert found == Config("nord", True, 2, False, keys, "osc9", "say {body}")
 
 
 @pytest.mark.parametrize(
@@ -50,6 +45,9 @@ def test_a_whole_file() -> None:
         ('ascii = "yes"', "ascii: must be true or false"),
         ("refresh = 100", "refresh: updates per second, from 0.2 to 10"),
         ("refresh = true", "refresh: must be a number"),
+        ('notify = "osc8"', 'notify: there is no "osc8"; did you mean "osc9"?'),
+        ('notify_command = "say \'a"', "notify_command: is no command: no closing quotation"),
+        ('notify_command = "say {text}"', "notify_command: {text} means nothing; {title} and {body} are replaced"),
         ("keys = 3", "keys: must be a table of action = keys"),
         ("[keys]\napp.leave = 3", 'keys.app.leave: must be a key such as "ctrl+r", or a list of keys'),
         ('[keys]\napp.leave = "ctrl+m"', "keys.app.leave: terminals can't distinguish ctrl+m from enter"),
@@ -136,21 +134,6 @@ def test_what_the_terminal_can_t_take_goes_to_a_file(tmp_path: Path) -> None:
         assert place == f"to {folder / 'copied.txt'}"
         assert (folder / "copied.txt").read_text(errors="surrogateescape") == text
     assert not sent
-
-
-# --- News
-
-
-def test_news_of_a_run() -> None:
-    lab = Lab(Path("lab"), "x")
-    going = ExperimentSnapshot("grid", {"pending": 3, "failed": 0, "done": 0}, 3, 3, True, failure="task 3: exit 1")
-    failed = replace(going, counts={"pending": 2, "failed": 1, "done": 0})
-    ended = replace(failed, counts={"pending": 0, "failed": 1, "done": 2}, active=False, ended=Ended(1.0, {}))
-    steps = [LabSnapshot(lab, (one,)) for one in (going, failed, failed, ended, ended)]
-    told = [[one.text for one in notifications(*pair)] for pair in pairwise(steps)]
-    assert told == [["grid: the first failure: task 3: exit 1"], [], ["grid has ended: 2 done, 1 failed"], []]
-    assert notifications(LabSnapshot(), steps[0]) == []
-    assert [one.severity for one in notifications(steps[1], replace(steps[1], died=True))] == ["error"]
 
 
 # --- Documents

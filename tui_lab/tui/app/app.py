@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from rich.segment import Segment
 from textual import events, on
@@ -20,7 +20,6 @@ from textual.filter import LineFilter
 from textual.reactive import reactive
 from textual.widgets import ContentSwitcher
 
-from tui_lab.client.formatting import shortened
 from tui_lab.protocol.control import Resume
 from tui_lab.results.terminal import glyphs
 from tui_lab.tui.app.actions import ACTIONS
@@ -30,9 +29,9 @@ from tui_lab.tui.app.watcher import Watcher
 from tui_lab.tui.base import panes, themes
 from tui_lab.tui.base.actions import Action, bindings
 from tui_lab.tui.base.config import Config, SavedState, keep_traceback, state_folder
-from tui_lab.tui.base.formatting import count_words
+from tui_lab.tui.base.notify import Notifier, notifications
 from tui_lab.tui.base.pane import Host, Pane, is_text
-from tui_lab.tui.base.snapshot import ExperimentSnapshot, LabSnapshot, SnapshotTaken
+from tui_lab.tui.base.snapshot import LabSnapshot, SnapshotTaken
 from tui_lab.tui.base.workers import promised, work
 
 if TYPE_CHECKING:
@@ -71,39 +70,6 @@ def start_engine(app: LabApp) -> tuple[str, SeverityLevel]:
     except LabError as error:
         return str(error), "error"
     return f"an engine is running again: {', '.join(left)}", "information"
-
-
-# --- Notifications: a run's end, its first failure, an engine that died
-class Notification(NamedTuple):
-    """A notification, as it is shown in a corner."""
-
-    text: str
-    severity: Literal["information", "warning", "error"]
-
-
-def notifications(before: LabSnapshot, now: LabSnapshot) -> list[Notification]:
-    """Return what has happened between two snapshots of a lab."""
-    if before.lab is None or now.lab is not before.lab:
-        return []
-    found = [Notification("The engine has died; nothing is lost.", "error")] if now.died and not before.died else []
-    for one in now.experiments:
-        past = before.experiment(one.name)
-        if past is not None:
-            found += _notifications_of(past, one)
-    return found
-
-
-def _notifications_of(past: ExperimentSnapshot, one: ExperimentSnapshot) -> list[Notification]:
-    found = []
-    if (past.active or one.active) and not past.counts.get("failed") and one.counts.get("failed"):
-        found.append(Notification(f"{one.name}: the first failure: {shortened(one.failure, 160)}", "warning"))
-    if one.note and one.note != past.note:
-        found.append(Notification(f"{one.name}: {one.note}", "warning"))
-    if one.ended is not None and one.ended != past.ended:
-        counts = ", ".join(f"{count:,} {state}" for state, count in count_words(one.counts))
-        bad = one.counts.get("failed", 0) + one.counts.get("lost", 0)
-        found.append(Notification(f"{one.name} has ended: {counts}", "warning" if bad else "information"))
-    return found
 
 
 STATE_FILE: Final = "screen.json"
@@ -161,6 +127,7 @@ class LabApp(App[int]):
         self.saved_state = SavedState(state_folder() / STATE_FILE, lab_path)
         self._watcher = Watcher(lab_path, self.config.refresh, self.post_message)
         self._read_by: float | None = None  # when the short messages on the screen were there for long enough
+        self._notifier = Notifier(self.config.notify, self.config.notify_command, os.environ)
         self._input = InputOrder(self, self._is_way_out)
         self._ways_out = {one.action for one in ACTIONS if one.leads_away}
         self._panes: dict[str, Pane] = {}  # those that were opened, by name
@@ -207,6 +174,7 @@ class LabApp(App[int]):
     async def on_event(self, event: events.Event) -> None:
         """Handle keys and clicks in order, each after the one before has had its effects."""
         if isinstance(event, (events.InputEvent, events.Paste)) and not event.is_forwarded:
+            self._notifier.used()
             # Without a screen the app is being taken down. No action that goes before the focus waits for anything, so
             # the screen that is here now is here until the event is handed on.
             if not self.screen_stack or not self._input.admit(event):
@@ -415,7 +383,17 @@ class LabApp(App[int]):
             self.tell(one.text, one.severity)
             if self.config.bell:
                 self.bell()
+            if self._notifier.is_wanted(self.app_focus):
+                self._notify_outside(one.text)
         self._show_current()
+
+    @work(thread=True, group="notify")
+    def _notify_outside(self, text: str) -> None:
+        """Send a notification to a user who looks elsewhere. Textual has no public way to write to the terminal."""
+        title = f"{self.TITLE} {self.lab_path.absolute().name}"
+        with promised():
+            problem = self._notifier.send(title, text, lambda said: self._driver and self._driver.write(said))
+        self.tell(problem, "error")
 
     def watch_current(self) -> None:
         self._show_current()

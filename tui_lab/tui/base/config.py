@@ -29,13 +29,16 @@ _KEY: Final = re.compile(r"(?:(?:ctrl|alt|shift|super)\+)*(?:[a-z0-9_]+|\S)", re
 @dataclass(frozen=True)
 class Config:
     """theme: a name; empty means as left last. refresh: looks at the lab per second. keys: action id -> keys in
-    place of the usual ones. bell: rings when a run ends, and at its first failure."""
+    place of the usual ones. bell: rings when a run ends, and at its first failure. notify: how the terminal is asked to
+    show that, too, while it is not looked at. notify_command: what is run then, in words as a shell has them."""
 
     theme: str = ""
     ascii: bool = False
     refresh: float = 4.0
     bell: bool = True
     keys: dict[str, str] = field(default_factory=dict)
+    notify: str = "auto"
+    notify_command: str = ""
 
 
 def config_file() -> Path:
@@ -100,6 +103,8 @@ def read_config(path: Path, *, ascii: bool = False) -> Config:
         "ascii": _typed(path, given, "ascii", bool, "true or false"),
         "bell": _typed(path, given, "bell", bool, "true or false"),
         "refresh": refresh,
+        "notify": _notify(path, _typed(path, given, "notify", str, "a text")),
+        "notify_command": _notify_command(path, _typed(path, given, "notify_command", str, "a text")),
         "keys": _keys(path, _typed(path, given, "keys", dict, "a table of action = keys")),
     }
     return replace(usual, **{name: value for name, value in found.items() if value is not None})
@@ -122,6 +127,29 @@ def _theme(path: Path, name: str | None) -> str | None:
     if name not in names():
         raise _wrong(path, "theme", f'there is no theme "{name}"', _near(name, names()) or ", ".join(names()))
     return name
+
+
+def _notify(path: Path, way: str | None) -> str | None:
+    from tui_lab.tui.base.notify import WAYS
+
+    if way is not None and way not in WAYS:
+        raise _wrong(path, "notify", f'there is no "{way}"', _near(way, WAYS) or "one of " + ", ".join(WAYS))
+    return way
+
+
+def _notify_command(path: Path, command: str | None) -> str | None:
+    if command is None:
+        return None
+    import shlex
+
+    try:
+        shlex.split(command)
+    except ValueError as error:
+        raise _wrong(path, "notify_command", f"is no command: {str(error).lower()}") from None
+    unknown = next((one for one in re.findall(r"\{(\w*)\}", command) if one not in ("title", "body")), None)
+    if unknown is not None:
+        raise _wrong(path, "notify_command", f"{{{unknown}}} means nothing", "{title} and {body} are replaced")
+    return command
 
 
 def _keys(path: Path, table: JsonObject | None) -> dict[str, str]:
