@@ -16,7 +16,7 @@ from tests.tui.conftest import wait_until
 from tests.tui.fixed import fixed_lab
 from tests.workbench import Workbench
 from tui_lab.tui.app.app import LabApp
-from tui_lab.tui.app.frame import Keys
+from tui_lab.tui.app.frame.keys import Keys
 from tui_lab.tui.base import panes
 from tui_lab.tui.base.config import Config
 from tui_lab.tui.panes.chart.pane import ChartPane

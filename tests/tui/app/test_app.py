@@ -16,7 +16,12 @@ from textual.widgets import Input, OptionList
 from tests.tui.conftest import wait_until
 from tests.workbench import Workbench, alive, until
 from tui_lab.tui.app.app import READING, LabApp
-from tui_lab.tui.app.frame import Keys, LabLine, Line, Notice, RunLine, Tabs
+from tui_lab.tui.app.frame.keys import Keys
+from tui_lab.tui.app.frame.lab_line import LabLine
+from tui_lab.tui.app.frame.line import Line
+from tui_lab.tui.app.frame.notice import Notice
+from tui_lab.tui.app.frame.runs import RunLine
+from tui_lab.tui.app.frame.tabs import Tabs
 from tui_lab.tui.app.help import Help
 from tui_lab.tui.app.palette import registry
 from tui_lab.tui.base import panes

@@ -84,7 +84,7 @@ def test_from_an_empty_folder_to_a_chart_and_back(workbench: Workbench, terminal
     terminal.type(PROGRAM)
     terminal.press("Enter")
     terminal.wait("Paste a command")
-    terminal.press("2")
+    terminal.press("c")
     terminal.wait("The experiment that it becomes")
     terminal.type("sh fit.sh --x 3")
     terminal.wait("sh fit.sh --x {x}")

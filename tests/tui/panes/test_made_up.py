@@ -11,7 +11,7 @@ from textual.widgets import Static
 from tests.cli.test_plugins import install
 from tests.tui.conftest import wait_until
 from tui_lab.tui.app.app import LabApp
-from tui_lab.tui.app.frame import Tabs
+from tui_lab.tui.app.frame.tabs import Tabs
 from tui_lab.tui.app.palette import commands, help_groups
 from tui_lab.tui.base.panes import PANES
 

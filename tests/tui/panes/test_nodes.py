@@ -132,7 +132,7 @@ async def test_the_nodes_of_a_run_are_shown_and_changed(own_lab: Workbench) -> N
         assert row is not None
         assert (row["name"], row["state"]) == ("localhost", "● up")
         await wait_until(pilot, lambda: "long/" in str(pane.query_one("#node", Static).render()))
-        await pilot.press("plus")
+        await pilot.press("greater_than_sign")
         await wait_until(pilot, lambda: pane.node is not None and pane.node.slots == 2)
         await pilot.press("d")
         await wait_until(pilot, lambda: pane.node is not None and pane.node.state == "drained")

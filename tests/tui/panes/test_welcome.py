@@ -84,7 +84,7 @@ async def test_an_empty_folder_offers_the_example(tmp_path: Path, monkeypatch: p
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: app.pane is not None and app.focused is not None)
         assert app.pane is not None and app.pane.NAME == "welcome"
-        await pilot.press("1")
+        await pilot.press("e")
         await wait_until(pilot, lambda: app.pane is not None and app.pane.NAME == "experiment")
         assert app.file == tmp_path / "basic_usage" / "experiment.yaml"
 
@@ -122,7 +122,7 @@ async def test_a_run_of_this_machine_is_attached_to(
     app = LabApp(Path("lab"))
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: app.query_one(Menu).option_count == 4)
-        await pilot.press("4")
+        await pilot.press("a")
         await wait_until(pilot, lambda: app.current == "long" and app.pane is not None and app.pane.NAME == "tasks")
         assert app.lab_path == workbench.lab_path
     (workbench.folder / "go").touch()

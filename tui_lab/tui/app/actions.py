@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from tui_lab.tui.base.actions import Action
-from tui_lab.tui.base.panes import NAMES, title
+from tui_lab.tui.base.panes import NAMES, digit, title
 
 # --- What can be done wherever one is on the screen
 ACTIONS: Final = (
     *(
         Action(
-            f"app.{name}", f"{number},alt+{number}", title(name), f"Open the {title(name)} pane.",
+            f"app.{name}", f"{digit(name)},alt+{digit(name)}", title(name), f"Open the {title(name)} pane.",
             shown=False, call=f"show_pane('{name}')", leads_away=True,
         )
-        for number, name in enumerate(NAMES, 1)
+        for name in NAMES
     ),
     Action("app.choose_experiment", "E,f3", "Experiments", "Choose the experiment to look at.", shown=False),
     Action("app.start_engine", "f6", "Start engine", "Start another engine if one died: the run goes on.",

@@ -23,7 +23,11 @@ from textual.widgets import ContentSwitcher
 from tui_lab.protocol.control import Resume
 from tui_lab.results.terminal import glyphs
 from tui_lab.tui.app.actions import ACTIONS
-from tui_lab.tui.app.frame import Keys, LabLine, Notice, RunLine, Tabs
+from tui_lab.tui.app.frame.keys import Keys
+from tui_lab.tui.app.frame.lab_line import LabLine
+from tui_lab.tui.app.frame.notice import Notice
+from tui_lab.tui.app.frame.runs import RunLine
+from tui_lab.tui.app.frame.tabs import Tabs
 from tui_lab.tui.app.input_order import LONGEST, InputOrder, drop_typed
 from tui_lab.tui.app.watcher import Watcher
 from tui_lab.tui.base import panes, themes
@@ -248,11 +252,11 @@ class LabApp(App[int]):
 
     def _add_panes(self, names: tuple[str, ...]) -> None:
         """Give the panes of other packages tabs, and the keys that are left."""
-        for number, name in enumerate(names, len(panes.NAMES) + 1):
+        for name in names:
             action = f"show_pane('{name}')"
             self._ways_out.add(action)
-            if number < 10:
-                self.bind(f"{number},alt+{number}", action, description=panes.title(name), show=False)
+            if digit := panes.digit(name):
+                self.bind(f"{digit},alt+{digit}", action, description=panes.title(name), show=False)
         self.screen_stack[0].query_one(Tabs).others = names
         for problem in panes.PANES.problems():
             self.tell(problem, "error")

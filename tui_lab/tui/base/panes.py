@@ -38,6 +38,13 @@ PANES: Final[Registry[Place | type[Pane]]] = Registry(
 )
 
 
+def digit(name: str) -> str:
+    """Return the key that opens a pane, with and without alt; empty where no digit is left."""
+    order = (*NAMES, *others()) if name not in NAMES else NAMES
+    number = order.index(name) + 1
+    return str(number) if number < 10 else ""
+
+
 def load(name: str) -> type[Pane]:
     """Return the class of a pane. Raises KeyError, PluginError."""
     found = PANES[name]

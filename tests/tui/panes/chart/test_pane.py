@@ -117,7 +117,7 @@ async def test_every_choice_draws_anew(small_lab: Path) -> None:
         await chosen(pilot, pane, "z", "lr")
         await chosen(pilot, pane, "k", "pareto")
         before = pane.made
-        await pilot.press("0")
+        await pilot.press("Z")
         await wait_until(pilot, lambda: pane.made not in (None, before) and pane.made.request.kind == "lines")
 
 

@@ -14,7 +14,7 @@ from tests.tui.fixed import run_fixed
 from tests.tui.panes.tasks.test_pane import Screen, screen
 from tests.workbench import Workbench
 from tui_lab.tui.app.app import LabApp
-from tui_lab.tui.app.frame import Keys
+from tui_lab.tui.app.frame.keys import Keys
 from tui_lab.tui.base.config import Config
 from tui_lab.tui.panes.tasks.pane import TasksPane
 from tui_lab.tui.widgets.dialogs import Choose

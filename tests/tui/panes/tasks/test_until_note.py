@@ -12,7 +12,7 @@ from tests.tui.conftest import wait_until
 from tests.workbench import Workbench
 from tui_lab.store.checkpoint import write
 from tui_lab.tui.app.app import LabApp
-from tui_lab.tui.app.frame import Notice
+from tui_lab.tui.app.frame.notice import Notice
 
 TEXT = """
 command: |

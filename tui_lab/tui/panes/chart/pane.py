@@ -99,7 +99,7 @@ ACTIONS: Final = (
     Action("chart.table", "T", "Table", "Show the same data in words and numbers."),
     Action("chart.source", "o", "Source", "Choose the source: steps, results, or a query's answer."),
     Action("chart.ascii", "a", "ASCII", "Draw with ASCII characters only, or not.", shown=False),
-    Action("chart.defaults", "0", "Defaults", "Choose kind and columns automatically again.", shown=False),
+    Action("chart.defaults", "Z", "Defaults", "Choose kind and columns automatically again.", shown=False),
     Action("chart.write", "w", "Write", "Write the chart to a picture, a text or a table.", shown=False),
 )
 

@@ -240,8 +240,8 @@ class NodesPane(Pane):
         Action("nodes.tasks", "t", "Tasks", "Show the tasks that run on this node, or ran there (enter does it, too)."),
         Action("nodes.drain", "d", "Drain", "Give the node no more tasks; running ones may finish."),
         Action("nodes.resume", "u", "Resume", "Give a drained or quarantined node tasks again."),
-        Action("nodes.more", "plus,equals_sign", "+1 slot", "One slot more.", shown=False),
-        Action("nodes.fewer", "minus", "-1 slot", "One slot less; running tasks may finish.", shown=False),
+        Action("nodes.more", "greater_than_sign", "+1 slot", "One slot more.", shown=False),
+        Action("nodes.fewer", "less_than_sign", "-1 slot", "One slot less; running tasks may finish.", shown=False),
         Action("nodes.slots", "S", "Slots", "Change how many tasks the node runs at once."),
         Action("nodes.reconnect", "c", "Reconnect", "Try to reach the node now, without waiting."),
     )

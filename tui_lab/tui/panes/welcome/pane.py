@@ -28,9 +28,9 @@ EXAMPLE: Final = "basic_usage"
 PATH: Final = 46  # cells of a lab's path in the menu
 
 CHOICES: Final = (
-    ("1", "Open the example", "a sweep over a mock training, to play with"),
-    ("2", "Paste a command", "your command; its numbers become parameters"),
-    ("3", "Open a file", "an existing experiment.yaml"),
+    ("e", "Open the example", "a sweep over a mock training, to play with"),
+    ("c", "Paste a command", "your command; its numbers become parameters"),
+    ("o", "Open a file", "an existing experiment.yaml"),
 )
 
 
@@ -40,17 +40,16 @@ class WelcomePane(Pane):
     NAME = "welcome"
     TITLE = "Welcome"
     ACTIONS: ClassVar[tuple[Action, ...]] = (
-        Action("welcome.example", "1", "Example", "Write the example into a folder here, and open it.", listed=False),
-        Action("welcome.command", "2", "Command", "Make an experiment of a command line.", listed=False),
-        Action("welcome.file", "3", "File", "Open an experiment file.", listed=False),
-        Action("welcome.attach", "4", "Attach", "Show a running experiment of this machine.", listed=False),
+        Action("welcome.example", "e", "Example", "Write the example into a folder here, and open it.", listed=False),
+        Action("welcome.command", "c", "Command", "Make an experiment of a command line.", listed=False),
+        Action("welcome.file", "o", "File", "Open an experiment file.", listed=False),
+        Action("welcome.attach", "a", "Attach", "Show a running experiment of this machine.", listed=False),
     )
     HELP = """
 An **experiment** is a YAML file: a command with parameters, the values that each may take, and patterns that say which
 numbers to read from the output. One run of the command is a **task**. Tasks run on this machine, or on others.
 
-Every run is kept in a **lab**, a folder. The panes 1 to 7 look at it; `alt` and the number opens them from
-here.
+Every run is kept in a **lab**, a folder. The panes 1 to 7 look at it.
 """
     DEFAULT_CSS = """
     WelcomePane {
@@ -87,7 +86,7 @@ here.
     def _find_labs(self) -> None:
         self.labs = running_labs(self.lab_app.lab_path)
         if self.labs:
-            self.app.call_from_thread(self._offer, "4", "Attach to a run", short(home(self.labs[0]), PATH))
+            self.app.call_from_thread(self._offer, "a", "Attach to a run", short(home(self.labs[0]), PATH))
             self.app.call_from_thread(self.refresh_bindings)
 
     def focus_first(self) -> None:
