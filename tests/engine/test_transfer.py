@@ -13,11 +13,15 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from tests.engine.agent.talk import interpreters
 from tests.workbench import alive
+from tui_lab.engine.channel_pool import FileChannelPool
+from tui_lab.engine.connection import Listener, NodeConnection
+from tui_lab.engine.core.node import NodeState
 from tui_lab.engine.transfer import BLOCK, PART, PIECE, FileChannel, TransferError, part_of
 from tui_lab.engine.transports.local import LocalChannel, LocalTransport
 from tui_lab.store.task_files import TaskFile
@@ -559,3 +563,34 @@ async def test_a_server_that_is_frozen_is_given_up(
         with pytest.raises(TransferError, match="no answer for 0 s") as caught:
             await files.read(str(tmp_path), str(tmp_path / "file"))
         assert caught.value.lost
+
+
+async def test_a_request_over_a_channel_that_has_died_goes_over_a_new_one(
+    transport: LocalTransport, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("x")
+    node = NodeConnection(
+        {"name": "n", "slots": 1, "tags": []},
+        NodeState("n"),
+        transport,
+        lab="lab",
+        marker=tmp_path / "none",
+        epoch=1,
+        listener=mock.create_autospec(Listener),
+    )
+    node.ready = True
+    pool, used = FileChannelPool(), []
+
+    async def read(files: FileChannel) -> tuple[bytes, int]:
+        used.append(server(files))
+        return await files.read(str(tmp_path), str(tmp_path / "file"))
+
+    try:
+        assert await pool.use(node, read) == (b"x", 1)
+        os.kill(used[0], signal.SIGKILL)
+        assert await pool.use(node, read) == (b"x", 1)
+        assert len(used) == 3 and used[0] == used[1] != used[2]
+        with pytest.raises(TransferError, match="No such file"):
+            await pool.use(node, lambda files: files.read(str(tmp_path), str(tmp_path / "none")))
+    finally:
+        await pool.forget(node)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 from tui_lab.engine.connection import NodeConnection
 from tui_lab.engine.transfer import FileChannel, TransferError
 from tui_lab.engine.transports.channel import ChannelError
+
+T = TypeVar("T")
 
 AT_ONCE: Final = 3  # channels for files to one node
 IDLE: Final = 20.0  # seconds
@@ -43,11 +45,24 @@ class FileChannelPool:
                 raise
             await self._put_by(node, channel)
 
+    async def use(self, node: NodeConnection, work: Callable[[FileChannel], Awaitable[T]]) -> T:
+        """Return what `work` makes of a channel. Where that is lost, it is called once more with a new one: an idle
+        channel may have ended long before. Raises TransferError, and as `channel` does."""
+        try:
+            async with self.channel(node) as channel:
+                return await work(channel)
+        except TransferError as error:
+            if not error.lost:
+                raise
+        await self.forget(node)  # what idles over the same connection
+        async with self.channel(node) as channel:
+            return await work(channel)
+
     async def _put_by(self, node: NodeConnection, channel: FileChannel) -> None:
         if not node.ready:
             await channel.close()
             return
-        idle = self._idle[node]
+        idle = self._idle.setdefault(node, [])
         idle.append(channel)
 
         def expire() -> None:
@@ -59,7 +74,7 @@ class FileChannelPool:
         asyncio.get_running_loop().call_later(IDLE, expire)
 
     async def forget(self, node: NodeConnection) -> None:
-        """Close the idle channels of a node: its connection is gone."""
+        """Close the idle channels of a node."""
         for channel in self._idle.pop(node, []):
             await channel.close()
 

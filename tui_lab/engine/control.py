@@ -63,6 +63,8 @@ class Control:
         self._server: asyncio.Server | None = None
         self._watch: asyncio.Task[None] | None = None
         self._facts: EngineFacts | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def open(self) -> None:
         """Listen, and write the address to engine.json."""
@@ -118,7 +120,11 @@ class Control:
         return facts is not None and facts != self._facts
 
     async def close(self) -> None:
-        """Take no more commands; the next client starts the next engine."""
+        """Take no more commands, also from clients that are connected: the next engine does. An engine that is ending
+        says goodbye to its nodes, and what is begun now would lose its connection to them."""
+        self._closed = True
+        for client in self._clients:
+            client.cancel()
         if self._watch is not None:
             self._watch.cancel()
         if self._server is not None:
@@ -130,8 +136,11 @@ class Control:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer: socket.socket = writer.get_extra_info("socket")
         uid = peer_uid(peer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._clients.add(task)
         try:
-            while uid == os.getuid() and (line := await reader.readline()):
+            while uid == os.getuid() and (line := await reader.readline()) and not self._closed:
                 received = decode_command(line)
                 writer.write(encode_answer(received.id, await self.answer(received)))
                 await writer.drain()
@@ -140,6 +149,7 @@ class Control:
         except asyncio.CancelledError:
             pass  # the engine is ending; raising it on only makes noise in the log
         finally:
+            self._clients.discard(task)
             writer.close()
 
     async def answer(self, received: Received) -> Answer | Refusal:

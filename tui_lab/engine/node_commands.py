@@ -17,7 +17,7 @@ from tui_lab.engine.core.run import RunState
 from tui_lab.engine.engine import Engine, moment
 from tui_lab.engine.run_files import RunFiles
 from tui_lab.engine.samples import sample_of
-from tui_lab.engine.transfer import TransferError
+from tui_lab.engine.transfer import FileChannel, TransferError
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.portable.globs import matcher
 from tui_lab.protocol.control import CleanedNode, Fetched, FetchFiles, NodeStatus, Piece, ReadFile, StoppingTasks
@@ -199,8 +199,7 @@ class NodeCommands:
             return Piece(None, 0)
         path = f"{paths.outputs}/{run.folder.relative_folder(key[0])}/{command.name}"
         try:
-            async with self.engine.files.channel(node) as channel:
-                data, total = await channel.read(node.home, path, offset, most)
+            data, total = await self.engine.files.use(node, lambda channel: channel.read(node.home, path, offset, most))
         except TransferError as error:
             if is_missing(error):
                 return Piece("", 0)
@@ -219,29 +218,33 @@ class NodeCommands:
         name = _node_of(run, task, attempt)
         node = await self._reach(run.entries().get(name, {"name": name}), command.environment)
         folder = f"{node.home}/{run.wire_name}/{run.folder.relative_folder(task)}"
-        size, refused = 0, ""
+        unlisted = more or any(UNKNOWN in file.name for file in left)
+        names = [file.name for file in left if file.link is None]
+        matches = matcher([glob.replace(UNKNOWN, "?") for glob in command.globs or ()] or None)
+
+        async def get(channel: FileChannel) -> tuple[Fetched, str]:
+            size, refused = 0, ""
+            there = await channel.list_files(node.home, folder) if unlisted else []
+            wanted = list(
+                filter(matches, [file["name"] for file in there if "link" not in file] if unlisted else names)
+            )
+            for name in wanted:
+                target = TaskFile(str(run.folder.task_folder(task)), name)
+                try:
+                    size += await channel.get(node.home, f"{folder}/{name}", target)
+                except (TransferError, ValueError) as error:
+                    if isinstance(error, TransferError) and (error.lost or error.storage):
+                        raise
+                    refused = refused or f"node {node.name}: {name}: {error}"
+            return Fetched(len(wanted), size), refused
+
         try:
-            async with self.engine.files.channel(node) as channel:
-                unsaid = more or any(UNKNOWN in file.name for file in left)
-                names = [file.name for file in left if file.link is None]
-                if unsaid:
-                    there = await channel.list_files(node.home, folder)
-                    names = [file["name"] for file in there if "link" not in file]
-                globs = [glob.replace(UNKNOWN, "?") for glob in command.globs or ()]
-                wanted = list(filter(matcher(globs or None), names))
-                for name in wanted:
-                    target = TaskFile(str(run.folder.task_folder(task)), name)
-                    try:
-                        size += await channel.get(node.home, f"{folder}/{name}", target)
-                    except (TransferError, ValueError) as error:
-                        if isinstance(error, TransferError) and (error.lost or error.storage):
-                            raise
-                        refused = refused or f"node {node.name}: {name}: {error}"
+            fetched, refused = await self.engine.files.use(node, get)
         except (TransferError, *Unreachable) as error:
             raise LabError(f"node {node.name}: {error}") from None
         if refused:
             raise LabError(refused)
-        return Fetched(len(wanted), size)
+        return fetched
 
     async def clean(self, environment: Mapping[str, str]) -> list[CleanedNode]:
         """Remove what interrupted runs left on nodes: agents with nothing to do, their spools, code and outputs."""
@@ -266,8 +269,7 @@ class NodeCommands:
                 return CleanedNode(name, [], f"{len(node.state.open)} tasks are still open there")
             removed = [f"the agent and its spool ({node.spool})"]
             if node.home:
-                async with self.engine.files.channel(node) as channel:
-                    await channel.remove([node.home], node.home)
+                await self.engine.files.use(node, lambda channel: channel.remove([node.home], node.home))
                 removed.append(node.home)
             self.engine.registry.drop(node)
         except (LabError, TransferError, *Unreachable) as error:
