@@ -7,8 +7,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -21,15 +20,14 @@ from tui_lab.experiment.data_types import JsonObject
 from tui_lab.protocol.control import (
     AddNode,
     Command,
-    DrainNode,
     ListNodes,
     NodeAdded,
+    NodeStatus,
     ReconnectNode,
-    ResumeNode,
-    SetSlots,
 )
 
 if TYPE_CHECKING:
+    from tui_lab.client.control import Operation
     from tui_lab.engine.client import EngineClient
     from tui_lab.store.lab import Lab
 
@@ -38,7 +36,13 @@ _UP: Final = {"up": "is up", "drained": "is up, and drained", "quarantined": "is
 _PATIENCE: Final = 30.0  # seconds that a node may take to be reached
 _SLOTS: Final = re.compile(r"slots=(-?\d+)")
 
-_Change: TypeAlias = AddNode | SetSlots | DrainNode | ResumeNode | ReconnectNode
+
+class _Change(NamedTuple):
+    """A command about a node, and the text for when it is done."""
+
+    node: str
+    command: Command[Any]
+    said: str
 
 
 def main(arguments: list[str]) -> int:
@@ -107,10 +111,8 @@ def _change(lab: Lab, args: argparse.Namespace) -> int:
     if client is None:
         raise UsageError(f"no engine is running in {lab.path}; nodes can be changed only during a run")
     done: list[JsonObject] = []
-    for command, said in asked:
-        sent: Command[Any] = command
-        answer = client.request(sent)
-        name = str(command.entry["name"]) if isinstance(command, AddNode) else command.node
+    for name, command, said in asked:
+        answer = client.request(command)
         reaching = isinstance(command, AddNode | ReconnectNode)
         if isinstance(answer, NodeAdded) and not answer.experiments:
             said, reaching = f"{name}: is in use already; `tui-lab nodes set {name} slots=N` changes its slots", False
@@ -149,8 +151,10 @@ def _reached(client: EngineClient, name: str) -> dict[str, str]:
         time.sleep(0.1)
 
 
-def _asked(lab: Lab, args: argparse.Namespace) -> list[tuple[_Change, str]]:
+def _asked(lab: Lab, args: argparse.Namespace) -> list[_Change]:
     """Return commands for the engine, and the text for when they are done. Raises UsageError."""
+    from tui_lab.client.control import drain_node, resume_node, set_slots
+
     action, words = args.action, args.words
     if (args.node or args.cluster) and action != "add":
         raise UsageError(f"nodes {action}: --node and --cluster belong to add")
@@ -162,7 +166,8 @@ def _asked(lab: Lab, args: argparse.Namespace) -> list[tuple[_Change, str]]:
         names = [lab.experiment(word).name for word in words] or None
         where = f"joins {', '.join(names)}" if names else "joins all running experiments"
         entries = read_nodes(args.node, args.cluster)
-        return [(AddNode(e, names, dict(os.environ)), f"{e['name']}: {where}") for e in entries]
+        environment = dict(os.environ)
+        return [_Change(e["name"], AddNode(e, names, environment), f"{e['name']}: {where}") for e in entries]
     if action == "set":
         match = _SLOTS.fullmatch(words[1]) if len(words) == 2 else None
         if match is None:
@@ -174,17 +179,16 @@ def _asked(lab: Lab, args: argparse.Namespace) -> list[tuple[_Change, str]]:
 
         if slots > MOST_SLOTS:
             raise UsageError(f"nodes set: slots={slots} is too many; a node has at most {MOST_SLOTS:,}")
-        return [(SetSlots(words[0], slots), f"{words[0]}: {slots} tasks at once from now on")]
+        return [_said(set_slots(NodeStatus(name=words[0]), slots))]
     if not words:
         raise UsageError(f"nodes {action}: which node? `tui-lab nodes` lists them")
-    said = {
-        "drain": "gets no more tasks; running ones may finish. `tui-lab nodes resume {name}` gives it tasks again",
-        "resume": "gets tasks again",
-        "reconnect": "is being connected",
-    }[action]
-    changes: dict[str, Callable[[str], _Change]] = {
-        "drain": DrainNode,
-        "resume": ResumeNode,
-        "reconnect": lambda name: ReconnectNode(name, dict(os.environ)),
-    }
-    return [(changes[action](name), f"{name}: {said.format(name=name)}") for name in words]
+    if action == "reconnect":
+        environment = dict(os.environ)
+        return [_Change(name, ReconnectNode(name, environment), f"{name}: is being connected") for name in words]
+    make = drain_node if action == "drain" else resume_node
+    return [_said(make(NodeStatus(name=name))) for name in words]
+
+
+def _said(operation: Operation) -> _Change:
+    hint = f". {operation.hint}" if operation.hint else ""
+    return _Change(operation.subject, operation.command, f"{operation.subject}: {operation.done}{hint}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from tui_lab.cli.options import Parser, add_common, examples, open_lab
 from tui_lab.client.errors import NothingToDoError
 from tui_lab.client.exit_status import DONE
-from tui_lab.protocol.control import AskStatus, Pause
+from tui_lab.protocol.control import AskStatus
 
 
 def main(arguments: list[str]) -> int:
@@ -22,7 +23,9 @@ def main(arguments: list[str]) -> int:
     add_common(parser)
     args = parser.parse_args(arguments)
 
+    from tui_lab.client.control import pause
     from tui_lab.engine.client import EngineClient
+    from tui_lab.store.experiment import ExperimentFolder
 
     lab = open_lab(args)
     client = EngineClient.connect(lab)
@@ -34,6 +37,7 @@ def main(arguments: list[str]) -> int:
         if name not in active:
             print(f"{name} is not running", file=sys.stderr)
             continue
-        client.request(Pause(name))
-        print(f"{name}: paused; running tasks may finish. `tui-lab resume {name}` continues", file=sys.stderr)
+        operation = pause(ExperimentFolder(lab.path / name), os.environ)
+        client.request(operation.command)
+        print(f"{name}: {operation.done}. {operation.hint}", file=sys.stderr)
     return DONE

@@ -8,7 +8,6 @@ import sys
 from tui_lab.cli.options import Parser, add_common, add_json, add_take_over, choose_experiments, examples, lab_to_run
 from tui_lab.client.errors import NothingToDoError
 from tui_lab.client.exit_status import DONE
-from tui_lab.protocol.control import Resume
 
 
 def main(arguments: list[str]) -> int:
@@ -26,9 +25,9 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
 
     from tui_lab.cli.watch import watch
+    from tui_lab.client.control import resume
     from tui_lab.client.failures import open_tasks
     from tui_lab.client.follow import Followed, Interrupts
-    from tui_lab.client.formatting import plural
     from tui_lab.client.retry import check_code
     from tui_lab.engine.client import EngineClient
 
@@ -52,9 +51,10 @@ def main(arguments: list[str]) -> int:
     runs = []
     for folder, count in left.items():
         state = folder.state()
+        operation = resume(folder, os.environ)
         if not args.json:
-            print(f"{folder.name}: {plural(count, 'task')} left", file=sys.stderr)
-        client.request(Resume(folder.name, dict(os.environ)))
+            print(f"{folder.name}: {operation.preview().words}", file=sys.stderr)
+        client.request(operation.command)
         runs.append(Followed(folder, len(state.submissions) - 1, count, state))
     if args.detach:
         heard.restore()

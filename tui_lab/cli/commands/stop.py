@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from tui_lab.cli.options import TASK, Parser, add_common, choose_experiments, examples, open_lab
 from tui_lab.client.errors import NothingToDoError
 from tui_lab.client.exit_status import DONE
-from tui_lab.protocol.control import AskStatus, Stop
+from tui_lab.protocol.control import AskStatus
 
 
 def main(arguments: list[str]) -> int:
@@ -26,10 +27,9 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
 
     from tui_lab.client.address import by_experiment, resolve
-    from tui_lab.client.formatting import plural
-    from tui_lab.client.node_formatting import stop_line
+    from tui_lab.client.control import notes, stop
     from tui_lab.engine.client import EngineClient, EngineGone
-    from tui_lab.store import ranges
+    from tui_lab.store.experiment import ExperimentFolder
 
     lab = open_lab(args)
     named = by_experiment(resolve(lab, args.tasks)) if args.tasks else {}  # a wrong name is a mistake in any case
@@ -45,23 +45,15 @@ def main(arguments: list[str]) -> int:
     else:
         left = []
     # None: all of the experiment
-    wanted: dict[str, list[list[int]] | None] = (
-        {name: ranges.to_ranges(tasks) for name, tasks in named.items()}
-        if args.tasks
-        else dict.fromkeys([*active, *left])
+    wanted: dict[str, list[int] | None] = (
+        {name: sorted(tasks) for name, tasks in named.items()} if args.tasks else dict.fromkeys([*active, *left])
     )
     if client is None or not wanted:
         raise NothingToDoError(f"nothing to stop: nothing is running in {lab.path}")
     for name, tasks in wanted.items():
-        answer = client.request(Stop(name, tasks))
-        count = answer.stopped
-        said = (
-            f"stopping {plural(count, 'task')}"
-            if count
-            else "nothing to stop: none of these tasks is running or pending"
-        )
-        print(f"{name}: {said}", file=sys.stderr)
-        for one in answer.stopping:
-            if one.away_for is not None:
-                print(stop_line(one), file=sys.stderr)
+        operation = stop(ExperimentFolder(lab.path / name), os.environ, tasks)
+        answer = client.request(operation.command)
+        print(f"{name}: {operation.outcome(answer)}", file=sys.stderr)
+        for line in notes(answer):
+            print(line, file=sys.stderr)
     return DONE
