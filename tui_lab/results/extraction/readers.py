@@ -129,11 +129,11 @@ class TextReader:
         values = map(self.of, all_matches(self.pattern, text))
         return [value for value in values if not isinstance(value, NoValue)]
 
-    def by_step(self, text: Text) -> Iterator[tuple[int | float | str, Scalar | None, str]]:
-        """Yield step and value of each match, and the text that could not be read, or an empty one. Raises
-        TooSlowError."""
+    def by_step(self, text: Text, first: int = 0) -> Iterator[tuple[int | float | str, Scalar | None, str]]:
+        """Yield step and value of each match, and the text that could not be read, or an empty one. first: the step of
+        the first match, where the pattern names none. Raises TooSlowError."""
         group = self.pattern.step
-        for count, match in enumerate(all_matches(self.pattern, text)):
+        for count, match in enumerate(all_matches(self.pattern, text), first):
             step: int | float | str = count
             if group is not None and match[group] is not None:
                 found = number(match[group])

@@ -16,8 +16,9 @@ from tui_lab.results.extraction.readers import FileReader, TextReader
 from tui_lab.results.extraction.records import INDEX, REFUSED, Reader, Record
 from tui_lab.results.extraction.slow_search import TooSlowError
 from tui_lab.results.extraction.sources.kinds import by_extractor, extractor_of
-from tui_lab.results.extraction.structured import SourceError, loads
-from tui_lab.results.extraction.text import complete_lines, read_whole
+from tui_lab.results.extraction.step_lines import StepLines
+from tui_lab.results.extraction.structured import SourceError
+from tui_lab.results.extraction.text import read_whole
 from tui_lab.results.extraction.values import Scalar, from_json
 from tui_lab.store import layout
 from tui_lab.store.task_files import TaskFile
@@ -134,28 +135,15 @@ class StepsReader(Reader):
             self.trouble = self.trouble or f"{source} {error.strerror or error}"
 
     def _live_metrics(self, folder: str, attempt: int) -> Iterator[tuple[Any, str, Scalar | None, str]]:
-        """The file may be torn at its end, and may hold anything at all: lines that are no JSON object are
-        counted."""
+        """The file may be torn at its end: such a line, and others that are no JSON object, are counted."""
         try:
             raw = read_whole(TaskFile(folder, layout.attempt_file(layout.METRICS_FILE, attempt)))
         except OSError as error:
             self._not_read(layout.METRICS_FILE, error)
             return
-        count = 0
-        for line in complete_lines(raw).splitlines() + ([raw[raw.rfind(b"\n") + 1 :]] if raw else []):
-            if not line.strip():
-                continue
-            try:
-                document = loads(line)
-            except ValueError:
-                self.skipped += 1
-                continue
-            if not isinstance(document, dict):
-                self.skipped += 1
-                continue
-            step = document.pop("step", None)
-            if isinstance(step, bool) or not isinstance(step, (int, float)):
-                step, count = count, count + 1
-            for name, value in document.items():
+        lines = StepLines()
+        for step, values in lines.read(raw):
+            for name, value in values.items():
                 if name not in (INDEX, REFUSED):
                     yield step, name, from_json(value, "json"), value if isinstance(value, Unrepresentable) else ""
+        self.skipped += lines.skipped

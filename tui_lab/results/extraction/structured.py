@@ -202,7 +202,7 @@ def loads(text: bytes) -> Value:
     and integers of any size. A number that no float holds is Unrepresentable. Raises ValueError."""
     try:
         # Integers of more digits would become floats, and tiny floats 0.
-        if not _LONG.search(text):
+        if _is_exact(text):
             return orjson.loads(text)  # type: ignore[no-any-return]
     except ValueError:
         pass
@@ -217,6 +217,13 @@ def loads(text: bytes) -> Value:
 
 
 _LONG: Final = re.compile(rb"[0-9]{19}|[eE][-+]?[0-9]{3}")
+_DECIMALS: Final = re.compile(rb"\.[0-9]+")
+_TINY: Final = b"0" * 200
+
+
+def _is_exact(text: bytes) -> bool:
+    """Return whether the quick reader reads each number right. Most long ones are floats with all their decimals."""
+    return not _LONG.search(text) or not (_TINY in text or _LONG.search(_DECIMALS.sub(b"", text)))
 
 
 def _encodable(value: Any) -> Value:
