@@ -41,8 +41,43 @@ def said(text: str, name: str = "f.yaml") -> list[str]:
         load_text(text, name)
     except SpecError as error:
         assert list(error.problems) == sorted(error.problems)
+        for problem in error.problems:
+            _check_fix(text, name, problem)
         return [str(problem).removeprefix(f"{name}:") for problem in error.problems]
     return []
+
+
+def _check_fix(text: str, name: str, problem: Problem) -> None:
+    """A fix takes the problem away, and most that name another word have one."""
+    if problem.fix is None:
+        assert not problem.hint.startswith("did you mean") or problem.file != name, problem
+        return
+    try:
+        load_text(problem.fix.applied(text), name)
+    except SpecError as error:
+        places = [(one.line, one.column, one.message) for one in error.problems]
+        assert (problem.line, problem.column, problem.message) not in places
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("command: echo a: b\n", "command: 'echo a: b'\n"),
+        ("command: @x # why\n", "command: '@x' # why\n"),
+        ("command: {x} y\n", "command: '{x} y'\n"),
+        ("command: {x}\n", "command: '{x}'\n"),
+        ("command: x\nmetrics:\n  a: [0-9]+ (@float@)\n", "command: x\nmetrics:\n  a: '[0-9]+ (@float@)'\n"),
+        ("command: x\nmetrics:\n  a: loss (@flot@)\n", "command: x\nmetrics:\n  a: loss (@float@)\n"),
+        ('comand: "x" # why\n', 'command: "x" # why\n'),
+        ("command: x {lrr}m\nparameters: {lr: 1}\n", "command: x {lr}m\nparameters: {lr: 1}\n"),
+    ],
+)
+def test_what_a_hint_suggests_is_an_edit(text: str, expected: str) -> None:
+    with pytest.raises(SpecError) as error:
+        load_text(text)
+    fix = error.value.problems[0].fix
+    assert fix is not None
+    assert fix.applied(text) == expected
 
 
 def domain(text: str) -> Any:

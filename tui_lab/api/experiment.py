@@ -353,10 +353,10 @@ class Experiment:
         if problem.file != str(self._file):
             return problem
         where = self._argument(problem.line, problem.column) if problem.line else ""
-        said = [problem.message, problem.hint]
+        message, hint = problem.message, problem.hint
         for one in () if self._written is None else self._written.carried:
-            said = [text.replace(one.key, one.name) for text in said]
-        return Problem(where or f'Experiment("{self._file.stem}")', 0, 0, *said)
+            message, hint = message.replace(one.key, one.name), hint.replace(one.key, one.name)
+        return Problem(where or f'Experiment("{self._file.stem}")', 0, 0, message, hint)
 
     def _text_of_notice(self, notice: str) -> str:
         """A notice with the name of the argument in place of its line and column."""

@@ -14,7 +14,7 @@ from tui_lab.experiment.lookalikes import looks_like_value, stranger
 from tui_lab.experiment.model import RESERVED_PARAMETERS
 from tui_lab.experiment.names import name_error
 from tui_lab.experiment.readers.sweep import sweep_paths
-from tui_lab.experiment.yaml.problem import closest, suggest
+from tui_lab.experiment.yaml.problem import Suggestion, closest, suggest
 from tui_lab.experiment.yaml.reader import Keypath, Reader, shortened
 
 _NUMBER: Final = r"[-+]?\.?\d[\w.+-]*"
@@ -238,7 +238,7 @@ def check_defaults(r: Reader, used: Set[str]) -> None:
             r.add(
                 ("defaults", name),
                 f'nothing uses the default "{name}"',
-                f'did you mean "{near}"?',
+                Suggestion(name, near),
                 at_key=True,
             )
 

@@ -25,7 +25,7 @@ from tui_lab.experiment.stage_checks import (
 )
 from tui_lab.experiment.uses import Uses
 from tui_lab.experiment.yaml.parser import parse, read_text
-from tui_lab.experiment.yaml.problem import SpecError, closest
+from tui_lab.experiment.yaml.problem import SpecError, Suggestion, closest
 from tui_lab.experiment.yaml.reader import Keypath, Reader, described
 
 OWN: Final = "x-"  # with which a key begins that is not ours: a place for anchors
@@ -139,7 +139,7 @@ def _check_keys(r: Reader) -> list[str]:
         elif key not in KEYS:
             advice = ADVICE.get(key, "")
             other = "" if advice else ELSEWHERE.get(key) or closest(key, (*KEYS, *LATER))
-            hint = f'did you mean "{other}"?' if other else advice
+            hint = Suggestion(key, other) if other else advice
             r.add((key,), f'there is no key "{key}"', hint, at_key=True)
             meant += [other] if other else []
     return meant

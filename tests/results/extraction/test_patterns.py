@@ -100,7 +100,7 @@ def test_an_at_sign() -> None:
 def test_errors_are_at_their_place(text: str, offset: int, words: str) -> None:
     with pytest.raises(PatternError) as error:
         compile_pattern(text)
-    assert words in error.value.message
+    assert words in str(error.value)
     assert error.value.offset == offset
 
 

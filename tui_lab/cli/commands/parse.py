@@ -182,7 +182,7 @@ def check_patterns(args: argparse.Namespace) -> None:
             pattern = compile_pattern(text)
         except PatternError as error:
             place = "" if error.offset is None else f"\n  {text}\n  {' ' * error.offset}^"
-            raise UsageError(f"{option}: {error.message}{place}") from None
+            raise UsageError(f"{option}: {error}{place}") from None
         if option != "-n" and pattern.value == 0:
             raise UsageError(
                 f"{option}: the pattern has no group for the value; put parentheses around it, as in 'loss (@float@)'"

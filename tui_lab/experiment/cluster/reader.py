@@ -24,7 +24,7 @@ from tui_lab.experiment.record import keys_of
 from tui_lab.experiment.registry import PluginError
 from tui_lab.experiment.units import MEMORY_HINT, duration, memory
 from tui_lab.experiment.yaml.parser import parse, read_text
-from tui_lab.experiment.yaml.problem import SpecError, closest
+from tui_lab.experiment.yaml.problem import SpecError, Suggestion, closest
 from tui_lab.experiment.yaml.reader import Keypath, Reader, described
 
 # What other tools call these keys.
@@ -86,7 +86,7 @@ def _check_keys(r: Reader, path: Keypath, known: tuple[str, ...], owner: str) ->
             continue
         other = _ELSEWHERE.get(key, "")
         other = other if other in known else closest(key, known) or ""
-        hint = f'did you mean "{other}"?' if other else f"it takes {', '.join(known)}"
+        hint = Suggestion(key, other) if other else f"it takes {', '.join(known)}"
         r.add((*path, key), f'"{key}" is no key of {owner}', hint, at_key=True)
 
 

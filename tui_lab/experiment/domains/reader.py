@@ -10,7 +10,7 @@ from tui_lab.experiment.domains.kinds import KINDS
 from tui_lab.experiment.domains.reading import MAX_SIZE, values
 from tui_lab.experiment.domains.values import wrong_type
 from tui_lab.experiment.registry import PluginError
-from tui_lab.experiment.yaml.problem import suggest
+from tui_lab.experiment.yaml.problem import Suggestion, suggest
 from tui_lab.experiment.yaml.reader import Keypath, Reader
 
 __all__ = ["MAX_SIZE", "called_like", "kinds_at", "looks_like_domain", "read_domain"]
@@ -124,7 +124,7 @@ def _meant(r: Reader, path: Keypath, kind: str) -> str:
         return f"write the list itself, as in {path[-1]}: [1, 2]"
     for name, member in KINDS.own.items():
         if kind in member.elsewhere:
-            return f'did you mean "{name}"?'
+            return Suggestion(kind, name)
     if not isinstance(path[-1], str) or suggest(kind, KINDS):
         return ""
     grouped = _grouped(path[-1], kind)

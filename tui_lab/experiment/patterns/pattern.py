@@ -28,6 +28,7 @@ from typing import Any, Final
 
 from tui_lab.experiment.patterns.effort import longest_line
 from tui_lab.experiment.patterns.shorthands import KINDS, Kind, bounded, expansion
+from tui_lab.experiment.yaml.problem import Suggestion
 
 # Line breaks and escape sequences are gone before a line is searched; what is not UTF-8 reads as U+FFFD.
 UNSEARCHABLE: Final = re.compile("[\n\r\x1b\ufffd\ud800-\udfff]")
@@ -35,12 +36,14 @@ SHORTHAND: Final = re.compile(r"@([A-Za-z]+)@")
 
 
 class PatternError(ValueError):
-    """A pattern that cannot be used. `offset` is the place in the pattern's text, counted from 0."""
+    """A pattern that cannot be used. `offset` is the place in the pattern's text, counted from 0; `hint` says what to
+    write there, if that is known."""
 
-    def __init__(self, message: str, offset: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, offset: int, hint: str = "") -> None:
+        super().__init__(f"{message}; {hint}" if hint else message)
         self.message = message
         self.offset = offset
+        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -219,7 +222,8 @@ class _Scan:
             return match.end()
         close = difflib.get_close_matches(word.lower(), KINDS, 1, 0.6)
         if close:
-            raise PatternError(f'unknown shorthand {match[0]}, did you mean "@{close[0]}@"?', match.start())
+            hint = Suggestion(match[0], f"@{close[0]}@")
+            raise PatternError(f"unknown shorthand {match[0]}", match.start(), hint)
         # Some other text between two signs; the second sign may begin a shorthand.
         return match.end() - 1
 

@@ -11,7 +11,7 @@ from tui_lab.experiment.record import Fields, keys_of
 from tui_lab.experiment.shell.placeholders import PlaceholderError
 from tui_lab.experiment.shell.template import fill, names_in
 from tui_lab.experiment.units import MEMORY_HINT, memory
-from tui_lab.experiment.yaml.problem import suggest
+from tui_lab.experiment.yaml.problem import Suggestion, suggest
 from tui_lab.experiment.yaml.reader import Keypath, Reader
 
 # What other tools call the needs.
@@ -50,7 +50,7 @@ def read_needs(r: Reader, path: Keypath) -> Needs | None:
 def _unknown(r: Reader, path: Keypath, known: Collection[str]) -> None:
     name = str(path[-1])
     other = _ELSEWHERE.get(name.lower())
-    hint = f'did you mean "{other}"?' if other else suggest(name, known)
+    hint = Suggestion(name, other) if other else suggest(name, known)
     message = f'"{name}" is neither {", ".join(OF_A_NODE)} nor one of "limits"'
     r.add(path, message, hint or f"if tasks share it, add limits: {{{name}: 2}}", at_key=True)
 

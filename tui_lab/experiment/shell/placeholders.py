@@ -13,6 +13,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Self
 
+from tui_lab.experiment.yaml.problem import Suggestion
+
 NAME: Final = r"[A-Za-z_][A-Za-z0-9_.-]*"
 
 _BRACES = re.compile(rf"(\{{+)({NAME})(?::([^{{}}\n]*))?(\}}+)")
@@ -37,7 +39,7 @@ class PlaceholderError(ValueError):
     def misspelt(cls, found: str, intended: str, escaped: str, offset: int) -> Self:
         """The error for `found`, which looks like `intended`, and whose literal text is written `escaped`."""
         hint = f"did you mean {intended}? For the text {found} itself write {escaped}"
-        return cls(f"there is no parameter for {found}", offset, hint)
+        return cls(f"there is no parameter for {found}", offset, Suggestion(found, intended, hint))
 
 
 @dataclass(frozen=True, slots=True)

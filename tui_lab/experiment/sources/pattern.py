@@ -52,7 +52,7 @@ def read_pattern(r: Reader, path: Keypath) -> Pattern | None:
         return compile_pattern(text)
     except PatternError as error:
         cut = r.document.cut_by_comment(r.node(path))
-        hint = f'YAML reads " #" as a comment: {QUOTE}' if cut else ""
+        hint = f'YAML reads " #" as a comment: {QUOTE}' if cut else error.hint
         r.add(path, f"in the pattern: {error.message}", hint, offset=error.offset)
         return None
 

@@ -27,6 +27,7 @@ from yaml.events import (
 )
 
 from tui_lab.experiment.yaml.document import MAX_DIGITS, Document, Node, Text
+from tui_lab.experiment.yaml.edit import Edit, single_quoted
 from tui_lab.experiment.yaml.problem import Problem, SpecError
 
 # --- What the errors of PyYAML's two parsers mean, in plain words: libyaml's, and the one in Python
@@ -44,7 +45,25 @@ def explain(error: yaml.YAMLError, text: Text, file: str) -> Problem:
     at = _index(getattr(error, "problem_mark", None), text)
     opened = _index(getattr(error, "context_mark", None), text, at)
     index, message, hint = _words(problem, context, at, opened, text)
-    return Problem(file, *text.place(index), message, hint)
+    fix = _quoted(text, text.line_start(index)) if hint.startswith(QUOTE) else None
+    return Problem(file, *text.place(index), message, hint, fix)
+
+
+def _quoted(text: Text, start: int) -> Edit | None:
+    """The change that puts the value of a line into single quotes, if the line can be read then."""
+    line = text.line_at(start)
+    found = _VALUE.match(line)
+    if found is None or "'" in found[1]:
+        return None
+    value = re.split(r"\s+#", line[found.start(1) :])[0].rstrip()
+    edit = Edit(start + found.start(1), start + found.start(1) + len(value), single_quoted(value))
+    try:
+        for event in yaml.parse(line[: found.start(1)].lstrip() + edit.text, Loader=LOADER):
+            if isinstance(event, ScalarEvent) and event.value == value:
+                return edit
+    except yaml.YAMLError:
+        pass
+    return None
 
 
 def read_without_error(error: yaml.YAMLError, text: Text) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from tui_lab.experiment.error import TuiLabError
+from tui_lab.experiment.yaml.edit import Edit
 
 _LINE_ENDS: Final = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
@@ -26,6 +27,8 @@ class Problem:
     column: int
     message: str
     hint: str = ""
+    fix: Edit | None = field(default=None, compare=False)
+    """What the hint suggests, as a change of the file; None where that takes more than a word."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", _one_line(self.message))
@@ -53,6 +56,22 @@ class SpecError(TuiLabError):
         return type(self), (self.problems,)
 
 
+class Suggestion(str):
+    """A hint that names the word that was meant in place of another: `did you mean "x"?`."""
+
+    wrong: str
+    meant: str
+
+    def __new__(cls, wrong: str, meant: str, hint: str = "") -> Suggestion:
+        """Make a hint. hint: its text, where it is another one."""
+        new = super().__new__(cls, hint or f'did you mean "{meant}"?')
+        new.wrong, new.meant = wrong, meant
+        return new
+
+    def __getnewargs__(self) -> tuple[str, str, str]:  # type: ignore[override]
+        return self.wrong, self.meant, str(self)
+
+
 def closest(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` was probably meant to be, or None."""
     folded: dict[str, str] = {}
@@ -65,4 +84,4 @@ def closest(word: str, known: Iterable[str]) -> str | None:
 def suggest(word: str, known: Iterable[str]) -> str:
     """`did you mean "x"?` for the known word nearest to `word`, or an empty text where none is near."""
     near = closest(word, known)
-    return "" if near is None else f'did you mean "{near}"?'
+    return "" if near is None else Suggestion(word, near)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tui_lab.experiment.yaml.document import Document, Node
-from tui_lab.experiment.yaml.problem import Problem, suggest
+from tui_lab.experiment.yaml.document import Document, Node, Text
+from tui_lab.experiment.yaml.edit import Edit, single_quoted
+from tui_lab.experiment.yaml.problem import Problem, Suggestion, suggest
 
 Keypath = tuple[str | int, ...]
 QUOTE = "put the value in single quotes"
 MOST: Final = 10**9  # of what a key counts, where nothing else bounds it
+_WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*|\{[^{}\n]*\}|\[[^\[\]\n]*\]|@\w+@")
+"""What is written alike in every style of YAML: a name, a placeholder, a shorthand."""
 
 
 def described(node: Node) -> str:
@@ -34,6 +38,15 @@ def shortened(text: str, length: int = 40) -> str:
     return line if len(line) <= length else line[: length - 3] + "..."
 
 
+def _word_edit(text: Text, index: int, hint: Suggestion) -> Edit | None:
+    """The change that puts the word that was meant into the place of another, if that stands there as it is."""
+    index += text.source[index : index + 1] in ("'", '"')
+    end = index + len(hint.wrong)
+    here = text.source[index:end].casefold() == hint.wrong.casefold()
+    goes_on = re.match(r"\w\w", text.source[end - 1 : end + 1]) is not None
+    return Edit(index, end, hint.meant) if here and not goes_on and _WORD.fullmatch(hint.meant) else None
+
+
 def title(path: Keypath) -> str:
     """How a message calls the value at `path`: its own key, or the key of the list that holds it."""
     keys = [step for step in path if isinstance(step, str)]
@@ -50,19 +63,37 @@ class Reader:
         self.problems: list[Problem] = list(document.problems)
 
     def add(
-        self, path: Keypath, message: str, hint: str = "", *, offset: int | None = None, at_key: bool = False
+        self,
+        path: Keypath,
+        message: str,
+        hint: str = "",
+        *,
+        offset: int | None = None,
+        at_key: bool = False,
+        fix: Edit | None = None,
     ) -> None:
-        """Note a problem, unless YAML itself was already unhappy at that place."""
-        problem = self.problem(path, message, hint, offset=offset, at_key=at_key)
+        """Note a problem, unless YAML itself was already unhappy at that place. fix: what the hint suggests, where that
+        is not another word."""
+        problem = self.problem(path, message, hint, offset=offset, at_key=at_key, fix=fix)
         if all((p.line, p.column) != (problem.line, problem.column) for p in self.document.problems):
             self.problems.append(problem)
 
     def problem(
-        self, path: Keypath, message: str, hint: str = "", *, offset: int | None = None, at_key: bool = False
+        self,
+        path: Keypath,
+        message: str,
+        hint: str = "",
+        *,
+        offset: int | None = None,
+        at_key: bool = False,
+        fix: Edit | None = None,
     ) -> Problem:
         """A problem at the value under `path`, at a character in it, or at its key."""
         line, column = self.document.place(path, offset=offset, at_key=at_key)
-        return Problem(self.document.file, line, column, message, hint)
+        if fix is None and isinstance(hint, Suggestion):
+            text = self.document.text
+            fix = _word_edit(text, text.starts[line - 1] + column - 1, hint)
+        return Problem(self.document.file, line, column, message, hint, fix)
 
     def node(self, path: Keypath) -> Node:
         """Return the node at a path, which must exist."""
@@ -117,7 +148,10 @@ class Reader:
         if not self._unhappy_within(node):
             shown = shortened(source)
             hint = f"put it in single quotes: '{shown}'"
-            self.add(path, f"YAML reads {shown} as a {node.kind}, not as text", hint)
+            fix = None
+            if "\n" not in source and self.document.text.source.startswith(source, node.start):
+                fix = Edit(node.start, node.start + len(source), single_quoted(source))
+            self.add(path, f"YAML reads {shown} as a {node.kind}, not as text", hint, fix=fix)
         return True
 
     # --- Scalars

@@ -34,19 +34,19 @@ def _lines(mapping: Mapping[str, Any], depth: int) -> Iterator[str]:
             yield f"{indent}{_text(key)}: |{end}\n"
             yield from (f"{indent}  {line}\n" if line else "\n" for line in value.removesuffix("\n").split("\n"))
         else:
-            yield f"{indent}{_text(key)}: {_flow(value)}\n"
+            yield f"{indent}{_text(key)}: {one_line(value)}\n"
 
 
 def _is_block(text: str) -> bool:
     return all(char.isprintable() or char == "\n" for char in text) and _BLOCK.fullmatch(text) is not None
 
 
-def _flow(value: Any) -> str:
-    """A value on one line."""
+def one_line(value: Any) -> str:
+    """Return a value as YAML on one line."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_text(key)}: {_flow(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_text(key)}: {one_line(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_flow, value)) + "]"
+        return "[" + ", ".join(map(one_line, value)) + "]"
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, float) and not math.isfinite(value):
