@@ -234,7 +234,6 @@ def test_nothing_else_lists_the_facts() -> None:
         "store/fold.py",  # columns of the fold, some of which are facts
         "store/step_facts.py",  # columns of the fold by step, and the message that has them
         "engine/agent/done_steps.py",
-        "tui/panes/tasks/groups.py",
         "store/planning.py",  # columns of plans
         "store/experiment.py",
         "experiment/model.py",  # placeholders

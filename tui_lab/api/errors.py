@@ -32,8 +32,8 @@ class TasksFailed(TuiLabError):  # noqa: N818 (it says what happened)
         self.counts = counts
         """Tasks by state."""
         self.failures = failures
-        """Tasks that failed alike, the largest group first: `reason`, the last `line` of their standard error, `count`,
-        and the id of the first `task`."""
+        """Tasks that failed alike, the largest group first: `reason`, the `line` of their standard error that says why,
+        `count`, and the id of the first `task`."""
 
 
 class TuiLabWarning(UserWarning):

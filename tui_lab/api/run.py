@@ -137,8 +137,8 @@ class Run:
     def failures(self) -> list[FailureGroup]:
         """Return the failed and lost tasks in groups of those that failed alike, the largest first.
 
-        Each has `reason`, the name or place of the `step` if tasks have several, the last `line` of their standard
-        error or their exception, `count`, and the id of the first `task`.
+        Each has `reason`, the name or place of the `step` if tasks have several, the `line` of their standard
+        error that says why or their exception, `count`, and the id of the first `task`.
         """
         from tui_lab.client.failures import failure_groups
 

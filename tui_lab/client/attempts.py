@@ -15,7 +15,6 @@ from tui_lab.store.environment import load
 from tui_lab.store.errors import LabError
 from tui_lab.store.events import Assigned, EnvironmentCaptured, Finished, OutputsDiscarded, Submitted, UnlistedFiles
 from tui_lab.store.experiment import ExperimentFolder
-from tui_lab.store.fold import EXPLAINED
 from tui_lab.store.task_files import TaskFile, listed
 
 _KINDS: Final = (Submitted, EnvironmentCaptured, Assigned, Finished, OutputsDiscarded)
@@ -102,15 +101,6 @@ def output_folder(folder: ExperimentFolder, task: int, stage: str | None = None)
         hint = suggest(stage, stages) or (f"it has {', '.join(stages)}" if stages else "it has none")
         raise LabError(f'task {task:,} of {folder.name} has no stage "{stage}"', hint)
     return folder.task_folder(run)
-
-
-def messages(folder: ExperimentFolder) -> dict[int, str]:
-    """Return what the journal says of tasks that did not start, or that lack outputs: for each the last message. Raises
-    LabError."""
-    events = (event for event, _ in journal.read(folder.journal, kinds=[Finished]))
-    return {
-        event.task: event.message or "" for event in events if isinstance(event, Finished) and event.reason in EXPLAINED
-    }
 
 
 def _left(attempt: Attempt, event: Finished, place: Path) -> list[AttemptFile]:

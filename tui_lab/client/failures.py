@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from typing import Final, TypedDict
 
 from tui_lab.client.address import address_of
-from tui_lab.client.attempts import messages
-from tui_lab.client.formatting import last_line
+from tui_lab.client.formatting import printable
 from tui_lab.client.steps import step_names
+from tui_lab.results.failures.clusters import FailureReader, clusters, failed_tasks
 from tui_lab.store import fold
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
 
-_NUMBER: Final = re.compile(r"0x[0-9a-fA-F]+|\d+(?:\.\d+)?")
-READ_AT_MOST: Final = 2000  # failed tasks whose last line is read
+READ_AT_MOST: Final = 2000  # failed tasks whose outputs are read
 
 
 class FailureGroup(TypedDict):
@@ -31,56 +28,22 @@ class FailureGroup(TypedDict):
 
 
 def failure_groups(folder: ExperimentFolder, state: State) -> list[FailureGroup]:
-    """Failed and lost planned tasks, grouped by reason, step and the last line of their standard error (lines that
-    differ in numbers alone are one group, shown by its first), or by exceptions and where these were raised; largest
-    first."""
-    columns = state.columns
-    groups: dict[tuple[str, str, str, int], list[int]] = defaultdict(list)
-    examples: dict[tuple[str, str, str, int], str] = {}
-    explained: dict[int, str] = {}
-    read = 0
-    for task in range(state.size):
-        code = columns["state"][task]
-        if code not in (fold.FAILED, fold.LOST) or not columns["planned"][task]:
-            continue
-        reason = fold.REASONS[columns["reason"][task]]
-        if reason == "exit":
-            reason = f"exit {columns['exit_code'][task]}"
-        elif reason == "signal":
-            reason = f"signal {columns['signal'][task]}"
-        raised = state.raised.get(task)
-        if raised is not None:
-            where = f"exception at {raised.at}" if raised.at else reason
-            kind = (where, raised.type, state.stage(task) or "", fold.NONE)
-            examples.setdefault(kind, raised.line)
-            groups[kind].append(task)
-            continue
-        line = ""
-        if read < READ_AT_MOST:
-            read += 1
-            if reason in fold.EXPLAINED:  # no program could have said why
-                explained = explained or messages(folder)
-            message = explained.get(task) if reason in fold.EXPLAINED else None
-            line = last_line(folder.task_folder(task), columns["attempt"][task], message, columns["signal"][task])
-        stage = state.stage(task) or ""
-        if stage and reason == "dependency":
-            continue  # the tasks behind it say so
-        step = columns["step"][task]
-        key = (fold.STATES[code] if code == fold.LOST else reason, _NUMBER.sub("#", line), stage, step)
-        examples.setdefault(key, line)
-        groups[key].append(task)
+    """Failed and lost planned tasks in kinds: by reason, step and the line of their standard error that says why (lines
+    that differ in numbers and the like are one kind, shown by its first), or by exceptions and where these were raised;
+    largest first."""
+    failed = failed_tasks(state)
+    known = FailureReader(folder).with_lines(failed[:READ_AT_MOST])
     names: dict[tuple[int, str], list[str]] = {}
-    ordered = sorted(groups.items(), key=lambda item: (item[0][0] == "dependency", -len(item[1])))
     return [
         {
-            "reason": key[0],
-            "step": _step(folder, tasks[0], key[3], names),
-            "line": examples[key],
-            "count": len(tasks),
-            "task": tasks[0],
-            "address": address_of(folder, tasks[0]),
+            "reason": kind.reason,
+            "step": _step(folder, kind.tasks[0], kind.step, names),
+            "line": printable(kind.line),
+            "count": len(kind.tasks),
+            "task": kind.tasks[0],
+            "address": address_of(folder, kind.tasks[0]),
         }
-        for key, tasks in ordered
+        for kind in clusters([*known, *failed[READ_AT_MOST:]])
     ]
 
 

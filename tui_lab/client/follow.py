@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final, Protocol
 
-from tui_lab.client.formatting import last_line, printable
+from tui_lab.client.formatting import printable
 
 # SELF from Followed
 from tui_lab.client.node_formatting import stop_line
@@ -22,6 +22,7 @@ from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
 
 # SELF from Followed
 from tui_lab.protocol.control import AskStatus, Drain, Resume, Stop, StoppingTasks
+from tui_lab.results.failures.messages import telling_line
 from tui_lab.store import layout, ranges
 from tui_lab.store.errors import LabError, StorageError
 from tui_lab.store.events import DependencyDone, DependencyFailed, Event, Extended, Finished
@@ -345,14 +346,14 @@ class Follower:
 
 
 def failure_line(run: Followed) -> str:
-    """The last failure in a line: task, reason, and its exception or the end of its standard error."""
+    """The last failure in a line: task, reason, and its exception or what its standard error says."""
     event = run.failure
     assert event is not None
     what = {"exit": f"exit {event.exit_code}", "signal": f"signal {event.signal}"}
     reason = what.get(event.reason or "", event.reason or event.state)
     place = run.folder.task_folder(event.task)
-    raised = printable(event.raised.line) if event.raised else ""
-    line = raised or last_line(place, event.attempt, event.message, event.signal)
+    raised = event.raised.line if event.raised else ""
+    line = printable(raised or telling_line(place, event.attempt, event.message, event.signal))
     stage = run.folder.stage_of(event.task)
     which = f"task {event.task}" if stage is None else f"run {event.task} of {stage}"
     return f"✗ {which}: {reason}" + (f": {line}" if line else "")

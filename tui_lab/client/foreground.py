@@ -24,7 +24,7 @@ from typing import BinaryIO, Final
 
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE, FAILED, INTERRUPTED, USAGE
-from tui_lab.client.formatting import PIPE, span
+from tui_lab.client.formatting import span
 from tui_lab.client.submission import Prepared
 from tui_lab.engine.agent_bundle import packed
 from tui_lab.engine.task_builder import TaskBuilder
@@ -44,6 +44,7 @@ from tui_lab.protocol.agent import (
     decode,
     encode,
 )
+from tui_lab.results.failures.messages import PIPE
 from tui_lab.results.terminal.guard import guard_streams
 from tui_lab.store import layout
 from tui_lab.store.errors import LabError

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 from tui_lab.experiment.facts import Fact
 from tui_lab.results.extraction.text import strip_escapes
 from tui_lab.results.terminal.guard import replaced, visible
-from tui_lab.store.task_files import TaskFile, listed
 
 # A state has its word and its mark; colour only repeats it.
 STATE_MARKS: Final = {"done": "✓", "failed": "✗", "running": "▶", "pending": "·", "stopped": "■", "lost": "?"}
@@ -81,12 +77,6 @@ def shown_value(value: object) -> str:
     return visible(text)
 
 
-PIPE: Final = (
-    "its output was not read to the end, as with `... | head`, and pipefail counts that as a failure: "
-    "begin with `set +o pipefail`"
-)
-
-
 def run_count(count: int) -> str:
     """Return a number of runs of a stage as text."""
     return plural(count, "run")
@@ -108,31 +98,6 @@ def stages_line(counts: Mapping[str, Mapping[str, int]]) -> str:
         more = f" ({', '.join(others)})" if others else ""
         parts.append(f"{name} {states.get('done', 0):,}/{sum(states.values()):,}{more}")
     return ", ".join(parts)
-
-
-def last_line(place: Path, attempt: int, message: str | None = None, signal_number: int | None = None) -> str:
-    """Return the message of the end of a failed attempt, else the last line of its standard error, or else its
-    reason. place: the folder of its task."""
-    if message:
-        return printable(message)
-    for step in _streams(place, attempt):
-        try:
-            with open(step.open(), "rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
-                lines = file.read().decode("utf-8", "replace").replace("\r", "\n").strip().splitlines()
-        except OSError:
-            continue
-        if lines:
-            return printable(lines[-1])
-    return PIPE if signal_number == signal.SIGPIPE else ""
-
-
-def _streams(place: Path, attempt: int) -> list[TaskFile]:
-    """The standard error files of an attempt, the one written last first."""
-    suffix = "" if attempt == 1 else f".{attempt}"
-    found = [(name, facts) for name, facts in listed(place) if name.endswith("stderr" + suffix) and facts.st_size]
-    found.sort(key=lambda one: one[1].st_mtime, reverse=True)
-    return [TaskFile(str(place), name) for name, _ in found]
 
 
 def printable(text: str) -> str:

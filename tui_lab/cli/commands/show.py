@@ -76,7 +76,6 @@ def _show(found: TaskDetails, address: Address) -> None:
     from tui_lab.client.formatting import (
         STATE_MARKS,
         fact_format,
-        last_line,
         plural,
         printable,
         runs,
@@ -86,6 +85,7 @@ def _show(found: TaskDetails, address: Address) -> None:
     )
     from tui_lab.client.git_state import commit_line
     from tui_lab.experiment.facts import FACTS
+    from tui_lab.results.failures.messages import telling_line
 
     state = found.facts["state"]
     blocked = f": {found.blocked_by}" if found.blocked_by else ""
@@ -123,9 +123,11 @@ def _show(found: TaskDetails, address: Address) -> None:
         if event.note is not None:
             print(f"    {printable(event.note)}")
         place = address.folder.task_folder(event.task)
-        raised = printable(event.raised.line) if event.raised else ""
-        if event.state != "done" and (line := raised or last_line(place, event.attempt, event.message, event.signal)):
-            print(f"    {line}")
+        raised = event.raised.line if event.raised else ""
+        if event.state != "done" and (
+            line := raised or telling_line(place, event.attempt, event.message, event.signal)
+        ):
+            print(f"    {printable(line)}")
     for step in found.steps:
         parts = [] if step.exit_code is None else [f"exit {step.exit_code}"]
         parts += [] if step.duration is None else [span(step.duration)]

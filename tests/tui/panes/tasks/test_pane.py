@@ -85,7 +85,7 @@ async def test_why_did_it_fail_is_two_keys_away(small_lab: Path) -> None:
         await s.until(lambda: s.task == 6)
         await s.press("F")
         await s.until(lambda: s.pane.groups.frame.height == 1)
-        assert s.pane.groups.row(0) == {"group": 0, "tasks": 2, "reason": "exit 3", "last line": "no such kind"}
+        assert s.pane.groups.row(0) == {"group": 0, "tasks": 2, "reason": "exit 3", "line": "no such kind", "share": ""}
         await s.press("enter")
         await s.until(lambda: s.ids == [6, 7])
         await s.press("escape")

@@ -13,7 +13,7 @@ from tui_lab.results.sql.text import is_equal
 from tui_lab.store.lab import Lab
 from tui_lab.tui.panes.tasks.detail import command_line, read_detail
 from tui_lab.tui.panes.tasks.frame import TaskSource, overlaid
-from tui_lab.tui.panes.tasks.groups import FailureReader
+from tui_lab.tui.panes.tasks.groups import FailedTasks
 from tui_lab.tui.panes.tasks.view import View, chosen, default_columns, grouped, shown
 
 
@@ -104,10 +104,11 @@ def test_a_condition_finds_its_value(value: object) -> None:
     assert chosen(frame, is_equal("odd name", value)).to_list() == [True]
 
 
-def test_failures_by_their_last_line(source: TaskSource) -> None:
-    found = FailureReader(source).read(lambda: True)
-    assert found.frame.select("tasks", "reason", "last line").rows() == [(2, "exit 3", "no such kind")]
-    assert sorted(found.tasks[0]) == [6, 7]
+def test_failures_by_what_they_say(source: TaskSource) -> None:
+    found = FailedTasks(source).read(source.read())
+    assert found.frame.select("tasks", "reason", "line").rows() == [(2, "exit 3", "no such kind")]
+    assert found.kinds[0].tasks == (6, 7)
+    assert found.shared == ((),)  # two tell nothing
 
 
 def test_details_and_the_command(source: TaskSource) -> None:

@@ -1,23 +1,21 @@
-"""The group view of the Tasks pane: tasks by a column, or failures by the last line of their standard error."""
+"""The group view of the Tasks pane: tasks by a column, or failures by what they say."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-import numpy as np
 import polars as pl
 from textual import on
 from textual.worker import get_current_worker
 
-from tui_lab.client.attempts import messages
-from tui_lab.client.formatting import last_line, plural
+from tui_lab.client.formatting import plural, printable
 from tui_lab.experiment.facts import FACTS
+from tui_lab.results.failures.clusters import Cluster, FailureReader, clusters, failed_tasks
+from tui_lab.results.failures.shared import Shared, shared
 from tui_lab.results.sql.text import is_equal
-from tui_lab.store import fold
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.formatting import mark
 from tui_lab.tui.base.pane import PATIENT, host_of
@@ -28,88 +26,60 @@ from tui_lab.tui.panes.tasks.frame import TaskSource, TaskTable
 from tui_lab.tui.panes.tasks.model import TaskModel
 from tui_lab.tui.widgets.table.table import Column, FrameTable, next_order
 
-FAILURES: Final = "failures by their last line"
+FAILURES: Final = "failures by why"
 """In the place of a column: no column has spaces in its name."""
 
-# --- Failures by their last line
+# --- Failures in kinds
 
-READ_AT_MOST: Final = 20_000  # failed tasks whose last line is read
-_NUMBER: Final = re.compile(r"0x[0-9a-fA-F]+|\d+(?:\.\d+)?")
+READ_AT_MOST: Final = 20_000  # failed tasks whose outputs are read
+JUDGED: Final = 20
+"""Kinds, the largest ones, of which is said what their tasks share."""
 
 
 @dataclass(frozen=True)
 class Failures:
-    """`frame` has a row per kind: group (its number), tasks, reason, last line; `tasks` the ids of each. `left` were
-    not read: too many."""
+    """`frame` has a row per kind: group (its number), tasks, reason, the telling line, what they share; `kinds` and
+    `shared` have more of each. `left` were not read: too many."""
 
     frame: pl.DataFrame
-    tasks: tuple[tuple[int, ...], ...]
+    kinds: tuple[Cluster, ...]
+    shared: tuple[tuple[Shared, ...], ...]
     left: int = 0
 
 
-class FailureReader:
-    """Reads last lines, each once."""
+class FailedTasks:
+    """Reads why tasks failed, each attempt once."""
 
     def __init__(self, source: TaskSource) -> None:
         self._source = source
-        self._lines: dict[tuple[int, int], str] = {}
+        self._reader = FailureReader(source.folder)
 
-    def read(self, going: Callable[[], bool]) -> Failures:
-        """The failed and lost planned tasks, grouped by reason and last line (lines that differ in numbers alone are
-        one kind), largest group first. Raises LabError."""
+    def read(self, table: TaskTable, going: Callable[[], bool] = lambda: True) -> Failures:
+        """Return the failed and lost planned tasks in kinds, the largest first. Raises LabError."""
         with self._source.reading() as folder:
-            state = folder.state()
-            columns = {
-                name: np.frombuffer(state.columns[name], dtype=fold.COLUMNS[name][0])
-                for name in ("state", "planned", "reason", "exit_code", "signal", "attempt")
-            }
-            failed = (columns["state"] == fold.FAILED) | (columns["state"] == fold.LOST)
-            ids = np.flatnonzero(failed & (columns["planned"] == 1))
-            facts = {name: column[ids].tolist() for name, column in columns.items()}
-            del columns
-            raised = dict(state.raised)
-            explained = any(fold.REASONS[code] in fold.EXPLAINED for code in set(facts["reason"]))
-            said = messages(folder) if explained else {}
-        groups: dict[tuple[str, str], list[int]] = {}
-        examples: dict[tuple[str, str], str] = {}
-        for place, task in enumerate(ids[:READ_AT_MOST].tolist()):
-            if not going():
-                break
-            attempt = facts["attempt"][place]
-            if (exception := raised.get(task)) is not None:
-                kind = (f"exception at {exception.at}", exception.type)
-                examples.setdefault(kind, exception.line)
-                groups.setdefault(kind, []).append(task)
-                continue
-            line = self._lines.get((task, attempt))
-            reason = fold.REASONS[facts["reason"][place]]
-            if line is None:
-                message = said.get(task) if reason in fold.EXPLAINED else None
-                line = last_line(folder.task_folder(task), attempt, message)
-                self._lines[task, attempt] = line
-            if facts["state"][place] == fold.LOST:
-                reason = "lost"
-            if reason in ("exit", "signal"):
-                code = facts["exit_code" if reason == "exit" else "signal"][place]
-                reason = f"{reason} {code}"
-            kind = (reason, _NUMBER.sub("#", line))
-            examples.setdefault(kind, line)
-            groups.setdefault(kind, []).append(task)
-        ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
+            failed = failed_tasks(folder.state(), stages=False)
+        kinds = clusters(self._reader.with_lines(failed[:READ_AT_MOST], going))
+        columns = [*table.parameters, "node", "repeat"]
+        found = [
+            tuple(shared(table.frame, kind.tasks, columns, min(len(kinds), JUDGED))) if going() else ()
+            for kind in kinds[:JUDGED]
+        ]
+        found += [()] * (len(kinds) - len(found))
         frame = pl.DataFrame(
             {
-                "group": list(range(len(ordered))),
-                "tasks": [len(tasks) for _, tasks in ordered],
-                "reason": [reason for (reason, _), _ in ordered],
-                "last line": [examples[kind] for kind, _ in ordered],
+                "group": list(range(len(kinds))),
+                "tasks": [len(kind.tasks) for kind in kinds],
+                "reason": [kind.reason for kind in kinds],
+                "line": [printable(kind.line) for kind in kinds],
+                "share": [ones[0].words if ones else "" for ones in found],
             },
-            schema={"group": pl.Int64, "tasks": pl.Int64, "reason": pl.String, "last line": pl.String},
+            schema={"group": pl.Int64, "tasks": pl.Int64, "reason": pl.String, "line": pl.String, "share": pl.String},
         )
-        return Failures(frame, tuple(tuple(tasks) for _, tasks in ordered), max(0, len(ids) - READ_AT_MOST))
+        return Failures(frame, tuple(kinds), tuple(found), max(0, len(failed) - READ_AT_MOST))
 
 
 class GroupView(FrameTable):
-    """Groups of tasks: by a column, or the failures by their last line. Hidden while `by` is None."""
+    """Groups of tasks: by a column, or the failures in kinds. Hidden while `by` is None."""
 
     class Picked(FrameTable.TableMessage):
         """A group was chosen: show its tasks, by a filter or by their ids."""
@@ -128,7 +98,7 @@ class GroupView(FrameTable):
         """A column, or FAILURES; None where tasks are shown one by one."""
         self._model = model
         self._failures: Failures | None = None
-        self._reader: FailureReader | None = None
+        self._reader: FailedTasks | None = None
         self._release: Callable[[], None] | None = None  # lets the keys go that wait for the first failures
 
     def open(self, by: str, unread: str) -> None:
@@ -159,8 +129,8 @@ class GroupView(FrameTable):
         if self.by is None or model.table is None or model.source is None:
             return
         if self.by == FAILURES:
-            self._reader = self._reader or FailureReader(model.source)
-            self._read_failures(self._reader)
+            self._reader = self._reader or FailedTasks(model.source)
+            self._read_failures(self._reader, model.table)
         else:
             self._show_groups(model.table, self.by)
 
@@ -178,7 +148,7 @@ class GroupView(FrameTable):
     def tasks_of(self, group: Any) -> list[int]:
         """Return the tasks of a group: of a value of the column, or of a kind of failure by its number."""
         if self.by == FAILURES:
-            return list(self._failures.tasks[group]) if self._failures is not None else []
+            return list(self._failures.kinds[group].tasks) if self._failures is not None else []
         if self.by is None or self._model.table is None:
             return []
         same = pl.col(self.by).eq_missing(pl.lit(group))
@@ -204,22 +174,22 @@ class GroupView(FrameTable):
         self.post_message(self.Regrouped(self))
 
     @work(thread=True, exclusive=True, group="failures")
-    def _read_failures(self, reader: FailureReader) -> None:
+    def _read_failures(self, reader: FailedTasks, table: TaskTable) -> None:
         worker = get_current_worker()
         try:
-            found = reader.read(lambda: not worker.is_cancelled)
+            found = reader.read(table, lambda: not worker.is_cancelled)
         except (LabError, OSError) as error:
             deliver(self, self._failures_unread, reader, str(error))
             return
         deliver(self, self._show_failures, reader, found)
 
-    def _failures_unread(self, reader: FailureReader, problem: str) -> None:
+    def _failures_unread(self, reader: FailedTasks, problem: str) -> None:
         if reader is self._reader:
             self.placeholder = problem
             self.set_frame(pl.DataFrame())
             self._let_keys_go()
 
-    def _show_failures(self, reader: FailureReader, found: Failures) -> None:
+    def _show_failures(self, reader: FailedTasks, found: Failures) -> None:
         if self.by != FAILURES or reader is not self._reader:
             return
         self._failures = found
@@ -228,7 +198,8 @@ class GroupView(FrameTable):
         shown = [
             Column("tasks"),
             Column("reason", style=lambda _: "error"),
-            Column("last line", f"last line of standard error{left}", format=lambda line: line or "(it has none)"),
+            Column("line", f"what it said{left}", format=lambda line: line or "(nothing)"),
+            *([Column("share", "what they share")] if any(found.shared) else []),
         ]
         self.set_frame(found.frame, columns=shown)
         self._let_keys_go()
@@ -245,8 +216,8 @@ class GroupView(FrameTable):
     def _pick(self, event: FrameTable.RowSelected) -> None:
         event.stop()
         if self.by == FAILURES and self._failures is not None:
-            name = str(event.row["last line"] or event.row["reason"])
-            self.post_message(self.Picked(self, "", (name[:40], self._failures.tasks[event.row["group"]])))
+            name = str(event.row["line"] or event.row["reason"])
+            self.post_message(self.Picked(self, "", (name[:40], self._failures.kinds[event.row["group"]].tasks)))
         elif self.by is not None:
             where = "" if self.by == FAILURES else is_equal(self.by, event.row["group"])
             self.post_message(self.Picked(self, where, None))

@@ -51,7 +51,7 @@ Every task of the experiment, live; below, the log of the task under the cursor.
 
 **Filter** (`/`): words that must all occur in a row (`failed relu`), or SQL: `loss < 0.3 and state = 'failed'`.
 **Why did it fail?** `f` goes to the next failed task and shows the end of its standard error; `F` groups all failures
-by their last line. `enter` opens the log as large as the pane, `esc` goes back.
+by what they said, and says what those of a kind share. `enter` opens the log as large as the pane, `esc` goes back.
 **Stages**: `e` shows the runs of stages behind a task, below it: `train ×12` is one that 12 tasks share. Log, retry,
 stop and copy then act on the run under the cursor, whose name is that of the task and the stage, as `grid/17:train`.
 **Marks**: `space` marks a task, `*` all that are shown; `r`, `x` act on what is marked, else on the task under the
@@ -66,7 +66,7 @@ def _action(name: str, keys: str, label: str, help: str, shown: bool = False) ->
 ACTIONS: Final = (
     _action("filter", "slash", "Filter", "Show the tasks with some words, or that meet a SQL condition.", True),
     _action("next_failed", "f", "Next failed", "Go to the next failed task and the end of its standard error.", True),
-    _action("failures", "F", "Failures", "Group the failures by their last line.", True),
+    _action("failures", "F", "Failures", "Group the failures by what they said and share.", True),
     _action("expand", "e", "Stages", "Show the runs of stages behind the task below it, or hide them.", True),
     _action("mark", "space", "Mark", "Mark or unmark the task.", True),
     _action("mark_all", "asterisk", "Mark all", "Mark all tasks that are shown, or none."),
