@@ -298,3 +298,29 @@ async def test_the_cursor_follows_its_key_through_any_frames() -> None:
         await loop.run_in_executor(None, collect)
         for frames, choice in found:
             await _follow(pilot, app, frames, choice)
+
+
+async def test_a_column_may_draw_its_cells_into_the_room_that_the_others_leave() -> None:
+    def bar(row: Any, width: int) -> list[tuple[str, str]]:
+        return [("#" * (row["value"] * width // 2), "success"), ("[red]", "muted")]
+
+    shown = [
+        Column("id"),
+        Column("value", "bar", width=6, draw=bar, head=lambda width: [(f"0{'2':>{width - 1}}", "muted")], fill=True),
+        Column("name"),
+    ]
+    frame = pl.DataFrame({"id": [0, 1], "value": [0, 1], "name": ["a", "b"]})
+    app = TableApp(frame, shown)
+    async with app.run_test(size=(30, 10)) as pilot:
+        # Gutter, id, gap; the bar; gap, name, gap.
+        room = 30 - 2 - 2 - 2 - 2 - 4 - 2
+        assert [line.split() for line in lines(app)[:3]] == [
+            ["id", "0", "2", "name"],
+            ["0", "[red]", "a"],
+            ["1", "#" * (room // 2) + "[red]", "b"],
+        ]
+        assert lines(app)[0] == f"  id  0{'2':>{room - 1}}  name"
+        colours = {segment.text: segment.style.color for segment in app.table.render_line(2) if segment.style}
+        assert colours["#" * (room // 2)] != colours["[red]"]
+        await pilot.resize_terminal(14, 10)
+        await wait_until(pilot, lambda: lines(app)[2] == "   1  ###[re")

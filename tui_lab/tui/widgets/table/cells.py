@@ -11,10 +11,13 @@ import polars as pl
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from tui_lab.experiment.data_types import Row
 from tui_lab.results.plain import plain_column, shown
 from tui_lab.results.terminal import guard
 
 Align = Literal["left", "right"]
+Drawing = Sequence[tuple[str, str]]
+"""Texts behind each other, each with its tone."""
 MOST: Final = 400  # characters of a text that are formatted
 WIDEST: Final = 40  # cells of a column while there is no room to spare
 DIGITS: Final = 6  # significant digits of a float
@@ -28,6 +31,9 @@ class Column:
     `align` is right for numbers and left for the rest unless given; `format` makes a text of a value that is
     not null; `width` fixes the width in cells; `style` names a tone for a value: words of `success error
     warning primary accent muted bold`.
+
+    `draw` makes a cell of a row and the width of the column, and `head` its title, both as texts with their tones. With
+    `fill` the column takes the room that the others leave, `width` at least.
     """
 
     name: str
@@ -36,6 +42,9 @@ class Column:
     format: Callable[[Any], str | Text] | None = None
     width: int | None = None
     style: Callable[[Any], str] | None = None
+    draw: Callable[[Row, int], Drawing] | None = None
+    head: Callable[[int], Drawing] | None = None
+    fill: bool = False
 
     @property
     def title(self) -> str:
@@ -75,7 +84,10 @@ def is_right(column: Column, dtype: pl.DataType) -> bool:
 
 
 def cells(column: Column, values: pl.Series, null: str) -> list[Cell]:
-    """The cells of some rows of a column. What `format` can't make a text of is shown as it is."""
+    """The cells of some rows of a column. What `format` can't make a text of is shown as it is. Those that are drawn
+    are empty here: their row and their width are not known."""
+    if column.draw is not None:
+        return [Cell("", 0)] * values.len()
     if column.format is None and values.dtype not in (pl.String, pl.Int64, pl.Float64):
         values = plain_column(values)
     aligned = column.format is None and values.dtype.is_numeric() and column.align != "left"
@@ -155,7 +167,7 @@ def widths(
 ) -> list[int]:
     """The width of each column in cells, titles (`texts`) included. Long texts are cut where the room does not hold
     them all."""
-    titles = [cell_len(text) for text in texts]
+    titles = [0 if column.head else cell_len(text) for column, text in zip(columns, texts, strict=True)]
     wanted = [
         column.width or max(title, measure.width)
         for column, title, measure in zip(columns, titles, measures, strict=True)
@@ -170,4 +182,7 @@ def widths(
             more = min(spare, want - given[place])
             given[place] += more
             spare -= more
+    filling = [place for place, column in enumerate(columns) if column.fill]
+    for number, place in enumerate(filling):
+        given[place] += max(0, spare) * (number + 1) // len(filling) - max(0, spare) * number // len(filling)
     return given

@@ -12,7 +12,7 @@ from rich.style import Style
 from rich.text import Text
 from textual.strip import Strip
 
-from tui_lab.tui.widgets.table.cells import Cell, fitted
+from tui_lab.tui.widgets.table.cells import Cell, Drawing, fitted
 from tui_lab.tui.widgets.table.layout import GAP, GUTTER, Layout
 
 if TYPE_CHECKING:
@@ -91,6 +91,12 @@ def segments(cell: Cell, width: int, right: bool, pad: int, style: Style, blank:
         )  # which `render` may leave out
         return [*(Segment(part.text, style + (part.style or Style.null())) for part in parts), space]
     return [Segment(text, style), space]
+
+
+def drawn(drawing: Drawing, width: int, room: int, tone: Callable[[str], Style], blank: Style) -> Segments:
+    """A drawing of `width` cells in a room that may be narrower, and the gap behind it."""
+    parts = [Segment(text, tone(name)) for text, name in drawing]
+    return [*Strip(parts).crop_extend(0, width, blank).crop(0, room), Segment(" " * GAP, blank)]
 
 
 @cache

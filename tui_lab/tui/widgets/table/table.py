@@ -20,7 +20,7 @@ from textual.strip import Strip
 from tui_lab.experiment.data_types import Row
 from tui_lab.tui.widgets.table.cells import Cell, Column, Measure, cells, fitted, is_right, visible, widths
 from tui_lab.tui.widgets.table.layout import GAP, GUTTER, Layout
-from tui_lab.tui.widgets.table.paint import Segments, Tones, line, segments
+from tui_lab.tui.widgets.table.paint import Segments, Tones, drawn, line, segments
 
 # --- What a table shows right now: the cells of the rows in sight, made once for each place and column
 Overlay = Callable[[pl.DataFrame], pl.DataFrame]
@@ -454,6 +454,11 @@ class FrameTable(ScrollView, can_focus=True):
         )
 
     def _title(self, place: int, room: int, plain: Style, current: Style) -> Segments:
+        head = self._columns[place].head
+        if head is not None:
+            style = lambda tone: current if place == self.cursor_column and not tone else self._tones("header", tone)  # noqa: E731
+            width = self._layout_.widths[place]
+            return drawn(head(width), width, room, style, plain)
         title: str | Text = self._titles()[place]
         if place == self.cursor_column:  # the words alone are underlined
             title = Text(str(title), style=current)
@@ -468,6 +473,10 @@ class FrameTable(ScrollView, can_focus=True):
         ]
 
     def _cell(self, place: int, room: int, row: int, base: tuple[str, ...]) -> Segments:
+        draw = self._columns[place].draw
+        if draw is not None:
+            width, values = self._layout_.widths[place], self.row(row) or {}
+            return drawn(draw(values, width), width, room, lambda tone: self._tones(*base, tone), self._tones(*base))
         cell = self._page.cell(place, row)
         # Of a column that stands half outside, what says nothing is left away; the title's ellipsis tells of it.
         if room < self._layout_.widths[place] and cell.width > room and (self._right[place] or room < LEAST_TEXT):
