@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tempfile
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
@@ -21,6 +22,7 @@ from tui_lab.cli.main import main
 from tui_lab.results.charts import files
 from tui_lab.results.charts.model import Axis, Chart, ChartError
 from tui_lab.results.charts.registry import OWN as KINDS
+from tui_lab.results.charts.terminal.canvas import blend, mixed, rgb
 from tui_lab.results.charts.terminal.draw import draw
 from tui_lab.results.charts.terminal.style import Look
 from tui_lab.results.charts.ticks import scale, ticks
@@ -307,3 +309,41 @@ def test_values_near_the_ends_of_floats(
         main([*words, *(["--log", "y"] if log else [])])
         said = capfd.readouterr().err
         assert "mistake" not in said and "Warning" not in said, (name, said)
+
+
+# --- The field
+
+
+def test_bands_are_areas() -> None:
+    frame = pl.DataFrame({"x": [0, 0, 1, 1] * 2, "y": [1.0, 9.0, 3.0, 5.0] * 2, "h": ["a"] * 4 + ["b"] * 4})
+    alone: Any = {"columns": {"x": "x", "y": "y"}, "error": "sd"}
+    both: Any = {"columns": {"x": "x", "y": "y", "hue": "h"}, "error": "sd"}
+    black = Look(ground=mixed(0, 0, 0))
+    assert f"\x1b[48;2;{';'.join(map(str, rgb(blend(33, black.ground or 0, 0.25))))}m" in draw(
+        chart("lines", frame, **alone), 60, 20, black
+    )
+    two = draw(chart("lines", frame, **both), 60, 20, black)
+    assert "▄" in two or "▅" in two or "▃" in two  # edges in eighths of a cell
+    for asked in (alone, both):  # where the ground is not known, as with 16 colours
+        sixteen = draw(chart("lines", frame, **asked), 60, 20, Look())
+        assert "░" in sixteen and "48;" not in sixteen
+    assert ":" in draw(chart("lines", frame, **alone), 60, 20, Look(color=False, ascii=True)).split("\n")[8]
+
+
+def test_many_points_are_dots_and_many_series_have_dashes() -> None:
+    frame = pl.DataFrame({"x": range(60), "y": range(60), "h": [n % 12 for n in range(60)]})
+    few, many = (draw(chart("scatter", frame.head(n), columns={"x": "x", "y": "y"}), 60, 20, PLAIN) for n in (40, 60))
+    assert few.count("●") > 10 and "●" not in many and re.search("[\u2801-\u28ff]", many)
+    looks = {(Look().tint(n), Look().dashes(n)) for n in range(24)}
+    assert len(looks) == 24
+
+
+@given(
+    st.floats(-1e308, 1e308), st.floats(1e-290, 1e308), st.floats(allow_nan=False, allow_infinity=False), st.booleans()
+)
+def test_places_of_arrays_are_those_of_numbers(low: float, span: float, value: float, log: bool) -> None:
+    if log:
+        low = max(abs(low), 1e-290)
+    on = scale(low, min(low + span, 1e308), log)
+    one, many = on(value), float(on.many(np.array([value]))[0])
+    assert many == pytest.approx(one, rel=1e-9, abs=1e-12)

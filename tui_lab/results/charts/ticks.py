@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from tui_lab.results.charts.model import Axis
 from tui_lab.results.statistics.text import apart, bare_exponent, short
@@ -39,6 +39,26 @@ class Scale:
         if not math.isfinite(span):  # ends near the largest float
             return (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)
         return (value - self.low) / span
+
+    def many(self, values: Any) -> Any:
+        """The places of an array of numbers."""
+        import numpy as np
+
+        with np.errstate(all="ignore"):
+            if self.log:
+                low, high = math.log10(self.low), math.log10(self.high)
+                return np.where(values > 0, (np.log10(values) - low) / (high - low), -math.inf)
+            span = self.high - self.low
+            if not math.isfinite(span):
+                return (values / 2 - self.low / 2) / (self.high / 2 - self.low / 2)
+            return (values - self.low) / span
+
+    def value(self, part: float) -> float:
+        """The value at a place."""
+        if self.log:
+            low, high = math.log10(self.low), math.log10(self.high)
+            return float(10 ** min(max(low + (high - low) * part, -307.0), 308.0))
+        return self.low * (1 - part) + self.high * part
 
 
 def scale(low: float, high: float, log: bool = False, room: float = 0.0) -> Scale:

@@ -34,8 +34,9 @@ class Bits:
         inside = (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height)
         return self._set(np.floor(x[inside] * ACROSS), np.floor(y[inside] * DOWN))
 
-    def line(self, xs: Any, ys: Any) -> Cells:
-        """Draw a line through all places, and return the cells that it crosses."""
+    def line(self, xs: Any, ys: Any, dashes: tuple[int, int] | None = None) -> Cells:
+        """Draw a line through all places, and return the cells that it crosses. dashes: dots that are set, and dots
+        that are not."""
         x, y = np.asarray(xs, dtype=np.float64) * ACROSS, np.asarray(ys, dtype=np.float64) * DOWN
         if len(x) < 2:
             return self.points(x / ACROSS, y / DOWN)
@@ -47,6 +48,9 @@ class Bits:
         # What is at the very end belongs to the last dot.
         across = np.minimum(np.floor(places[0]), self.width * ACROSS - 1)
         up = np.minimum(np.floor(places[1]), self.height * DOWN - 1)
+        if dashes is not None:
+            drawn = np.arange(len(across)) % sum(dashes) < dashes[0]
+            across, up = across[drawn], up[drawn]
         return self._set(across, up)
 
     def fill(self, lows: Any, highs: Any) -> Cells:

@@ -6,14 +6,15 @@ colour, and with ASCII alone, the series differ by their marks.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Final
 
 from rich.cells import cell_len, set_cell_size
 
 from tui_lab.results.charts.model import Axis, Chart
 from tui_lab.results.charts.terminal import marks
-from tui_lab.results.charts.terminal.canvas import Canvas
-from tui_lab.results.charts.terminal.style import RAMP, Look
+from tui_lab.results.charts.terminal.canvas import Canvas, Run
+from tui_lab.results.charts.terminal.style import Look
 from tui_lab.results.charts.ticks import Scale, texts, ticks, unsaid
 from tui_lab.results.terminal.guard import neutral
 
@@ -24,9 +25,34 @@ MOST_LABELS: Final = 24
 LEGEND_LINES: Final = 3
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A chart in cells, and where its field is in them."""
+
+    lines: list[list[Run]]
+    plan: marks.Plan
+    left: int
+    top: int
+    width: int
+    height: int
+
+
 def draw(chart: Chart, width: int, height: int, look: Look) -> str:
     """The lines of a chart, at most `width` cells wide and `height` lines high, without a newline at the
     end."""
+    lines = drawn(chart, width, height, look).lines
+    return "\n".join("".join(run.escaped() for run in _trimmed(line)) for line in lines)
+
+
+def _trimmed(line: list[Run]) -> list[Run]:
+    """Without blanks at the end."""
+    if line and line[-1].ground is None:
+        line = [*line[:-1], replace(line[-1], text=line[-1].text.rstrip())]
+    return [run for run in line if run.text]
+
+
+def drawn(chart: Chart, width: int, height: int, look: Look) -> Drawn:
+    """A chart, at most `width` cells wide and `height` lines high."""
     width, height = max(width, LEAST[0]), max(height, LEAST[1])
     below = _below(chart, width, look, height)
     above = _above(chart, width, height)
@@ -41,20 +67,19 @@ def draw(chart: Chart, width: int, height: int, look: Look) -> str:
     field_width = max(4, width - gutter - 2)
     if chart.z is not None:
         field_width = marks.heatmap_width(chart, field_width)
-    canvas = Canvas(field_width, field_height, look.color)
-    field = marks.Field(chart, canvas, plan, look)
-    chart.kind.draw(field)
+    canvas = Canvas(field_width, field_height, look.ascii, look.ground)
+    chart.kind.draw(marks.Field(chart, canvas, plan, look))
     labels = {round(row): text for row, text in y_marks}
-    lines = list(above)
+    lines = [[Run(line)] for line in above]
     for number_, row in enumerate(canvas.rows()):
         label = labels.get(field_height - 1 - number_)
         edge = look("│", "|") if label is None else look("┤", "+")
-        lines.append(f"{_right(label or '', gutter, look)}{edge}{row}".rstrip())
+        lines.append([Run(f"{_right(label or '', gutter, look)}{edge}"), *row])
     if chart.annotate and not marks.numbers_fit(chart, field_width, field_height) and height >= 10:
         words = [chart.caption, "no room for the numbers here; --table prints them"]
-        below[-1] = _cut("; ".join(filter(None, words)), width, look)
-    lines += [" " * gutter + line for line in _x_axis(chart.x, plan, field_width, look)]
-    return "\n".join([*lines, *below])
+        below[-1] = [Run(_cut("; ".join(filter(None, words)), width, look))]
+    lines += [[Run(" " * gutter + line)] for line in _x_axis(chart.x, plan, field_width, look)]
+    return Drawn([*lines, *below], plan, gutter + 1, len(above), field_width, field_height)
 
 
 # --- Axes
@@ -117,60 +142,53 @@ def _aside(axis: Axis, on: Scale, cells: int) -> str:
     return f" ({', '.join(filter(None, said))})" if any(said) else ""
 
 
-def _below(chart: Chart, width: int, look: Look, height: int) -> list[str]:
+def _below(chart: Chart, width: int, look: Look, height: int) -> list[list[Run]]:
     lines = []
     if chart.x.label:
         label = _cut(_visible(chart.x.label) + _aside(chart.x, marks.plan(chart, 10).x, width), width, look)
-        lines.append((" " * ((width - cell_len(label)) // 2) + label).rstrip())
+        lines.append([Run((" " * ((width - cell_len(label)) // 2) + label).rstrip())])
     if height >= 10:
         if chart.z is not None:
             lines.append(_z_scale(chart, width, look))
         if len(chart.series) > 1 or chart.legend:
             lines += _legend(chart, width, look)
         if chart.caption or chart.annotate:
-            lines.append(_cut(_visible(chart.caption), width, look))
+            lines.append([Run(_cut(_visible(chart.caption), width, look))])
     return lines
 
 
-def _legend(chart: Chart, width: int, look: Look) -> list[str]:
+def _legend(chart: Chart, width: int, look: Look) -> list[list[Run]]:
     """The names of the series after their marks, wrapped."""
-    title = f"{_visible(chart.legend)}:" if chart.legend else ""
-    words = [(title, title)] if title else []
+    words = [[Run(f"{_visible(chart.legend)}:")]] if chart.legend else []
     for series in chart.series:
-        mark = marks.legend_mark(chart, series, look)
         name = _cut(_visible(series.name), width - 3, look)
-        words.append((f"{_tinted(mark, look.tint(series.color))} {name}", f"{mark} {name}"))
-    lines: list[str] = []
-    line, used, left = "", 0, len(words)
-    for shown, plain in words:
-        wide = cell_len(plain) + (2 if used else 0)
+        words.append([Run(marks.legend_mark(chart, series, look), look.tint(series.color)), Run(f" {name}")])
+    lines: list[list[Run]] = []
+    line, used, left = list[Run](), 0, len(words)
+    for runs in words:
+        wide = sum(cell_len(run.text) for run in runs) + (2 if used else 0)
         if used + wide > width:
             if len(lines) == LEGEND_LINES - 1:
                 break
             lines.append(line)
-            line, used, wide = "", 0, cell_len(plain)
-        line += ("  " if used else "") + shown
+            line, used, wide = [], 0, wide - 2
+        line = [*line, *([Run("  ")] if used else []), *runs]
         used += wide
         left -= 1
     lines.append(line)
     if left:
-        lines.append(f"and {left} more")
+        lines.append([Run(f"and {left} more")])
     return lines
 
 
-def _z_scale(chart: Chart, width: int, look: Look) -> str:
+def _z_scale(chart: Chart, width: int, look: Look) -> list[Run]:
     """Return what the shades of the cells mean."""
     assert chart.z is not None and chart.z.range is not None
-    cells = look.shades()
-    if look.color:
-        cells = "".join(_tinted(look("█", "#"), color) for color in RAMP)
+    ramp = look.ramp()
+    cells = [Run(" ", None, shade) if isinstance(shade, int) else Run(shade) for shade in ramp]
     low, high = texts(chart.z, chart.z.range)
-    room = width - len(RAMP) - len(low) - len(high) - 3
-    return f"{_cut(_visible(chart.z.label), max(room, 1), look)} {low} {cells} {high}"
-
-
-def _tinted(text: str, color: int | None) -> str:
-    return text if color is None else f"\x1b[38;5;{color}m{text}\x1b[0m"
+    room = width - len(ramp) - len(low) - len(high) - 3
+    return [Run(f"{_cut(_visible(chart.z.label), max(room, 1), look)} {low} "), *cells, Run(f" {high}")]
 
 
 def _visible(text: str) -> str:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
 from tui_lab.results.charts.model import Axis, Chart, Series
-from tui_lab.results.charts.terminal.canvas import Canvas
-from tui_lab.results.charts.terminal.style import RAMP, Look
+from tui_lab.results.charts.terminal.canvas import Canvas, blend
+from tui_lab.results.charts.terminal.style import Look, readable
 from tui_lab.results.charts.ticks import Scale, scale
+
+Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
+Places = np.ndarray[tuple[int, int], np.dtype[np.float64]]
+"""A column and a row of each."""
+
 
 # --- Fewer points that look the same: what a drawing of a given width can show at all
 _EXTREMES: Final = 4
@@ -44,19 +49,24 @@ def _parts(x: pl.Series, width: int) -> pl.Series:
     return ((x - low) / (high - low) * width).floor().clip(0, width - 1).cast(pl.Int32)
 
 
-def distinct_places(places: list[tuple[float, float]], columns: int, rows: int) -> list[tuple[float, float]]:
+def distinct_places(places: Places, columns: int, rows: int) -> Places:
     """Of the places in cells one for each of `columns` x `rows` parts of a cell."""
-    found: dict[tuple[int, int], tuple[float, float]] = {}
-    for x, y in places:
-        found.setdefault((int(x * columns // 1), int(y * rows // 1)), (x, y))
-    return list(found.values())
+    if not len(places):
+        return places
+    _, first = np.unique(np.floor(places * np.array([columns, rows])), axis=0, return_index=True)
+    return places[np.sort(first)]
 
 
 _EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
 _OUTSIDE: Final = 50.0
 """Lengths of an axis beyond which a place outside of it is not looked for."""
-_MANY: Final = 300
-"""Points of a scatter that become dots."""
+_SOME, _MANY = 40, 800
+"""Points of a scatter from which on they are four dots, and one dot, of braille."""
+_BLOCK: Final = ((-0.25, -0.125), (-0.25, 0.125), (0.25, -0.125), (0.25, 0.125))
+_APART: Final = 6
+"""Columns between the points of a line where each has its mark; nearer ones are a line alone, if it has a colour."""
+_FAINT: Final = 0.4
+"""How much of its colour a line has that stands behind another one."""
 
 
 @dataclass(frozen=True)
@@ -86,22 +96,34 @@ class Field:
 
     def x(self, value: float) -> float:
         """Return the column of a value, in characters."""
-        return _inside(self.plan.x_place(value), self.canvas.width)
+        return float(_inside(np.asarray(self.plan.x_place(value)), self.canvas.width))
 
     def y(self, value: float) -> float:
         """A row; what lies above or below the field is outside of it."""
-        return _inside(self.plan.y_place(value), self.canvas.height)
+        return float(_inside(np.asarray(self.plan.y_place(value)), self.canvas.height))
 
-    def places(self, xs: Iterable[float], ys: Iterable[float]) -> list[tuple[float, float]]:
+    def xs(self, values: pl.Series) -> Numbers:
+        """Return the columns of values; NaN for null."""
+        slots = self.plan.x_slots
+        numbers = values.cast(pl.Float64).to_numpy()
+        return _inside((numbers + 0.5) / slots if slots else self.plan.x.many(numbers), self.canvas.width)
+
+    def ys(self, values: pl.Series) -> Numbers:
+        """Return the rows of values; NaN for null."""
+        slots = self.plan.y_slots
+        numbers = values.cast(pl.Float64).to_numpy()
+        return _inside(1 - (numbers + 0.5) / slots if slots else self.plan.y.many(numbers), self.canvas.height)
+
+    def places(self, xs: pl.Series, ys: pl.Series) -> Places:
         """Return the columns and rows of points, in characters."""
-        return [(self.x(x), self.y(y)) for x, y in zip(xs, ys, strict=True)]
+        return np.stack([self.xs(xs), self.ys(ys)], axis=1)
 
 
-def _inside(part: float, cells: int) -> float:
-    """A place in cells; what is at the very end is in the last cell, and what is far outside is no farther than
+def _inside(parts: Any, cells: int) -> Numbers:
+    """Places in cells; what is at the very end is in the last cell, and what is far outside is no farther than
     lines need to run there as they should."""
-    place = max(-_OUTSIDE, min(part, _OUTSIDE)) * cells
-    return cells - 0.01 if cells - 0.01 < place <= cells + 0.01 else place
+    places = np.clip(parts, -_OUTSIDE, _OUTSIDE) * cells
+    return np.where((places > cells - 0.01) & (places <= cells + 0.01), cells - 0.01, places)
 
 
 def plan(chart: Chart, height: int) -> Plan:
@@ -162,15 +184,21 @@ def legend_mark(chart: Chart, series: Series, look: Look) -> str:
 def lines(field: Field) -> None:
     """Draw lines with their errors."""
     look, canvas = field.look, field.canvas
-    thinned = [(series, thin_line(series.points, canvas.width)) for series in field.chart.series]
+    thinned = [(series, thin_line(series.points, 2 * canvas.width)) for series in field.chart.series]
     for series, points in thinned:
         if field.chart.error_style == "band":
             _band(field, points, look.tint(series.color), alone=len(thinned) == 1)
         else:
             _error_bars(field, points, look.tint(series.color))
-    for series, points in thinned:
-        canvas.line(field.places(points["x"], points["y"]), look.line(), look.tint(series.color))
+    for series, points in sorted(thinned, key=lambda one: not one[0].faint):
+        tint = look.tint(series.color)
+        if series.faint and tint is not None and look.ground is not None:
+            tint = blend(tint, look.ground, _FAINT)
+        dashes = (1, 3) if series.faint and look.ground is None else look.dashes(series.color)
+        canvas.line(field.xs(points["x"]), field.ys(points["y"]), tint, dashes)
     for number, (series, points) in enumerate(thinned):
+        if series.faint or (look.color and points.height > 1 and points.height * _APART > canvas.width):
+            continue
         places = field.places(points["x"], points["y"])
         every = max(1, -(-4 * len(places) // canvas.width))
         # Each series begins elsewhere, so that marks of lines that lie on one another are all seen.
@@ -185,22 +213,18 @@ def _band(field: Field, points: pl.DataFrame, color: int | None, alone: bool) ->
     known = points.filter(pl.col("low").is_not_null())
     if not known.height:
         return
-    xs = [field.x(x) for x in known["x"]]
-    lows, highs = [field.y(v) for v in known["low"]], [field.y(v) for v in known["high"]]
     if known.height == 1:
         _error_bars(field, known, color)
         return
-    places: list[tuple[float, float]] = []
-    for column in np.arange(int(xs[0]), int(xs[-1]) + 1) + 0.5:
-        low, high = np.interp(column, xs, lows), np.interp(column, xs, highs)
-        if alone:
-            places += [
-                (column, row + 0.5)
-                for row in range(int(max(low, 0)), math.floor(min(high, field.canvas.height - 1)) + 1)
-            ]
-        else:
-            places += [(column, float(low)), (column, float(high))]
-    field.canvas.points(places, field.look("░", ":") if alone else field.look("·", "'"), color)
+    xs = field.xs(known["x"])
+    columns = (np.arange(2 * field.canvas.width) + 0.5) / 2
+    low, high = (np.interp(columns, xs, field.ys(known[end]), np.nan, np.nan) for end in ("low", "high"))
+    if alone or color is not None:
+        field.canvas.shade(low, high, color, field.look("░", ":"))
+        return
+    for end in (low, high):
+        places = np.stack([columns, end], axis=1)[::2]
+        field.canvas.points(places[np.isfinite(end[::2])], field.look("·", "'"))
 
 
 def _error_bars(field: Field, points: pl.DataFrame, color: int | None, shift: float = 0.0) -> None:
@@ -319,12 +343,10 @@ def hist(field: Field) -> None:
                 if count:
                     _upright_fill(field, column + 0.5, base, field.y(count), look.fill(0), tint)
             continue
-        places = [(column + 0.5, field.y(count) if count else base) for column, count in enumerate(heights)]
-        canvas.line(places, look.line(), tint)
-        tops = [
-            (field.x((left + right) / 2), field.y(count)) for left, right, count in series.points.iter_rows() if count
-        ]
-        canvas.points(tops, look.mark(series.style), tint)
+        xs = np.arange(canvas.width) + 0.5
+        canvas.line(xs, [field.y(count) if count else base for count in heights], tint, look.dashes(series.color))
+        tops = series.points.filter(pl.col("y") > 0).with_columns(x=pl.mean_horizontal("left", "right"))
+        canvas.points(field.places(tops["x"], tops["y"]), look.mark(series.style), tint)
 
 
 # --- Points
@@ -332,14 +354,18 @@ def hist(field: Field) -> None:
 
 def scatter(field: Field) -> None:
     """Draw points."""
-    look = field.look
+    look, canvas = field.look, field.canvas
+    count = sum(series.points.height for series in field.chart.series)
+    fine = not look.ascii and count > _SOME and (look.color or len(field.chart.series) == 1)
     for series in field.chart.series:
         places = field.places(series.points["x"], series.points["y"])
-        fine = not look.ascii and len(places) > _MANY and (look.color or len(field.chart.series) == 1)
-        if fine:
-            field.canvas.points(distinct_places(places, 2, 4), "braille", look.tint(series.color))
-        else:
-            field.canvas.points(distinct_places(places, 1, 1), look.mark(series.style), look.tint(series.color))
+        tint = look.tint(series.color)
+        if not fine:
+            canvas.points(distinct_places(places, 1, 1), look.mark(series.style), tint)
+            continue
+        xs, ys = places.T
+        for right, up in ((0.0, 0.0),) if count > _MANY else _BLOCK:
+            canvas.dots(xs + right, ys + up, tint)
 
 
 def pareto(field: Field) -> None:
@@ -348,7 +374,7 @@ def pareto(field: Field) -> None:
     for series in reversed(field.chart.series):
         places = field.places(series.points["x"], series.points["y"])
         if series.name == "front":
-            field.canvas.line(places, look.line(), look.tint(series.color))
+            field.canvas.line(places[:, 0], places[:, 1], look.tint(series.color))
         else:
             places = distinct_places(places, 1, 1)
         field.canvas.points(places, legend_mark(field.chart, series, look), look.tint(series.color))
@@ -375,18 +401,19 @@ def heatmap(field: Field) -> None:
     assert chart.z is not None and chart.z.range is not None
     cells = {(int(x), int(y)): z for x, y, z in chart.series[0].points.iter_rows()}
     across, down = len(chart.x.categories), len(chart.y.categories)
-    shades = RAMP if look.color else look.shades()
+    ramp = look.ramp()
     by_shade: dict[int, list[tuple[float, float]]] = {}
     for row in range(canvas.height):
         for column in range(canvas.width):
             z = cells.get((column * across // canvas.width, (canvas.height - 1 - row) * down // canvas.height))
             if z is not None:
-                by_shade.setdefault(_shade(z, chart.z, len(shades)), []).append((column + 0.5, row + 0.5))
+                by_shade.setdefault(_shade(z, chart.z, len(ramp)), []).append((column + 0.5, row + 0.5))
     for shade, places in by_shade.items():
-        if look.color:
-            canvas.points(places, look("█", "#"), RAMP[shade])
+        color = ramp[shade]
+        if isinstance(color, int):
+            canvas.paint(places, color)
         else:
-            canvas.points(places, look.shades()[shade], None)
+            canvas.points(places, color)
     if chart.annotate or not look.color:
         _numbers(field, cells)
 
@@ -413,9 +440,9 @@ def _numbers(field: Field, cells: dict[tuple[int, int], float]) -> None:
     if not numbers_fit(chart, canvas.width, canvas.height):
         return
     wide, high = canvas.width // len(chart.x.categories), canvas.height // len(chart.y.categories)
+    ramp = field.look.ramp()
     for (x, y), text in zip(cells, chart.cell_texts(), strict=True):
         column = x * wide + (wide - len(text)) // 2
         row = canvas.height - 1 - (y * high + high // 2)
-        shade = _shade(cells[x, y], chart.z, len(RAMP))
-        color = (231 if shade < len(RAMP) * 0.6 else 16, RAMP[shade]) if field.look.color else None
-        canvas.text(column, row, text, color)
+        shade = ramp[_shade(cells[x, y], chart.z, len(ramp))]
+        canvas.text(column, row, text, (readable(shade), shade) if isinstance(shade, int) else None)
