@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import pairwise
 
 import pytest
 
@@ -66,7 +66,7 @@ def test_an_estimate_does_not_swing_and_is_near(slots: int, mean: float, seed: i
     run = Simulation(round(max(20 * slots, min(6000, 900 * slots / mean))), slots, mean, seed)
     shown = run.shown(Pace())
     end = shown[-1][0] + 1
-    pairs = [(at, one, two) for (at, one), (_, two) in zip(shown, shown[1:], strict=False) if one and two]
+    pairs = [(at, one, two) for (at, one), (_, two) in pairwise(shown) if one and two]
     for at, one, two in pairs:
         assert abs(two - max(0, one - 1)) <= 0.2 * one + 1, f"a jump at {at} of {end}: {one} to {two}"
     late = [(at, eta) for at, eta in shown if at > 0.3 * end and eta is not None]
@@ -99,7 +99,7 @@ def test_more_slots_and_pauses_begin_anew() -> None:
     assert again and 0.5 * calm < again < 1.5 * calm
 
 
-def test_one_that_comes_later_agrees(tmp_path: Path) -> None:
+def test_one_that_comes_later_agrees() -> None:
     run, early, late, state = Simulation(400, 8, 10.0), Pace(), Pace(), State()
     second, left = 1.0, 400
     for event in run.events():

@@ -28,7 +28,7 @@ class LabOnDisk:
     def __init__(self, path: Path) -> None:
         self.lab = Lab.create(path / "lab")
         self.sources = path
-        self._clock = 1_700_000_000.0
+        self.clock = 1_700_000_000.0
 
     def submit(self, text: str, name: str = "grid") -> ExperimentFolder:
         """Submit an experiment file; its tasks are pending."""
@@ -92,8 +92,8 @@ class LabOnDisk:
             self.run(folder, task, output(task))
 
     def _tick(self) -> float:
-        self._clock += 1
-        return self._clock
+        self.clock += 1
+        return self.clock
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """How fast a run goes, and when it will end: from its journal, and calmly.
 
-An estimate that follows each end of a task swings: tasks differ, and several end at once. So what is shown counts down by
-the clock, and is drawn to the newest estimate little by little. A pause, another submission, or clearly more or fewer
-running tasks begin anew.
+An estimate that follows each end of a task swings: tasks differ, and several end at once. So what is shown counts down
+by the clock, and is drawn to the newest estimate little by little. A pause, another submission, or clearly more or
+fewer running tasks begin anew.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tui_lab.store.fold import RUNNING, State
 RECENT: Final = 200
 """Ends of tasks that the rate and the usual duration are taken from."""
 HALF: Final = 30.0
-"""Seconds in which half of the way to a new estimate is gone; fewer while little is known, and shortly before the end."""
+"""Seconds in which half of the way to a new estimate is gone; fewer while little is known, and near the end."""
 STRIDE: Final = 0.1
 """The share of what is shown that one second may change, besides counting down."""
 QUICK: Final = 2.0
@@ -87,17 +87,19 @@ class Pace:
         if not state.submissions:
             return
         self._since = state.submissions[-1].at
-        columns = {name: np.frombuffer(state.columns[name], dtype=np.float64) for name in ("started", "ended")}
-        recent = np.flatnonzero(columns["ended"] > self._since)
+        started, ended, took = (
+            np.frombuffer(state.columns[name], dtype=np.float64) for name in ("started", "ended", "duration")
+        )
         stage = np.frombuffer(state.columns["stage"], dtype=np.int16)
-        recent = recent[stage[recent] == 0]
-        recent = recent[np.argsort(columns["ended"][recent], kind="stable")][-RECENT:]
-        self._ends.extend(columns["ended"][recent].tolist())
-        durations = np.frombuffer(state.columns["duration"], dtype=np.float64)[recent]
-        self._durations.extend(durations[durations == durations].tolist())
+        recent = np.flatnonzero((ended > self._since) & (stage == 0))
+        if len(recent) > RECENT:
+            recent = recent[np.argpartition(ended[recent], len(recent) - RECENT)[-RECENT:]]
+        recent = recent[np.argsort(ended[recent])]
+        self._ends.extend(ended[recent].tolist())
+        self._durations.extend(duration for duration in took[recent].tolist() if duration == duration)
         codes = np.frombuffer(state.columns["state"], dtype=np.int8)
         running = np.flatnonzero((codes == RUNNING) & (stage == 0))
-        self._running = dict(zip(running.tolist(), columns["started"][running].tolist(), strict=True))
+        self._running = dict(zip(running.tolist(), started[running].tolist(), strict=True))
 
     def hear(self, event: Event, state: State) -> None:
         """Take in an event. state: with it."""
@@ -107,12 +109,12 @@ class Pace:
                     self._running[event.task] = event.at
             case Finished():
                 self._running.pop(event.task, None)
-                if event.again is None and not event.duplicate and not event.waits:
-                    if state.stage(event.task) is None:
-                        self._ends.append(event.at)
-                        if event.duration is not None:
-                            self._durations.append(event.duration)
-                            self._sorted = None
+                over = event.again is None and not event.duplicate and not event.waits
+                if over and state.stage(event.task) is None:
+                    self._ends.append(event.at)
+                    if event.duration is not None:
+                        self._durations.append(event.duration)
+                        self._sorted = None
             case DependencyDone():
                 self._ends.extend([event.at] * min(RECENT, ranges.count(event.tasks)))
             case Submitted() | Resumed() | Requeued():

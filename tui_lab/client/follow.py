@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final, Protocol
 
+from tui_lab.client.eta import Pace
 from tui_lab.client.formatting import printable
 
 # SELF from Followed
@@ -51,17 +52,27 @@ class Followed:
     failure: Finished | None = None  # the last task that failed
     notes: list[str] = field(default_factory=list)  # on the run, not printed yet
     recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=100))
+    remaining: float | None = None
+    """Seconds until the end."""
+    pace: Pace | None = None
 
     def refresh(self) -> bool:
         """Read new events; return whether the run is over."""
         state = self.state
+        if self.pace is None:
+            self.pace = Pace()
+            self.pace.begin(state)
         state.follow(self.folder.journal, self._hear)
         now = time.monotonic()
         if not self.recent or now - self.recent[-1][0] >= TICK:
             self.recent.append((now, self.ended))
+            left = max(0, self.asked - self.ended)
+            self.remaining = None if state.paused else self.pace.remaining(left, drained=state.drained)
         return state.ended is not None and len(state.submissions) > self.submission
 
     def _hear(self, event: Event) -> None:
+        if self.pace is not None:
+            self.pace.hear(event, self.state)
         if isinstance(event, Extended):
             self.asked += ranges.count(event.queued)
             if event.note:
@@ -80,12 +91,6 @@ class Followed:
         if ended == before:
             return self.ended / (now - self.began) if self.ended and now > self.began else None
         return (ended - before) / (now - since)
-
-    @property
-    def remaining(self) -> float | None:
-        """Seconds until the end at this rate."""
-        rate = self.rate
-        return max(0, self.asked - self.ended) / rate if rate else None
 
 
 class Heard:

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from tui_lab.client.eta import Pace
 from tui_lab.client.follow import Followed, failure_line
 from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
 from tui_lab.engine.lock import EngineFacts
@@ -25,11 +26,79 @@ from tui_lab.store.lab import Lab
 from tui_lab.store.spare import counts_without_spare
 from tui_lab.tui.base.snapshot import EngineSnapshot, ExperimentSnapshot, NodeSample
 
-RECENT: Final = 200  # ends of tasks that the rate is taken from
+STEADY: Final = 0.02  # a share of change for which the rate and the end are not shown anew
+BINS: Final = 60  # parts of the time whose throughput is shown
+LONGEST: Final = 3600.0  # seconds of that time
+WIDTHS: Final = (1, 2, 5, 10, 20, 30, 60)  # seconds of a part
 PATIENCE: Final = 1.0  # seconds that the engine may take to answer before a snapshot goes on without it
 SILENT: Final = 4.0  # seconds without an answer after which the screen says so
 SAMPLE: Final = 2.0  # seconds between the points of a node's history
 SAMPLES: Final = 120
+
+
+def kept(last: float | None, new: float | None, most: float) -> float | None:
+    """Return the last value as long as the new one hardly differs: what moves by itself would draw the screen again and
+    again."""
+    return last if last is not None and new is not None and abs(new - last) <= most else new
+
+
+class Throughput:
+    """How many tasks of a run ended, in equal parts of its time."""
+
+    def __init__(self) -> None:
+        self._since = 0  # seconds since 1970
+        self._ends: deque[list[int]] = deque()  # second, ends; ascending
+        self._bins: tuple[int, ...] = ()
+        self._until = 0  # the second up to which the bins go
+
+    def look_back(self, state: State) -> None:
+        """Take in what the run has done before it was watched."""
+        if not state.submissions:
+            return
+        self.begin(state.submissions[-1].at)
+        ended = np.frombuffer(state.columns["ended"], dtype=np.float64)
+        stage = np.frombuffer(state.columns["stage"], dtype=np.int16)
+        recent = ended[(ended > self._since) & (stage == 0)]
+        if len(recent):
+            recent = recent[recent > recent.max() - LONGEST]
+            seconds, counts = np.unique(recent.astype(np.int64), return_counts=True)
+            self._ends.extend([second, count] for second, count in zip(seconds.tolist(), counts.tolist(), strict=True))
+            self._until = int(seconds[-1])
+
+    def begin(self, at: float) -> None:
+        """Begin another run."""
+        self._since = int(at)
+        self._ends.clear()
+
+    def add(self, at: float, count: int = 1) -> None:
+        """Take in ends."""
+        second = int(at)
+        if self._ends and second <= self._ends[-1][0]:
+            self._ends[-1][1] += count
+        else:
+            self._ends.append([second, count])
+        self._until = max(self._until, second)
+
+    def bins(self, now: float | None) -> tuple[int, ...]:
+        """Return the ends in each part, up to now, or up to the last one where nothing is going. The same object comes
+        as long as it is equal."""
+        until = max(self._until, int(now or 0))
+        while self._ends and self._ends[0][0] < until - LONGEST:
+            self._ends.popleft()
+        if not self._ends:
+            return ()
+        length = min(LONGEST, max(1, until - self._since))
+        width = next((one for one in WIDTHS if one * BINS >= length), WIDTHS[-1])
+        last = until // width  # parts begin at full ones of their width: they don't move with the clock
+        first = max(self._since // width, last - BINS + 1)
+        found = [0] * (last - first + 1)
+        for second, count in self._ends:
+            place = second // width - first
+            if 0 <= place < len(found):
+                found[place] += count
+        if (bins := tuple(found)) != self._bins:
+            self._bins = bins
+        return self._bins
 
 
 class WatchedExperiment:
@@ -38,8 +107,8 @@ class WatchedExperiment:
     def __init__(self, folder: ExperimentFolder) -> None:
         self.folder = folder
         self._state: State | None = None
-        self._ends: deque[float] = deque(maxlen=RECENT)  # seconds since 1970
-        self._since = 0.0  # when the present run began
+        self._pace = Pace()
+        self._throughput = Throughput()
         self._failure: Finished | None = None
         self._line = ""
         self._last = ExperimentSnapshot(folder.name)
@@ -53,8 +122,12 @@ class WatchedExperiment:
         if not moved and not active and not self._last.active:
             return self._last
         queued = state.queued_tasks()
-        rate = self._rate() if active else None
         counts, spare = counts_without_spare(state)
+        now, last = time.time(), self._last
+        going = active and state.paused is None and queued > 0
+        left = self._pace.remaining(queued, now, state.drained) if going else None
+        eta = None if left is None else now + left
+        rate = self._pace.rate(now) if active else None
         self._last = ExperimentSnapshot(
             name=self.folder.name,
             counts=counts,
@@ -66,8 +139,10 @@ class WatchedExperiment:
             ended=state.ended,
             revision=state.offset,
             submissions=len(state.submissions),
-            rate=rate,
-            remaining=queued / rate if rate else None,
+            rate=kept(last.rate, rate, STEADY * (rate or 0.0)),
+            eta=kept(last.eta, eta, max(1.0, STEADY * (left or 0.0))),
+            grows=spare > 0 and not state.note,
+            throughput=self._throughput.bins(now if active else None),
             drained=state.drained,
             failure=self._failed(),
             note=state.note,
@@ -79,46 +154,31 @@ class WatchedExperiment:
         """Return the state, and whether the journal has new events."""
         if self._state is None:
             self._state = self.folder.state()
-            self._begin(self._state)
+            self._pace.begin(self._state)
+            self._throughput.look_back(self._state)
             return self._state, True
-        before = self._state.offset
-        if self.folder.journal.stat().st_size == before:
+        before, size = self._state.offset, self.folder.journal.stat().st_size
+        if size == before:
             return self._state, False
+        if size < before:  # it has become another one
+            self._pace, self._throughput = Pace(), Throughput()
         self._state.follow(self.folder.journal, self._hear)
         return self._state, self._state.offset != before
 
-    def _begin(self, state: State) -> None:
-        """Count what the run has done before it was watched."""
-        if not state.submissions:
-            return
-        self._since = state.submissions[-1].at
-        ended = np.frombuffer(state.columns["ended"], dtype=np.float64)
-        recent = ended[ended > self._since]
-        if len(recent) > RECENT:
-            recent = np.partition(recent, len(recent) - RECENT)[-RECENT:]
-        self._ends.extend(float(moment) for moment in np.sort(recent))
-
     def _hear(self, event: Event) -> None:
+        state = self._state or State()
+        self._pace.hear(event, state)
         if isinstance(event, Submitted | Resumed | Requeued):
-            self._since = event.at
-            self._ends.clear()
+            self._throughput.begin(event.at)
             if isinstance(event, Submitted):
                 self._failure, self._line = None, ""
         elif isinstance(event, Finished) and event.again is None and not event.duplicate:
-            if (self._state is None or self._state.stage(event.task) is None) and not event.waits:
-                self._ends.append(event.at)
+            if state.stage(event.task) is None and not event.waits:
+                self._throughput.add(event.at)
             if event.state in ("failed", "lost"):
                 self._failure, self._line = event, ""
         elif isinstance(event, DependencyDone):
-            self._ends.extend([event.at] * ranges.count(event.tasks))
-
-    def _rate(self) -> float | None:
-        """Return the tasks that have ended per second, recently."""
-        if not self._ends:
-            return None
-        full = len(self._ends) == RECENT
-        since = self._ends[0] if full else self._since
-        return (len(self._ends) - full) / max(0.05, time.time() - since)
+            self._throughput.add(event.at, ranges.count(event.tasks))
 
     def _failed(self) -> str:
         if self._failure is not None and not self._line:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExperimentSnapshot:
-    """One experiment. rate counts tasks that end per second of late, remaining is in seconds; both are None where
-    nothing is going."""
+    """One experiment. rate counts tasks that end per second of late; eta is when it will end, in seconds since 1970.
+    Both are None where nothing is going, and stay as they are while they hardly change."""
 
     name: str
     counts: dict[str, int] = field(default_factory=dict)  # planned tasks by state, all states
@@ -28,13 +28,19 @@ class ExperimentSnapshot:
     revision: int = 0  # bytes of its journal that were read: another number when anything happened
     submissions: int = 0
     rate: float | None = None
-    remaining: float | None = None
+    eta: float | None = None
+    grows: bool = False  # `repeat: {until}` may ask for more: the end is the earliest one
+    throughput: tuple[int, ...] = ()  # tasks that ended, in equal parts of the run, or of its last hour; newest last
     drained: bool = False  # the user asked to start nothing more
     failure: str = ""  # the last task that failed, in a line
     note: str = ""  # on the repeats of its newest submission: that `until` can't become true
     problem: str = ""  # why it can't be read
     damage: str = ""  # of its journal
     stages: dict[str, dict[str, int]] = field(default_factory=dict)  # runs of each stage before the last by state
+
+    def remaining(self, now: float) -> float | None:
+        """Return the seconds until the end. now: seconds since 1970."""
+        return None if self.eta is None else max(0.0, self.eta - now)
 
     @property
     def settled(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from rich.cells import cell_len
@@ -23,6 +24,15 @@ class RunLine(Line):
     DEFAULT_CSS = "RunLine { background: $panel; color: $foreground; }"
     snapshot: reactive[LabSnapshot] = reactive(LabSnapshot())
     current: reactive[str | None] = reactive(None)
+
+    def on_mount(self) -> None:
+        self.set_interval(1.0, self._count_down)
+
+    def _count_down(self) -> None:
+        """The snapshot stays the same while only the clock moves."""
+        one = self.snapshot.experiment(self.current)
+        if one is not None and one.eta is not None:
+            self.refresh()
 
     def render(self) -> RenderResult:
         one = self.snapshot.experiment(self.current)
@@ -59,7 +69,9 @@ class RunLine(Line):
         if one.drained:
             return ["finishing"]
         rate = [rate_words(one.rate)] if one.rate else []
-        return [*rate, f"{span_words(one.remaining)} left" if one.remaining is not None else "going"]
+        left = one.remaining(time.time())
+        least = "at least " if one.grows else ""
+        return [*rate, f"{least}{span_words(left)} left" if left is not None else "going"]
 
     def _counts(self, one: ExperimentSnapshot, words: bool) -> Content:
         parts = []

@@ -1,0 +1,62 @@
+"""What the watcher reads of an experiment."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.results.conftest import LabOnDisk
+from tests.store.events import submitted
+from tui_lab.store.events import Assigned, Finished, Paused, Started
+from tui_lab.store.fold import State
+from tui_lab.tui.app.followers import Throughput, WatchedExperiment
+
+
+def test_throughput_covers_the_run_or_its_last_hour() -> None:
+    run = Throughput()
+    run.look_back(State())
+    assert run.bins(5.0) == ()
+    run.begin(1000.5)
+    for at in (1001.2, 1001.9, 1003.0):
+        run.add(at)
+    assert run.bins(1004.0) == (0, 2, 0, 1, 0)
+    assert run.bins(1004.9) is run.bins(1004.2), "as long as nothing is new, it is the same"
+    run.add(1003.5, 4)
+    assert run.bins(None) == (0, 2, 0, 5), "it is over"
+    assert run.bins(1000.0 + 90)[:2] == (2, 5), "of two seconds each"
+    assert sum(run.bins(1000.0 + 3500)) == 7
+    assert len(run.bins(1000.0 + 3600)) == 60
+    run.add(9000.0)
+    assert (sum(run.bins(9100.0)), run.bins(9100.0)[-2]) == (1, 1)
+
+
+def test_what_only_the_clock_moves_is_no_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    disk = LabOnDisk(tmp_path)
+    folder = disk.submit("command: ./run {n}\nparameters: {n: {range: [0, 100]}}\n")
+    disk.clock = now - 60
+    disk.journal(folder, submitted([(0, 99)], [(0, 99)], plan=1))
+    disk.clock = now - 50
+    for task in range(20):
+        disk.journal(folder, Assigned(0, "here", [(task, 1)]), Started(0, task, 1))
+    disk.clock = now - 30
+    for task in range(15):
+        disk.journal(folder, Finished(0, task, 1, "done", exit_code=0, duration=20.0))
+    watched = WatchedExperiment(folder)
+    first = watched.take_snapshot(active=True)
+    left = first.remaining(now)
+    assert left is not None and 300 < left < 500, "85 tasks on 5 slots, of 20 seconds each"
+    assert sum(first.throughput) == 15 and first.rate
+    for _ in range(8):
+        now += 0.1
+        assert watched.take_snapshot(active=True) == first or first.throughput != watched.take_snapshot(True).throughput
+    second = watched.take_snapshot(active=True)
+    assert second.eta == first.eta and second.remaining(now) == left - (now - first.eta + left)  # type: ignore[operator]
+    disk.journal(folder, Finished(0, 15, 1, "done", exit_code=0, duration=20.0))
+    third = watched.take_snapshot(active=True)
+    assert third != second and sum(third.throughput) == 16
+    disk.journal(folder, Paused(0, "asked", 0))
+    assert watched.take_snapshot(active=True).eta is None
