@@ -36,6 +36,7 @@ MAY_LOAD = {
     "draw lines e": PRINTED | {"scipy"},
     "stop e": LAB,
     "pause e": LAB,
+    "priority e 5": LAB,
     "retry e": PRINTED,
     "resume e": PRINTED,
     "fetch e/0": LAB,

@@ -44,6 +44,7 @@ from tui_lab.engine.core.events import (
     NodeWelcomed,
     OutputsFetched,
     PauseRequested,
+    PriorityRequested,
     Recorded,
     RunBegun,
     RunLoaded,
@@ -738,9 +739,11 @@ class World:
         """A person does something."""
         agent = self.one()
         assert agent is not None
-        match self.random.randrange(6):
+        match self.random.randrange(7):
             case 0:
                 self.feed(PauseRequested(NAME))
+            case 6:
+                self.feed(PriorityRequested(NAME, self.random.randint(-1, 1)))
             case 1:
                 self.feed(StopRequested(NAME, None, interrupt=True))
             case 2 | 5 if self.stopping:

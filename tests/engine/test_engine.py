@@ -268,6 +268,32 @@ def test_priority_goes_before_arrival(workbench: Workbench) -> None:
     assert order[-1] == "low"
 
 
+@pytest.mark.slow
+def test_another_priority_acts_at_once_and_outlives_the_engine(workbench: Workbench) -> None:
+    first = workbench.write("first.yaml", f"command: 'echo first >>$TRUTH; {WAIT}'\nrepeat: 20\n")
+    workbench.run(first, "--node", "localhost", 1, "--detach")
+    until(lambda: began(workbench))
+    later = workbench.write("later.yaml", "command: 'echo later >>$TRUTH'\nrepeat: 5\n")
+    workbench.run(later, "--node", "localhost", 1, "--detach")
+    said = workbench("priority", "later", -1)
+    assert said.err == "later: priority -1 from now on, until its next submission\n"
+    assert "later: priority 2 " in workbench("priority", "later", 2).err
+    client = EngineClient.connect(workbench.lab)
+    assert client is not None
+    until(lambda: (client.request(AskStatus()).nodes[0].open or 0) <= 2)  # what had not begun of the first came back
+    workbench.kill_engine()
+    workbench("resume", "--detach")
+    (workbench.folder / "go").touch()
+    until(lambda: workbench.events("ended", "first") and workbench.events("ended", "later"))
+    order = workbench.lines()
+    assert order == ["first"] + 5 * ["later"] + 19 * ["first"]
+    assert [event["priority"] for event in workbench.events("prioritized", "later")] == [-1, 2]
+    assert "later is not running" in workbench("priority", "later", 3).err
+    assert "a whole number" in workbench("priority", "later", "high", code=2).err
+    workbench.run(later, "--node", "localhost", 1, "--rerun")
+    assert workbench.experiment("later").state().prioritized is None
+
+
 # --- What is wrong with the world
 
 

@@ -50,6 +50,7 @@ WRITTEN = r"""
 {"event":"paused","at":1.5,"reason":"no_node","failed":0,"message":"no node can be reached"}
 {"event":"paused","at":1.5,"reason":"asked","failed":2}
 {"event":"resumed","at":1.5}
+{"event":"prioritized","at":1.5,"priority":-2}
 {"event":"drained","at":1.5}
 {"event":"cleaned","at":1.5,"tasks":[[0,0]],"argv":["tui-lab","clean"]}
 {"event":"discarded","at":1.5,"runs":[[4,5]]}

@@ -25,6 +25,7 @@ from tui_lab.protocol.control import (
     Requeue,
     Resume,
     ResumeNode,
+    SetPriority,
     SetSlots,
     Stop,
     StopTaken,
@@ -181,6 +182,24 @@ def stop(folder: ExperimentFolder, environment: Mapping[str, str], tasks: Sequen
 
     command = Stop(folder.name, None if tasks is None else ranges.to_ranges(tasks))
     return Operation("stop", folder.name, command, "stopping", preview)
+
+
+def priority_of(folder: ExperimentFolder) -> int:
+    """Return the priority that holds for an experiment now. Raises LabError."""
+    changed = folder.state().prioritized
+    return folder.spec().priority if changed is None else changed.priority
+
+
+def set_priority(folder: ExperimentFolder, priority: int) -> Operation:
+    """Let an experiment go before those with a lower priority."""
+
+    def preview() -> Preview:
+        before = priority_of(folder)
+        words = f"{folder.name} gets priority {priority}, instead of {before}; running tasks continue"
+        return Preview(words, undo=Undo(f"{before} again", lambda: set_priority(folder, before)))
+
+    done = f"priority {priority} from now on, until its next submission"
+    return Operation("set priority of", folder.name, SetPriority(folder.name, priority), done, preview)
 
 
 def _request_again(folder: ExperimentFolder, ids: npt.NDArray[np.int64], environment: Mapping[str, str]) -> Operation:

@@ -36,6 +36,7 @@ from tui_lab.protocol.control import (
     Requeue,
     Resume,
     ResumeNode,
+    SetPriority,
     SetSlots,
     Status,
     Stop,
@@ -184,6 +185,8 @@ class Control:
                 engine.pause(command.experiment)
             case Drain():
                 engine.drain(command.experiment)
+            case SetPriority():
+                engine.set_priority(command.experiment, command.priority)
             case Stop():
                 chosen = None if command.tasks is None else set(ranges.each(command.tasks))
                 stopped = engine.stop(command.experiment, chosen, command.interrupt)

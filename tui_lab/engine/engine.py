@@ -49,6 +49,7 @@ from tui_lab.engine.core.events import (
     OutputsBlocked,
     OutputsFetched,
     PauseRequested,
+    PriorityRequested,
     Recorded,
     RunBegun,
     RunFailed,
@@ -633,6 +634,13 @@ class Engine:
         """Start nothing more of an experiment; running tasks may finish, then its run is over."""
         self.submitted(name)
         self.feed(DrainRequested(name))
+
+    def set_priority(self, name: str, priority: int) -> None:
+        """Change the priority of an experiment until its next submission. Raises LabError where it is not running."""
+        self.submitted(name)
+        if name not in self.scheduler.active:
+            raise LabError(f"{name} is not running", "`priority` in its file is for the next submission")
+        self.feed(PriorityRequested(name, priority))
 
     def stop(self, name: str, tasks: set[int] | None, interrupt: bool) -> int:
         """Stop tasks, or all of an experiment; return how many. interrupt: they become pending instead of stopped."""

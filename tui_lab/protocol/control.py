@@ -235,6 +235,14 @@ class Drain(Command[Answer], frozen=True, tag="drain"):
     experiment: str
 
 
+class SetPriority(Command[Answer], frozen=True, tag="priority"):
+    """Let tasks of an experiment go before those of others with a lower priority, from now until its next submission.
+    Running tasks continue."""
+
+    experiment: str
+    priority: int
+
+
 class Stop(Command[StopTaken], frozen=True, tag="stop"):
     """Stop tasks, null: all. With `interrupt` they are pending again, and the run is over."""
 
@@ -318,6 +326,7 @@ AnyCommand: TypeAlias = (
     | Resume
     | Pause
     | Drain
+    | SetPriority
     | Stop
     | AskStatus
     | ListNodes

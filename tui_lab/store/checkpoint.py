@@ -20,7 +20,7 @@ import polars as pl
 
 from tui_lab.store import journal, layout, parquet, step_facts
 from tui_lab.store.errors import LabError
-from tui_lab.store.events import Changes, Ended, Key, NodesChanged, Paused, Raised, Submitted
+from tui_lab.store.events import Changes, Ended, Key, NodesChanged, Paused, Prioritized, Raised, Submitted
 from tui_lab.store.fold import COLUMNS, STATES, State
 
 FORMAT: Final = 9
@@ -31,7 +31,9 @@ log = logging.getLogger(__name__)
 
 
 # What the events of a checkpoint can say: another version may know more.
-_MEMBERS: Final = [name for kind in (Submitted, NodesChanged, Paused, Ended) for name in kind.__struct_fields__]
+_MEMBERS: Final = [
+    name for kind in (Submitted, NodesChanged, Paused, Prioritized, Ended) for name in kind.__struct_fields__
+]
 
 
 class _About(msgspec.Struct, kw_only=True):
@@ -49,6 +51,7 @@ class _About(msgspec.Struct, kw_only=True):
     note: str
     paused: Paused | None
     drained: bool
+    prioritized: Prioritized | None
     ended: Ended | None
     offset: int
     environments: dict[str, str]
@@ -76,6 +79,7 @@ _KEPT: Final = (
         "note",
         "paused",
         "drained",
+        "prioritized",
         "ended",
         "offset",
     ),

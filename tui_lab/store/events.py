@@ -340,6 +340,13 @@ class Drained(_Event, frozen=True, tag="drained"):
     at: float
 
 
+class Prioritized(_Event, frozen=True, tag="prioritized"):
+    """The user gave the experiment another priority than its file has; it holds until the next submission."""
+
+    at: float
+    priority: int
+
+
 class Cleaned(_Event, frozen=True, tag="cleaned"):
     """Results were removed; the tasks are pending as if they had never run, numbers of attempts go on. `argv`: the
     command that did it."""
@@ -405,6 +412,7 @@ KnownEvent: TypeAlias = (
     | Paused
     | Resumed
     | Drained
+    | Prioritized
     | Cleaned
     | OutputsDiscarded
     | FilesRemoved

@@ -41,6 +41,7 @@ from tui_lab.store.events import (
     OutputsDiscarded,
     Paused,
     PlanRestored,
+    Prioritized,
     Quarantined,
     Raised,
     Requeued,
@@ -138,6 +139,7 @@ class State:
         self.note = ""  # on the repeats of the newest submission: that `until` can't become true
         self.paused: Paused | None = None
         self.drained = False  # the user asked to start nothing more
+        self.prioritized: Prioritized | None = None  # of the newest submission, where the user changed it
         self.ended: Ended | None = None  # of the newest submission
         self.offset = 0  # of the journal, behind the last event applied
         self.damage: list[Damage] = []  # lines of the journal that were passed over
@@ -245,6 +247,8 @@ class State:
                     self.paused, self.drained, self.ended = None, False, None
                 case Drained():
                     self.drained = True
+                case Prioritized():
+                    self.prioritized = event
                 case Ended():
                     self.ended = event
                 case Unknown():
@@ -267,7 +271,7 @@ class State:
         self.submissions.append(event)
         self.note = ""
         self.drained, self.paused, self.ended = False, None, None
-        self.placement, self.quarantined = None, set()
+        self.placement, self.quarantined, self.prioritized = None, set(), None
         staged = [one for ids in event.stages.values() for one in ids]
         self.grow(1 + max((last for _, last in (*planned, *staged)), default=-1))
         self.columns["planned"] = array("b", bytes(self.size))

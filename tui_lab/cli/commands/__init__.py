@@ -45,6 +45,7 @@ _HELP: Final = {
     "stop": "stop tasks, or whole experiments",
     "retry": "run failed, stopped or lost tasks again",
     "pause": "start no more tasks for now",
+    "priority": "let an experiment go before others",
     "resume": "continue what was paused or interrupted",
     "history": "list the submissions and their results",
     "diff": "show the differences of two tasks or two submissions",

@@ -59,6 +59,13 @@ class DrainRequested(msgspec.Struct, frozen=True):
     experiment: str
 
 
+class PriorityRequested(msgspec.Struct, frozen=True):
+    """Let an experiment go before those with a lower priority, or behind those with a higher one."""
+
+    experiment: str
+    priority: int
+
+
 class StopRequested(msgspec.Struct, frozen=True):
     """Stop tasks, or all (None). interrupt: they go back to pending instead of stopped."""
 
@@ -265,6 +272,7 @@ Event = (
     | RunBegun
     | PauseRequested
     | DrainRequested
+    | PriorityRequested
     | StopRequested
     | RunFailed
     | Extension

@@ -30,10 +30,25 @@ class Planner:
 
     def plan(self) -> None:
         """Assign what can be assigned now."""
+        for run in self._in_order():
+            if run.name in self._state.active:
+                isolated(self._state, run, self._assign_work, self.fail)
+
+    def _in_order(self) -> list[RunState]:
+        """Return the active runs, those that go first before the others."""
         state = self._state
-        for run in sorted(state.runs.values(), key=lambda run: (-run.priority, run.arrival)):
-            if run.name in state.active:
-                isolated(state, run, self._assign_work, self.fail)
+        return sorted(
+            (run for run in state.runs.values() if run.name in state.active),
+            key=lambda run: (-run.priority, run.arrival),
+        )
+
+    def make_way(self) -> None:
+        """Take back what has not begun of runs that come behind others with waiting tasks."""
+        waiting = False
+        for run in self._in_order():
+            if waiting:
+                self.take_back(run)
+            waiting = waiting or bool(run.order and not run.held)
 
     def _assign_work(self, run: RunState) -> None:
         state, now = self._state, self._state.now

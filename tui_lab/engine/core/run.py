@@ -112,7 +112,9 @@ class RunState:
 
     @property
     def priority(self) -> int:
-        """The priority of the submission, 0 where it has none."""
+        """The priority that the user gave last: by command, else by the file of the submission."""
+        if self.state.prioritized is not None:
+            return self.state.prioritized.priority
         return self.settings.priority if self.settings is not None else 0
 
     @property

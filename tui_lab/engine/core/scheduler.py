@@ -26,6 +26,7 @@ from tui_lab.engine.core.events import (
     OutputsBlocked,
     OutputsFetched,
     PauseRequested,
+    PriorityRequested,
     Recorded,
     RunBegun,
     RunFailed,
@@ -47,7 +48,7 @@ from tui_lab.engine.core.run import RunState
 from tui_lab.engine.core.state import SchedulerState
 from tui_lab.protocol.agent import AbandonUnstarted, Slots, WireKey
 from tui_lab.store import ranges
-from tui_lab.store.events import Cleaned, Drained, NodesChanged, Paused
+from tui_lab.store.events import Cleaned, Drained, NodesChanged, Paused, Prioritized
 
 log = logging.getLogger(__name__)
 
@@ -190,6 +191,11 @@ class Scheduler:
                 state.plan()
             case DrainRequested():
                 self._drain(run)
+            case PriorityRequested(priority=priority):
+                if priority != run.priority:
+                    state.record(run, [Prioritized(now.at(), priority)])
+                    self._planner.make_way()
+                    state.plan()
             case StopRequested(tasks=tasks, interrupt=interrupt):
                 self._stop(run, tasks, interrupt)
             case RunFailed(message=message):
