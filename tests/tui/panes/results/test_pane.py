@@ -75,6 +75,12 @@ def cells(app: LabApp) -> list[dict[str, str]]:
     return [dict(zip(titles, map(str.strip, row), strict=True)) for row in found.frame.select(names).rows()]
 
 
+def drawn(app: LabApp) -> list[str]:
+    """The lines of the table, once the forest plot is there."""
+    lines = [pane_of(app).table.render_line(y).text for y in range(5)]
+    return lines if "●" in lines[1] else []
+
+
 async def opened(pilot: Pilot[Any], app: LabApp) -> ResultsPane:
     app.show_pane("results")
     await wait_until(pilot, lambda: pane_of(app)._view is not None and pane_of(app).table.has_focus)
@@ -100,8 +106,11 @@ async def test_best_first_with_all_that_can_not_be_told_from_it(grades: Workbenc
         assert [row["x"] for row in table] == ["3", "2", "1", "4"]
         assert [row["c0"] for row in table] == ["★ best", "≈ tied", "", ""]
         assert table[0]["score ± 95 % ▾"].startswith("5.20 ± 0.2") and table[3]["score ± 95 % ▾"] == "no value"
-        assert [row["n"] for row in table] == ["3", "3", "3", "0/3"]
-        assert table[3]["NaN"] == "1" and table[3]["null"] == "2"
+        assert [row["n"] for row in table] == ["3/3", "3/3", "3/3", "0/3 1 NaN 2 null"]
+        forest = await wait_until(pilot, lambda: drawn(app))
+        places = [line.find("●") for line in forest[1:]]
+        assert places[0] >= places[1] > places[2] > 0 and places[3] == -1
+        assert "├" in forest[3]
         assert table[0]["cost [B/s] ± 95 %"].startswith("3500")
         assert titled(app, "#results-list") == "score, more is better: 4 settings"
         assert "≈ 1 tied with the best (Welch's t, Holm)" in words(app, "#results-how")

@@ -23,7 +23,7 @@ from tui_lab.tui.base.pane import Pane, nothing
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.results.choice import MetricDialog, ParametersDialog
 from tui_lab.tui.panes.results.formatting import how, importance_line, notes, setting, title
-from tui_lab.tui.panes.results.rows import KEY, PLACE, Rows, condition, rows, words
+from tui_lab.tui.panes.results.rows import KEY, PLACE, Rows, condition, in_groups, plot_width, rows, words
 from tui_lab.tui.panes.results.view import View, ViewRequest, make_view
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.table.table import FrameTable, next_order
@@ -46,7 +46,9 @@ ACTIONS: Final[tuple[Action, ...]] = (
 )
 HELP: Final = """
 One row per setting: its mean with the confidence interval, best first. `★ best`, and `≈ tied` for all that do not
-differ significantly. Several values of one setting come from `repeat`, or from a parameter named `seed`.
+differ significantly. Several values of one setting come from `repeat`, or from a parameter named `seed`. They are drawn
+over one axis: `●` the mean, `├ ┤` its interval, a dot for each value, `│` the mean of the baseline. `5/6 ✗1` are five
+values of six, for one task failed.
 
 `b` makes the setting under the cursor the baseline: each other one shows its difference with interval, a verdict, the
 corrected p and the ratio. Enter lists the tasks of a setting. `s` on a metric's column ranks by it.
@@ -88,6 +90,13 @@ class SettingsTable(FrameTable):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "pass_on", show=False)]
 
+    class Resized(FrameTable.TableMessage):
+        """It has another size."""
+
+    def on_resize(self) -> None:
+        super().on_resize()
+        self.post_message(self.Resized(self))
+
     def action_pass_on(self) -> None:
         raise SkipAction
 
@@ -110,6 +119,7 @@ class ResultsPane(Pane):
         self._looking = False
         self._next = 0.0
         self._later: Timer | None = None
+        self._plot_width = 0
 
     def compose(self) -> ComposeResult:
         with Panel(title="Results", id="results-list"):
@@ -253,16 +263,27 @@ class ResultsPane(Pane):
         if view.explained is not None:
             single = all(sample.n < 2 for sample in metric.samples)
             importance.update(importance_line(view.explained, single))
-        self._rows = rows(report, metric, self._sorted(report, view.places), view.front)
+        self._plot_width = plot_width(self._room)
+        self._rows = rows(report, metric, self._sorted(report, metric, view.places), view.front, self._room)
         self.table.set_frame(self._rows.frame, columns=self._rows.columns)
 
-    def _sorted(self, report: Report, places: tuple[int, ...]) -> list[int]:
-        """Return the places in the order of a parameter, if the user sorted by one."""
+    @property
+    def _room(self) -> int:
+        return self.table.scrollable_content_region.width
+
+    @on(SettingsTable.Resized)
+    def _fit(self, event: SettingsTable.Resized) -> None:
+        event.stop()
+        if self._shown is not None and plot_width(self._room) != self._plot_width:
+            self._draw()
+
+    def _sorted(self, report: Report, metric: MetricReport, places: tuple[int, ...]) -> list[int]:
+        """Return the places in the order of a parameter, if the user sorted by one; else ties in a group."""
         order = self.table.sort_by
         name = self._rows.parameters.get(order[0]) if order is not None and self._rows is not None else None
         if order is None or name not in report.settings.by:
             self.table.sort_by = None
-            return list(places)
+            return in_groups(metric, places)
         values = report.settings.keys[name]
         known = [place for place in places if values[place] is not None]
         known.sort(key=lambda place: values[place], reverse=order[1])

@@ -8,13 +8,15 @@ from typing import Any, Final
 
 import polars as pl
 
+from tui_lab.client.formatting import STATE_MARKS
 from tui_lab.experiment.data_types import Row
 from tui_lab.results.plain import shown
 from tui_lab.results.sql.text import is_equal
 from tui_lab.results.statistics.comparison import Verdict
 from tui_lab.results.statistics.report import MetricReport, Report, Standing
-from tui_lab.results.statistics.table import even_means, finished, lacking, mean_texts, parameter_texts
-from tui_lab.results.statistics.text import aligned, even, joined, number, p_value
+from tui_lab.results.statistics.table import even_means, finished, mean_texts, parameter_texts
+from tui_lab.results.statistics.text import aligned, even, joined, moved, number, p_value
+from tui_lab.tui.panes.results.forest import Forest, forest
 from tui_lab.tui.widgets.table.cells import visible
 from tui_lab.tui.widgets.table.table import Column
 
@@ -22,6 +24,10 @@ KEY: Final = "setting"
 """Column that tells a setting apart, whatever order it is in."""
 PLACE: Final = "place"
 """Column with its place in the report."""
+FOREST: Final = "forest"
+"""Column with the intervals drawn over one axis."""
+WIDTHS: Final = ((100, 24), (60, 16))
+"""Cells of the table from which that column has so many; the first of them grows."""
 _VERDICTS: Final[dict[Verdict | None, str]] = {
     "better": "▲ better",
     "worse": "▼ worse",
@@ -62,8 +68,10 @@ def rows(
     current: MetricReport,
     places: Sequence[int],
     front: Sequence[bool] | None = None,
+    room: int = WIDTHS[0][0],
 ) -> Rows:
-    """Return the settings in `places`, in that order. current: the metric that they are ranked by."""
+    """Return the settings in `places`, in that order. current: the metric that they are ranked by. room: cells of the
+    table."""
     data: dict[str, pl.Series] = {
         KEY: pl.Series([key(report, place) for place in places], dtype=pl.String),
         PLACE: pl.Series(list(places), dtype=pl.Int64),
@@ -78,11 +86,14 @@ def rows(
         columns.append(Column(name, title, **look))
         return name
 
-    add(" ", [mark(report, current, place, front) for place in places], style=_tone)
+    add(" ", marks(report, current, places, front), style=_tone)
     metrics[add(metric_title(report, current, "▾"), _means(current, places), style=_bold)] = current.name
-    add("n", [finished(current, place) for place in places], align="right", style=_short)
-    for title, counts in lacking(current, places):
-        add(title, counts, align="right", style=_warn)
+    add("n", counts(current, places), style=_short)
+    plot = forest(current, places, report.baseline) if plot_width(room) else None
+    if plot is not None:
+        data[FOREST] = pl.Series([_interval_text(current, place) for place in places], dtype=pl.String)
+        columns.append(_forest_column(plot, room))
+        metrics[FOREST] = current.name
     if report.baseline is not None:
         for title, cells, look in _differences(current, places):
             add(title, cells, **look)
@@ -99,10 +110,65 @@ def rows(
     return Rows(pl.DataFrame(data), tuple(columns), metrics, parameters)
 
 
+def plot_width(room: int) -> int:
+    """Return the least width of the drawn column in a table of so many cells; 0 where there is none."""
+    return next((width for least, width in WIDTHS if room >= least), 0)
+
+
+def _forest_column(plot: Forest, room: int) -> Column:
+    draw = lambda row, width: plot.row(row[PLACE], width)  # noqa: E731
+    return Column(FOREST, width=plot_width(room), draw=draw, head=plot.head, fill=room >= WIDTHS[0][0])
+
+
+def _interval_text(metric: MetricReport, place: int) -> str:
+    """Return the ends of an interval, for who copies the row."""
+    found = metric.exact[place]
+    low, high = number(found.low), number(found.high)
+    return f"[{moved(low, metric.offset)}, {moved(high, metric.offset)}]" if low and high else ""
+
+
 def metric_title(report: Report, metric: MetricReport, mark: str = "") -> str:
     """Return the title of a metric's column, with its unit and the confidence level."""
     unit = f" [{metric.unit}]" if metric.unit else ""
     return f"{metric.name}{unit} ± {report.options.level * 100:g} %{mark and ' ' + mark}"
+
+
+def in_groups(metric: MetricReport, places: Sequence[int]) -> list[int]:
+    """Return settings with those that are tied with the best behind it, and then the others, in their order."""
+    return sorted(places, key=lambda place: not metric.tied(place))
+
+
+def marks(
+    report: Report, metric: MetricReport, places: Sequence[int], front: Sequence[bool] | None = None
+) -> list[str]:
+    """Return the standings of settings. Of tied ones below each other the first has the word, with their number."""
+    found: list[str] = []
+    tied = [metric.standing(place) == "tied" for place in places]
+    for at, place in enumerate(places):
+        text = mark(report, metric, place, front)
+        word = _STANDINGS["tied"]
+        if tied[at] and at and tied[at - 1]:
+            text = text.replace(word, word[0])
+        elif tied[at]:
+            end = next((below for below in range(at, len(tied)) if not tied[below]), len(tied))
+            text = text.replace(word, f"{word} ({end - at})" if end - at > 1 else word)
+        found.append(text)
+    return found
+
+
+def counts(metric: MetricReport, places: Sequence[int]) -> list[str]:
+    """Return the numbers of values, such as `5/6 ✗1`: of how many that were requested, and why the others are not
+    there."""
+    summaries, asked = [metric.summaries[place] for place in places], [metric.asked[place] for place in places]
+    if all(one.n >= two.asked for one, two in zip(summaries, asked, strict=True)):
+        return aligned([str(one.n) for one in summaries])
+    parts = aligned([f"{one.n}/{max(one.n, two.asked)}" for one, two in zip(summaries, asked, strict=True)])
+    found = []
+    for part, one, two in zip(parts, summaries, asked, strict=True):
+        reasons = [(two.failed, f"{STATE_MARKS['failed']}{two.failed}"), (one.n_nan, f"{one.n_nan} NaN")]
+        reasons += [(one.n_null, f"{one.n_null} null"), (two.open, f"{STATE_MARKS['pending']}{two.open}")]
+        found.append(" ".join([part, *(text for count, text in reasons if count)]))
+    return found
 
 
 def mark(report: Report, metric: MetricReport, place: int, front: Sequence[bool] | None = None) -> str:
@@ -143,7 +209,7 @@ def _differences(metric: MetricReport, places: Sequence[int]) -> Iterator[tuple[
 
 
 def _tone(text: str) -> str:
-    return "muted" if "can't" in text else _TONES.get(text[:1], "")
+    return "muted" if text[:1] == "≈" else _TONES.get(text[:1], "")
 
 
 def _bold(text: str) -> str:
@@ -151,11 +217,8 @@ def _bold(text: str) -> str:
 
 
 def _short(text: str) -> str:
-    return "warning" if "/" in text else ""
-
-
-def _warn(text: str) -> str:
-    return "warning"
+    n, _, rest = text.partition("/")
+    return "warning" if rest and n.strip() != rest.split()[0] else ""
 
 
 # --- Which setting
