@@ -129,7 +129,10 @@ def test_last_steps_of_done_tasks(disk: Any) -> None:
     disk.run(folder, 1, "acc 1\n" * 30)
     disk.run(folder, 2, "nothing\n")
     disk.run(folder, 3, {"metrics.jsonl": '{"a": 1}\n' * 9})
-    assert reader(folder).ends([(0, 1), (1, 1), (2, 1), (3, 1)]) == [1999, 30, 9]
+    assert reader(folder).ends([(1, 1), (2, 1), (3, 1)]) == [30, 9]
+    follows = reader(folder)
+    assert follows.ends([(0, 1), (1, 1), (2, 1), (3, 1)]) == [1999], "where tasks say their steps, no others count"
+    assert follows.read([(1, 1)])[1].step is None
 
 
 def test_outputs_of_other_machines_are_asked_for(disk: Any) -> None:

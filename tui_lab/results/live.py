@@ -90,8 +90,9 @@ class LiveReader:
         goals = [name for name, metric in spec.metrics.items() if metric.goal]
         self._order = tuple(dict.fromkeys([*goals, *spec.metrics]))
         self._known: dict[tuple[int, int], _Followed] = {}
-        self._ends: dict[tuple[int, int], float | None] = {}
+        self._ends: dict[tuple[int, int], tuple[float | None, bool]] = {}
         self._next = 0
+        self._names_steps = False  # tasks say their steps; what is counted in others is none of these
 
     def read(self, wanted: Sequence[tuple[int, int]]) -> dict[int, LiveTask]:
         """Return what is known about some tasks, each given with its attempt, by task: with what is new of some of
@@ -112,7 +113,8 @@ class LiveReader:
             turn = behind
         self._next = start + max(1, min(read, MOST))
         self._note_metrics(followed)
-        return {one.task: one.now() for one in followed}
+        self._names_steps = self._names_steps or any(one.names_steps for one in followed)
+        return {one.task: one.now(self._names_steps) for one in followed}
 
     def ends(self, done: Sequence[tuple[int, int]]) -> list[float]:
         """Return the last steps of some of these done tasks, each given with its attempt: of those that are known by
@@ -124,7 +126,9 @@ class LiveReader:
                 if time.monotonic() - began > BUDGET:
                     break
                 self._ends[one] = self._end(one)
-        return [end for one in wanted if (end := self._ends.get(one)) is not None]
+                self._names_steps = self._names_steps or self._ends[one][1]
+        known = [self._ends[one] for one in wanted if one in self._ends]
+        return [end for end, named in known if end is not None and named >= self._names_steps]
 
     def _follow(self, one: tuple[int, int]) -> _Followed:
         found = self._known.pop(one, None)
@@ -135,8 +139,9 @@ class LiveReader:
         self._known[one] = found  # the oldest ones first
         return found
 
-    def _end(self, one: tuple[int, int]) -> float | None:
-        """Return the last step of a task that has ended: mostly a look at the end of a file is enough."""
+    def _end(self, one: tuple[int, int]) -> tuple[float | None, bool]:
+        """Return the last step of a task that has ended, and whether it said it: then a look at the end of a file is
+        enough."""
         folder = task_path(self._path, one[0])
         lines = StepLines()
         try:
@@ -145,11 +150,11 @@ class LiveReader:
         except OSError:
             steps = []
         if steps and lines.is_numbered and not lines.count:
-            return max(steps)
+            return max(steps), True
         followed, began = _Followed(*one), time.monotonic()
         while self._advance(followed) and time.monotonic() - began < BUDGET:
             pass
-        return followed.step
+        return followed.step, followed.names_steps
 
     def _note_metrics(self, followed: Sequence[_Followed]) -> None:
         names = {name for one in followed for name in one.last} - set(self.metrics)
@@ -346,11 +351,17 @@ class _Followed:
         most = max([self._lines.count, *self._counts.values()])
         return float(most) if most and self.has_all else None
 
-    def now(self) -> LiveTask:
-        """Return what it has said so far; the same object while nothing is new."""
-        if self._now is None or self._now.at != self.at:
+    @property
+    def names_steps(self) -> bool:
+        """Whether it says its steps: else values are counted."""
+        return self._step is not None
+
+    def now(self, named: bool) -> LiveTask:
+        """Return what it has said so far; the same object while nothing is new. named: only a step that it says."""
+        step = self._step if named else self.step
+        if self._now is None or (self._now.at, self._now.step) != (self.at, step):
             curves = {name: points.curve() for name, points in self._curves.items()}
-            self._now = LiveTask(dict(self.last), curves, self.step, self.at)
+            self._now = LiveTask(dict(self.last), curves, step, self.at)
         return self._now
 
     def take_lines(self, data: bytes) -> None:

@@ -14,6 +14,7 @@ from textual.widgets import Static
 from tests.tui.conftest import wait_until
 from tests.workbench import Workbench, until
 from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.panes.tasks import live
 from tui_lab.tui.panes.tasks.columns import ChooseColumns
 from tui_lab.tui.panes.tasks.pane import TasksPane
 from tui_lab.tui.widgets.dialogs import Choose, Confirm
@@ -225,6 +226,7 @@ async def test_what_runs_is_followed_and_stopped(workbench: Workbench) -> None:
         name: e
         command: "for i in $(seq 1 2000); do echo tick $i; sleep 0.05; done"
         parameters: {x: [1, 2]}
+        metrics: {tick: 'tick (@int@)', first: '(?P<value>@int@)$'}
         """,
     )
     workbench.start("--run", file, "--node", "localhost", 1, "--detach")
@@ -234,10 +236,18 @@ async def test_what_runs_is_followed_and_stopped(workbench: Workbench) -> None:
         await s.until(lambda: "tick" in s.log())
         first = s.log()
         await s.until(lambda: s.log() != first)
+        table = s.pane.table
+        await s.until(lambda: any(column.title == "tick now" for column in table.columns))
+        said = await s.until(lambda: (table.row(0) or {}).get(live.VALUE))
+        await s.until(lambda: (table.row(0) or {})[live.VALUE] > said)
+        assert len((table.row(0) or {})[live.TREND]) == live.TREND_WIDTH
+        await s.press("m")
+        await s.until(lambda: any(column.title == "first now" for column in table.columns))
         s.app.confirm = lambda title, body, yes: _yes()  # type: ignore[method-assign]
         await s.press("asterisk", "x")
         await s.until(lambda: s.pane.model.table.frame["state"].to_list() == ["stopped", "stopped"])  # type: ignore[union-attr]
         await s.until(lambda: s.pane.detail is not None and s.pane.detail.state == "stopped")
+        await s.until(lambda: live.VALUE not in s.titles)
 
 
 async def _yes() -> bool:

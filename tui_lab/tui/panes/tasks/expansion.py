@@ -84,7 +84,7 @@ def expanded(source: TaskSource, table: TaskTable, found: Shown, task: int) -> t
     ]
     below = pl.DataFrame(
         {
-            name: pl.Series(name, [row[name] for row in rows], dtype, strict=False)
+            name: pl.Series(name, [row.get(name) for row in rows], dtype, strict=False)
             for name, dtype in found.frame.schema.items()
         }
     )

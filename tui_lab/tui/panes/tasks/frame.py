@@ -36,7 +36,7 @@ class TaskTable:
     """All tasks at one moment. `frame` has parameters, metrics, then facts; rows ascend by task_id.
 
     named, measured: the columns of parameters and metrics, by name. staged: there are runs of stages before the last.
-    reads: metrics are to be read, maybe such of which only reading tells the names.
+    reads: metrics are to be read, maybe such of which only reading tells the names. running: tasks that run.
     """
 
     frame: pl.DataFrame
@@ -49,6 +49,7 @@ class TaskTable:
     measured: Mapping[str, str] = field(default_factory=dict)
     staged: bool = False
     reads: bool = False
+    running: int = 0
 
     @property
     def columns(self) -> list[str]:
@@ -123,7 +124,8 @@ class TaskSource:
         unplanned = frame.height - int(moving["planned"].sum())
         still = self._still | _still(moving)
         named, reads = (self._named, self._metrics), self._reads
-        return TaskTable(frame, self._parameters, metrics, still, offset, unplanned, *named, staged, reads)
+        running = int((moving["state"] == "running").sum())
+        return TaskTable(frame, self._parameters, metrics, still, offset, unplanned, *named, staged, reads, running)
 
     def _read_known(self, state: State, found: Iterable[str] = ()) -> None:
         """Read what only a submission changes. found: names of all metrics, where they are known."""

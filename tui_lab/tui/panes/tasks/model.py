@@ -18,9 +18,11 @@ import polars as pl
 
 from tui_lab.client.formatting import plural, shortened
 from tui_lab.experiment.data_types import Row
+from tui_lab.experiment.error import TuiLabError
 from tui_lab.tui.base.selection import Chosen
 from tui_lab.tui.panes.tasks.expansion import Expansion, StageRun, expanded
 from tui_lab.tui.panes.tasks.frame import TaskSource, TaskTable, overlaid
+from tui_lab.tui.panes.tasks.live import LiveRow, LiveTasks, filled
 from tui_lab.tui.panes.tasks.view import Shown, View, shown
 
 PACE: Final = 1.0
@@ -60,6 +62,37 @@ class MadeTable:
     shown: Shown
     seconds: float
     expansion: Expansion | None = None
+
+
+@dataclass(frozen=True)
+class LiveJob:
+    """Facts to read, in a thread, of some tasks, and what those of them say that run."""
+
+    source: TaskSource
+    listener: LiveTasks | None
+    table: TaskTable
+    tasks: tuple[int, ...]
+    metric: str | None
+
+    def run(self) -> HeardLive:
+        """Return what was read. Raises LabError, OSError."""
+        facts = self.source.live(self.tasks)
+        return HeardLive(facts, self._said(facts) if self.listener is not None else {})
+
+    def _said(self, facts: dict[int, Row]) -> dict[int, LiveRow]:
+        assert self.listener is not None
+        try:
+            return self.listener.read(facts, self.table, self.metric)
+        except (TuiLabError, LookupError, OSError):  # of the file of the experiment, which the table reports
+            return {}
+
+
+@dataclass(frozen=True)
+class HeardLive:
+    """Facts of some tasks, and the live columns of those that run."""
+
+    facts: dict[int, Row]
+    said: dict[int, LiveRow]
 
 
 class Throttle:
@@ -104,19 +137,26 @@ class TaskModel:
         """Whether tasks or runs of stages run."""
         self.live: dict[int, Row] = {}
         """The newest facts of tasks in sight, which are read more often than the table."""
+        self.said: dict[int, LiveRow] = {}
+        """What those of them say that run."""
+        self.listener: LiveTasks | None = None
+        """Reads that."""
         self.tables = Throttle(PACE, SHARE)
         self.metrics = Throttle(METRICS_PACE, METRICS_SHARE)
         self.live_busy = False
         self._stale = False  # the journal has more than the table
 
-    def open(self, source: TaskSource, view: View) -> None:
+    def open(self, source: TaskSource, view: View, listener: LiveTasks | None = None) -> None:
         """Show the tasks of an experiment."""
         self.close()
-        self.source, self.view = source, view
+        self.source, self.view, self.listener = source, view, listener
         self.tables, self.metrics = Throttle(PACE, SHARE), Throttle(METRICS_PACE, METRICS_SHARE)
 
     def close(self) -> None:
         """Show no experiment."""
+        if self.listener is not None:
+            self.listener.close()
+        self.said, self.listener = {}, None
         self.source, self.table, self.shown_view, self.live, self.expansion = None, None, None, {}, None
 
     def journal_grew(self, running: int, runs: int) -> None:
@@ -204,24 +244,39 @@ class TaskModel:
         self._stale = self._stale or news
         return news
 
-    def begin_live(self) -> TaskSource | None:
-        """Return where live facts are to be read now, if anywhere."""
+    def begin_live(self, tasks: Collection[int]) -> LiveJob | None:
+        """Return what is to be read now about some tasks, if anything."""
         if self.live_busy or self.source is None or self.table is None:
             return None
         self.live_busy = True
-        return self.source
+        return LiveJob(self.source, self.listener, self.table, tuple(tasks), self.view.metric)
 
-    def take_live(self, source: TaskSource, found: dict[int, Row] | None) -> bool:
+    def take_live(self, job: LiveJob, found: HeardLive | None) -> bool:
         """Take in live facts, None where they could not be read. Return whether anything is new."""
         self.live_busy = False
-        if source is not self.source or found is None or found == self.live:
+        if job.source is not self.source or found is None or (found.facts, found.said) == (self.live, self.said):
             return False
-        self.live = found
+        self.live, self.said = found.facts, found.said
         return True
+
+    @property
+    def live_metric(self) -> str | None:
+        """The metric whose live values are shown."""
+        return self.listener.metric if self.listener is not None else None
+
+    def next_metric(self) -> str | None:
+        """Return the metric whose live values are to be shown next; None where there is no other."""
+        known = self.listener.metrics if self.listener is not None else ()
+        if len(known) < 2:
+            return None
+        now = self.view.metric if self.view.metric in known else self.live_metric
+        return known[(known.index(now) + 1) % len(known)] if now in known else known[0]
 
     def overlay(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return rows with the live facts in the place of older ones."""
-        return overlaid(rows, self.live) if self.live and "task_id" in rows.columns else rows
+        if "task_id" not in rows.columns or self.table is None:
+            return rows
+        return filled(overlaid(rows, self.live) if self.live else rows, self.said, self.table.columns)
 
     def worker_failed(self, group: str) -> None:
         """Note that work ended by an error of this program."""

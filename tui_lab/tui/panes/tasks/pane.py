@@ -18,21 +18,21 @@ from textual.worker import Worker, WorkerState
 
 from tui_lab.client.errors import UsageError
 from tui_lab.engine.client import EngineClient
-from tui_lab.experiment.data_types import Row
 from tui_lab.experiment.facts import FACTS
 from tui_lab.protocol.control import Piece, ReadFile
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.pane import Pane, is_text, nothing
 from tui_lab.tui.base.workers import deliver, promised, work
-from tui_lab.tui.panes.tasks import commands, view
+from tui_lab.tui.panes.tasks import commands, live, view
 from tui_lab.tui.panes.tasks.columns import ChooseColumns, columns
 from tui_lab.tui.panes.tasks.detail import command_line, read_detail
 from tui_lab.tui.panes.tasks.expansion import StageRun, labelled
 from tui_lab.tui.panes.tasks.foreground import TaskTry
 from tui_lab.tui.panes.tasks.frame import TaskSource
 from tui_lab.tui.panes.tasks.groups import FAILURES, GroupView
-from tui_lab.tui.panes.tasks.model import PACE, MadeTable, TableJob, TaskModel
+from tui_lab.tui.panes.tasks.live import LiveTasks
+from tui_lab.tui.panes.tasks.model import PACE, HeardLive, LiveJob, MadeTable, TableJob, TaskModel
 from tui_lab.tui.panes.tasks.view import View
 from tui_lab.tui.widgets.dialogs import Choose
 from tui_lab.tui.widgets.log.choice import TaskDetail
@@ -54,6 +54,8 @@ Every task of the experiment, live; below, the log of the task under the cursor.
 by what they said, and says what those of a kind share. `enter` opens the log as large as the pane, `esc` goes back.
 **Stages**: `e` shows the runs of stages behind a task, below it: `train ×12` is one that 12 tasks share. Log, retry,
 stop and copy then act on the run under the cursor, whose name is that of the task and the stage, as `grid/17:train`.
+**What runs** says its newest value of a metric with its curve, how far it is, and what is left: by its steps where done
+tasks ended at the same one, else by how long others took. `m` shows another metric.
 **Marks**: `space` marks a task, `*` all that are shown; `r`, `x` act on what is marked, else on the task under the
 cursor. Columns that have one value everywhere are hidden: `c` shows them.
 """
@@ -82,6 +84,7 @@ ACTIONS: Final = (
     _action("copy", "y", "Copy", "Copy the command that repeats the task, a cell, the row, or the log.", True),
     _action("columns", "c", "Columns", "Choose the columns.", True),
     _action("group", "v", "Group", "Group the tasks by state, by a parameter, or see them one by one.", True),
+    _action("metric", "m", "Metric", "Show the live values of another metric of the tasks that run."),
     _action("zoom", "z", "Zoom", "Enlarge the log, or shrink it again."),
     _action(
         "back",
@@ -150,6 +153,7 @@ class TasksPane(Pane):
         self._resting: Timer | None = None
         self._log_is_awaited = False
         self._engine: EngineClient | None = None  # for the logs of other machines
+        self._live_metric: str | None = None
         self._at: int | None = None  # the task whose log is wanted
         self._timer: Timer | None = None  # for the next table
 
@@ -254,7 +258,8 @@ class TasksPane(Pane):
         with self.prevent(Input.Changed):
             self.filter.value = kept.text
         try:
-            self.model.open(TaskSource(snapshot.lab, about[1]), kept)
+            source = TaskSource(snapshot.lab, about[1])
+            self.model.open(source, kept, LiveTasks(snapshot.lab, source, self.lab_app.config.ascii))
         except LabError as error:
             self._leave(str(error))
             return
@@ -280,6 +285,7 @@ class TasksPane(Pane):
             raise
 
     def on_unmount(self) -> None:
+        self.model.close()
         if self._engine is not None:
             self._engine.close()
 
@@ -400,7 +406,8 @@ class TasksPane(Pane):
         order = view.columns(table, made_view) or ["task_id", "state"]
         own = {*table.parameters, *table.metrics}
         facts = [name for name in FACTS if name not in own]
-        shown = columns(order, facts, self.lab_app.config.ascii)
+        said, metric = view.live_columns(table), made_view.metric or self.model.live_metric
+        shown = columns(order, facts, self.lab_app.config.ascii, said, metric)
         if made.expansion is not None:
             most = max(table.frame["task_id"][-1], *(run.run for run in made.expansion.runs))
             shown = labelled(shown, made.expansion, most, self.lab_app.config.ascii)
@@ -453,23 +460,26 @@ class TasksPane(Pane):
             self._want_metrics()
 
     def _read_live_soon(self) -> None:
-        if (source := self.model.begin_live()) is not None:
-            ids = self.table.keys_in_sight()
-            if self.detail is not None:
-                ids.append(self.detail.task)
-            self._read_live(source, ids)
+        ids = self.table.keys_in_sight()
+        if self.detail is not None:
+            ids.append(self.detail.task)
+        if (job := self.model.begin_live(ids)) is not None:
+            self._read_live(job)
 
     @work(thread=True, group="live")
-    def _read_live(self, source: TaskSource, ids: list[int]) -> None:
+    def _read_live(self, job: LiveJob) -> None:
         try:
-            found: dict[int, Row] | None = source.live(ids)
+            found: HeardLive | None = job.run()
         except (LabError, OSError):
             found = None
-        self.app.call_from_thread(self._take_live, source, found)
+        self.app.call_from_thread(self._take_live, job, found)
 
-    def _take_live(self, source: TaskSource, found: dict[int, Row] | None) -> None:
-        if not self.model.take_live(source, found):
+    def _take_live(self, job: LiveJob, found: HeardLive | None) -> None:
+        if not self.model.take_live(job, found):
             return
+        if self.model.live_metric != self._live_metric:  # the heading names it
+            self._live_metric = self.model.live_metric
+            self._want_table(soon=True)
         self.table.refresh_rows()
         detail = self.detail
         now = self.model.live.get(detail.task) if detail is not None else None
@@ -521,6 +531,8 @@ class TasksPane(Pane):
     @on(FrameTable.HeaderSelected, "#tasks")
     def _header(self, event: FrameTable.HeaderSelected) -> None:
         event.stop()
+        if event.column in live.SCHEMA:
+            return  # what is read for the rows in sight gives no order
         self.table.sort_by = next_order(self.model.view.order, event.column)
         self.set_view(replace(self.model.view, order=self.table.sort_by))
 
@@ -529,7 +541,9 @@ class TasksPane(Pane):
         table = self.model.table
         if table is None:
             return
-        answer = await self.app.push_screen_wait(ChooseColumns(table.columns, view.columns(table, self.model.view)))
+        answer = await self.app.push_screen_wait(
+            ChooseColumns([*table.columns, *view.live_columns(table)], view.columns(table, self.model.view))
+        )
         if answer is not None:
             self.set_view(replace(self.model.view, columns=answer or None))
 
@@ -832,6 +846,15 @@ class TasksPane(Pane):
         table.go_to(table.key_at(row))
         self.rest_on(table.key_at(row))
         self.focus_first()
+
+    def action_metric(self) -> None:
+        metric = self.model.next_metric()
+        if metric is None:
+            running = self.model.running
+            self.lab_app.tell("there is no other metric" if running else "nothing runs now", "information")
+        else:
+            self.set_view(replace(self.model.view, metric=metric))
+            self._read_live_soon()
 
     def action_zoom(self) -> None:
         self.toggle_class("-zoomed")

@@ -14,6 +14,7 @@ from tui_lab.client.errors import UsageError
 from tui_lab.experiment.facts import FACTS
 from tui_lab.store.fold import STATES
 from tui_lab.tui.panes.tasks.frame import TaskTable
+from tui_lab.tui.panes.tasks.live import SHOWN, with_live
 
 _SQL: Final = re.compile(r"[=<>()]|\b(?:is|in|i?like|between|similar)\b", re.IGNORECASE)
 _CERTAIN: Final = re.compile(r"[=<>]")
@@ -23,13 +24,15 @@ _BEHIND: Final = ("node", "attempts", "duration", "reason")
 
 @dataclass(frozen=True)
 class View:
-    """What to show. only: these tasks alone, under a name. expanded: the task below which its runs of stages stand."""
+    """What to show. only: these tasks alone, under a name. expanded: the task below which its runs of stages stand.
+    metric: the one whose live values are shown; None for the one that says most."""
 
     text: str = ""
     order: tuple[str, bool] | None = None
     columns: tuple[str, ...] | None = None  # None: those that vary
     only: tuple[str, tuple[int, ...]] | None = None
     expanded: int | None = None
+    metric: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,10 @@ def shown(table: TaskTable, view: View) -> Shown:
     if view.order is not None and view.order[0] in frame.columns:
         name, descending = view.order
         by = pl.col(name).fill_nan(None) if frame.schema[name].is_float() else pl.col(name)
-        picked = frame.select(*dict.fromkeys([*names, name]))
+        picked = frame.select(*dict.fromkeys([*(one for one in names if one in frame.columns), name]))
         frame = picked.sort(by, "task_id", descending=[descending, False], nulls_last=True)
-    return Shown(frame.select(names), table.frame.height, problem)
+    found = frame.select(name for name in names if name in frame.columns)
+    return Shown(with_live(found) if table.running else found, table.frame.height, problem)
 
 
 def chosen(frame: pl.DataFrame, text: str) -> pl.Series:
@@ -98,12 +102,18 @@ def _anywhere(frame: pl.DataFrame, word: str) -> pl.Series:
 def columns(table: TaskTable, view: View) -> list[str]:
     """Return the columns to show, in order: those that the user chose, else those that vary."""
     if view.columns is not None:
-        return [name for name in view.columns if name in table.frame.columns]
+        known = {*table.frame.columns, *live_columns(table)}
+        return [name for name in view.columns if name in known]
     return default_columns(table)
 
 
+def live_columns(table: TaskTable) -> list[str]:
+    """Return the columns of what tasks say that run; there are none where nothing runs."""
+    return [name for name in SHOWN if name not in table.frame.columns] if table.running else []
+
+
 def default_columns(table: TaskTable) -> list[str]:
-    """Return task and state, what differs between tasks, metrics, and facts of the run."""
+    """Return task and state, what differs between tasks, what those that run say, metrics, and facts of the run."""
     few = table.frame.height < 2
     varying = [name for name in table.parameters if few or name not in table.still]
     repeat = ["repeat"] if "repeat" not in table.still else []
@@ -112,7 +122,7 @@ def default_columns(table: TaskTable) -> list[str]:
         for name in _BEHIND
         if name == "duration" or name not in table.still or (name == "reason" and _any(table.frame, name))
     ]
-    return [*_FIRST, *varying, *repeat, *table.metrics, *behind]
+    return [*_FIRST, *varying, *repeat, *live_columns(table), *table.metrics, *behind]
 
 
 def _any(frame: pl.DataFrame, name: str) -> bool:
