@@ -254,6 +254,7 @@ def test_nothing_else_lists_the_events_of_the_journal() -> None:
 
 # --- Imports
 
+OFFERS = "what programs write is offered as such a metric"
 REGISTRIES = {
     "cli/commands": {
         "cli/commands/run.py plan": "--run --dry-run shows the plan",
@@ -263,6 +264,10 @@ REGISTRIES = {
     "tui/panes": {},
     "experiment/domains": {"cli/exploring.py range": "patas' option for it"},
     "experiment/sources": {
+        "results/offers/lines.py pattern": OFFERS,
+        "results/offers/offer.py pattern": OFFERS,
+        "results/offers/structured.py csv": OFFERS,
+        "results/offers/structured.py json": OFFERS,
         "experiment/readers/metrics.py pattern": "a text alone is a pattern",
         "experiment/readers/metrics.py function": "its short form",
         "experiment/sources/run.py pattern": "a pattern is searched in what it prints",

@@ -1,0 +1,1 @@
+"""Metrics that are offered for what tasks have written, so that no pattern has to be typed."""
