@@ -37,6 +37,8 @@ from tui_lab.tui.base.notify import Notifier, notifications
 from tui_lab.tui.base.pane import Host, Pane, is_text
 from tui_lab.tui.base.snapshot import LabSnapshot, SnapshotTaken
 from tui_lab.tui.base.workers import promised, work
+from tui_lab.tui.widgets.panels.panel import Panel
+from tui_lab.tui.widgets.panels.row import PanelRow
 
 if TYPE_CHECKING:
     import polars as pl
@@ -364,6 +366,10 @@ class LabApp(App[int]):
         self.file = path
         self._ask_pane("experiment", "open_text", path, text, origin)
 
+    def arrangements(self, pane: str) -> dict[str, str]:
+        """Return how a pane's panels were arranged; what is put into it is kept."""
+        return self.saved_state.table("arrangements", pane)
+
     # --- The lab
 
     @on(SnapshotTaken)
@@ -423,7 +429,7 @@ class LabApp(App[int]):
         """Show another lab."""
         self._watcher.close()
         self.lab_path, self.lab = path, None
-        self.saved_state = SavedState(self.saved_state.path, path)
+        self.saved_state.turn_to(path)
         self._watcher = Watcher(path, self.config.refresh, self.post_message)
         self._watcher.start()
         self.show_pane("tasks")
@@ -508,6 +514,32 @@ class LabApp(App[int]):
 
     def action_show_pane(self, name: str) -> None:
         self.show_pane(name)
+
+    @property
+    def _row(self) -> PanelRow | None:
+        return self.pane.query(PanelRow).first() if self.pane is not None and self.pane.query(PanelRow) else None
+
+    def action_arrange(self) -> None:
+        """Arrange the panels of the pane in the next way."""
+        row = self._row
+        if row is None or not row.next():
+            self.tell("there is room for one arrangement only; + enlarges a panel")
+        self._focus_what_is_seen()
+
+    def action_enlarge(self, by: int) -> None:
+        """Enlarge the panel with the focus, or shrink it."""
+        row = self._row
+        if row is not None:
+            inside = self.focused.ancestors_with_self if self.focused is not None else ()
+            name = next((one.id or "" for one in inside if isinstance(one, Panel)), row.enlarged)
+            row.enlarge(name or row.shown[0][0], by)
+            self._focus_what_is_seen()
+
+    def _focus_what_is_seen(self) -> None:
+        """Move the focus if its panel has gone. Typed keys wait for it."""
+        pane = self.pane
+        if pane is not None:
+            pane.call_after_refresh(lambda: None if self.focused is not None and self.focused.focusable else pane.focus_first())
 
     def action_show_state(self, state: str) -> None:
         if self.current is not None:

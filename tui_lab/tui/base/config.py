@@ -226,6 +226,19 @@ class SavedState:
         labs[self.lab] = {**(facts if isinstance(facts, dict) else {}), name: value}
         self.put("labs", dict(list(labs.items())[-LABS:]))
 
+    def table(self, name: str, key: str) -> dict[str, str]:
+        """Return a table of texts that is kept as it is changed."""
+        tables = self.get(name, {})
+        self.put(name, tables)
+        kept = tables.get(key)
+        table = {str(one): str(value) for one, value in kept.items()} if isinstance(kept, dict) else {}
+        tables[key] = table
+        return table
+
+    def turn_to(self, lab: Path) -> None:
+        """Make another lab the present one."""
+        self.lab = str(lab.absolute())
+
     def write(self) -> None:
         """Write the file, by rename."""
         partial = self.path.with_suffix(f".{os.getpid()}")

@@ -121,6 +121,10 @@ class Host(Protocol):
         """Open another text of a file, not saved. origin: where it is from, as shown."""
         ...
 
+    def arrangements(self, pane: str) -> dict[str, str]:
+        """Return how a pane's panels were arranged; what is put into it is kept."""
+        ...
+
     def change_lab(self, path: Path) -> None:
         """Show another lab."""
         ...

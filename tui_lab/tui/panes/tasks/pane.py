@@ -38,7 +38,9 @@ from tui_lab.tui.widgets.dialogs import Choose
 from tui_lab.tui.widgets.log.choice import TaskDetail
 from tui_lab.tui.widgets.log.panel import LogPanel
 from tui_lab.tui.widgets.log.remote import Ask
+from tui_lab.tui.widgets.panels.layout import Room
 from tui_lab.tui.widgets.panels.panel import Panel
+from tui_lab.tui.widgets.panels.row import ALONE, PanelRow
 from tui_lab.tui.widgets.table.table import FrameTable, next_order
 
 if TYPE_CHECKING:
@@ -95,6 +97,8 @@ ACTIONS: Final = (
 )
 
 
+ROOMS: Final = {"task-list": Room(60, 3), "task-log": Room(50, 2)}
+ARRANGEMENTS: Final = ((("task-list", "task-log"),), (("task-list",), ("task-log",)))
 REST: Final = 0.06
 """Seconds that the cursor rests on a task before its log is opened."""
 TYPING: Final = 0.12
@@ -138,7 +142,6 @@ class TasksPane(Pane):
         & #tasks, & #task-groups { height: 1fr; }
         &.-grouped #tasks, & #task-groups { display: none; }
         &.-grouped #task-groups { display: block; }
-        &.-zoomed > #task-list { display: none; }
     }
     """
 
@@ -158,11 +161,16 @@ class TasksPane(Pane):
         self._timer: Timer | None = None  # for the next table
 
     def compose(self) -> ComposeResult:
-        with Panel(id="task-list"):
-            yield Input(id="task-filter", placeholder="/ filter: words, or SQL as in loss < 0.3", compact=True)
-            yield TaskTableView(id="tasks", key="task_id", frozen=2)
-            yield GroupView(self.model, id="task-groups")
-        yield LogPanel(id="task-log", connect=self._connect, searching=self._log_is_searched)
+        tasks = Panel(
+            Input(id="task-filter", placeholder="/ filter: words, or SQL as in loss < 0.3", compact=True),
+            TaskTableView(id="tasks", key="task_id", frozen=2),
+            GroupView(self.model, id="task-groups"),
+            id="task-list",
+        )
+        log = LogPanel(id="task-log", connect=self._connect, searching=self._log_is_searched)
+        yield PanelRow(
+            tasks, log, rooms=ROOMS, arrangements=ARRANGEMENTS, chosen=self.lab_app.arrangements(self.NAME)
+        )
 
     def _log_is_searched(self, going: bool) -> None:
         (self.hold_keys if going else self.let_keys_go)()
@@ -186,6 +194,16 @@ class TasksPane(Pane):
     def log_panel(self) -> LogPanel:
         """The log below the table."""
         return self.query_one(LogPanel)
+
+    @property
+    def row(self) -> PanelRow:
+        """The panels."""
+        return self.query_one(PanelRow)
+
+    @property
+    def is_zoomed(self) -> bool:
+        """Whether the log has the whole pane."""
+        return self.row.alone == "task-log"
 
     @property
     def is_grouped(self) -> bool:
@@ -300,9 +318,7 @@ class TasksPane(Pane):
     @property
     def in_log(self) -> bool:
         """Whether the log is being read: then it stays with its task, even if that leaves the rows."""
-        return self.detail is not None and (
-            self.has_class("-zoomed") or self.log_panel.has_pseudo_class("focus-within")
-        )
+        return self.detail is not None and (self.is_zoomed or self.log_panel.has_pseudo_class("focus-within"))
 
     @on(DescendantFocus, "#tasks")
     def _back_in_rows(self) -> None:
@@ -548,15 +564,15 @@ class TasksPane(Pane):
             self.set_view(replace(self.model.view, columns=answer or None))
 
     def action_filter(self) -> None:
-        self.remove_class("-zoomed")
+        self.row.reveal("task-list")
         self.filter.focus()
 
     def action_back(self) -> None:
         """Leave the field, the log, the groups, and at last the filter: `escape`."""
         if is_text(self.screen.focused):
             self.leave_text()
-        elif self.has_class("-zoomed"):
-            self.remove_class("-zoomed")
+        elif self.is_zoomed:
+            self.row.reveal("task-list")
             self.focus_first()
         elif self.log_panel.has_pseudo_class("focus-within"):
             self.focus_first()
@@ -649,7 +665,7 @@ class TasksPane(Pane):
 
     def _group_by(self, by: str) -> None:
         self.add_class("-grouped")
-        self.remove_class("-zoomed")
+        self.row.reveal("task-list")
         self.groups.open(by, unread=self.table.placeholder)
         self.focus_first()
 
@@ -857,8 +873,8 @@ class TasksPane(Pane):
             self._read_live_soon()
 
     def action_zoom(self) -> None:
-        self.toggle_class("-zoomed")
-        if self.has_class("-zoomed"):
+        self.row.enlarge("task-log", -ALONE if self.is_zoomed else ALONE)
+        if self.is_zoomed:
             self._await_log()
             self.log_panel.view.focus()
         else:

@@ -1,0 +1,150 @@
+"""The panels of a pane side by side, as many as its width has room for; `|` arranges them otherwise, `+` enlarges one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from textual.events import Resize
+from textual.geometry import Offset, Size
+from textual.layout import ArrangeResult, Layout, WidgetPlacement
+from textual.layouts.vertical import VerticalLayout
+from textual.widget import Widget
+
+from tui_lab.tui.widgets.panels.layout import Arrangement, Room, fitting, name_of, widths
+from tui_lab.tui.widgets.panels.panel import Panel
+
+ALONE: Final = 2
+"""The degree of enlargement at which only one panel is left."""
+
+
+class Columns(Layout):
+    """Places widgets in columns, those of a column below each other as their styles have it."""
+
+    name = "columns"
+
+    def __init__(self) -> None:
+        self.columns: list[tuple[int, tuple[str, ...]]] = []  # width, and the ids of its widgets
+        self._below = VerticalLayout()
+
+    def arrange(self, parent: Widget, children: list[Widget], size: Size, greedy: bool = True) -> ArrangeResult:
+        """Return where each widget is."""
+        named = {child.id: child for child in children}
+        placements: list[WidgetPlacement] = []
+        left = 0
+        for width, names in self.columns:
+            shown = [named[name] for name in names if name in named]
+            column = self._below.arrange(parent, shown, Size(width, size.height), greedy)
+            placements += WidgetPlacement.translate(column, Offset(left, 0))
+            left += width
+        return placements
+
+
+class PanelRow(Widget):
+    """Panels by their ids, in the order in which the focus goes through them. The arrangements are in order of the width
+    that they need; the last one that fits is taken, unless the user chose another one."""
+
+    DEFAULT_CSS = "PanelRow { height: 1fr; width: 1fr; }"
+
+    def __init__(
+        self,
+        *panels: Panel,
+        rooms: Mapping[str, Room],
+        arrangements: Sequence[Arrangement],
+        chosen: dict[str, str] | None = None,
+    ) -> None:
+        """chosen: the names of the arrangements that the user chose, by the number of those that fit; it is kept up to
+        date."""
+        super().__init__(*panels)
+        self._rooms, self._arrangements = rooms, arrangements
+        self._columns = Columns()
+        self._absent: set[str] = set()
+        self._degree, self._enlarged = 0, ""
+        self._shown: Arrangement = ()
+        self._state: object = None
+        self.chosen = {} if chosen is None else chosen
+
+    @property
+    def layout(self) -> Layout:
+        """Columns."""
+        return self._columns
+
+    @property
+    def shown(self) -> Arrangement:
+        """The columns on the screen."""
+        return self._shown
+
+    @property
+    def enlarged(self) -> str:
+        """The panel that is enlarged; empty where none is."""
+        return self._enlarged
+
+    @property
+    def alone(self) -> str:
+        """The panel that is the only one; empty where there are more."""
+        return self._enlarged if self._degree == ALONE else ""
+
+    def set_present(self, name: str, there: bool) -> None:
+        """Give a panel a place, or none, because it has something to show, or nothing."""
+        if there == (name in self._absent):
+            (self._absent.discard if there else self._absent.add)(name)
+            if not there and name == self._enlarged:
+                self._degree, self._enlarged = 0, ""
+            self._arrange()
+
+    def next(self) -> str:
+        """Arrange the panels in the next way for which there is room. Return its name; empty where there is none."""
+        self._degree, self._enlarged = 0, ""
+        possible = self._fitting()
+        if len(possible) > 1:
+            number = possible.index(self._chosen(possible))
+            self.chosen[str(len(possible))] = name_of(possible[(number + 1) % len(possible)])
+        self._arrange()
+        return name_of(self._shown) if len(possible) > 1 else ""
+
+    def enlarge(self, name: str, by: int) -> None:
+        """Enlarge a panel by some degrees, or shrink it: as the others, larger, alone."""
+        before = self._degree if name == self._enlarged else 0
+        self._degree = max(0, min(ALONE, before + by))
+        self._enlarged = name if self._degree else ""
+        self._arrange()
+
+    def reveal(self, name: str) -> None:
+        """See to it that a panel is on the screen."""
+        if self.alone not in ("", name):
+            self._degree, self._enlarged = 0, ""
+            self._arrange()
+
+    def on_resize(self, event: Resize) -> None:
+        self._arrange()
+
+    def on_mount(self) -> None:
+        self._arrange()
+
+    @property
+    def _width(self) -> int:
+        return self.size.width or self.app.size.width  # of the screen before the first layout
+
+    def _fitting(self) -> list[Arrangement]:
+        return fitting(self._arrangements, self._rooms, self._absent, self._width)
+
+    def _chosen(self, possible: Sequence[Arrangement]) -> Arrangement:
+        name = self.chosen.get(str(len(possible)))
+        return next((one for one in possible if name_of(one) == name), possible[-1])
+
+    def _arrange(self) -> None:
+        width = self._width
+        shown = ((self.alone,),) if self.alone else self._chosen(self._fitting())
+        columns = list(zip(widths(shown, self._rooms, width, self._enlarged), shown, strict=True))
+        state = (columns, self._enlarged)
+        if state == self._state:
+            return
+        self._state, self._shown, self._columns.columns = state, shown, columns
+        there = {name: len(column) == 1 for column in shown for name in column}
+        with self.app.batch_update():
+            for panel in self.query_children(Panel):
+                name = panel.id or ""
+                panel.set_class(name not in there, "-out")
+                panel.set_class(there.get(name, False), "-whole")
+                panel.set_class(name == self._enlarged, "-enlarged")
+            self.refresh(layout=True)
