@@ -117,7 +117,7 @@ async def _prepared(pilot: Pilot[Any], app: LabApp, name: str) -> None:
         view = app.query_one(AnswerView)
         view.say(re.sub(r"[\d.]+ m?s\b", "0.1 s", view.said))
     elif name == "chart":
-        await wait_until(pilot, lambda: app.query_one(ChartPane).query_one(Plot).text)
+        await wait_until(pilot, lambda: app.query_one(ChartPane).query_one(Plot).text.count("\n") > 5)
     elif name == "help":
         await pilot.press("question_mark")
         await wait_until(pilot, lambda: len(app.screen_stack) == 2)
