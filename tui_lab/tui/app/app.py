@@ -539,7 +539,9 @@ class LabApp(App[int]):
         """Move the focus if its panel has gone. Typed keys wait for it."""
         pane = self.pane
         if pane is not None:
-            pane.call_after_refresh(lambda: None if self.focused is not None and self.focused.focusable else pane.focus_first())
+            pane.call_after_refresh(
+                lambda: None if self.focused is not None and self.focused.focusable else pane.focus_first()
+            )
 
     def action_show_state(self, state: str) -> None:
         if self.current is not None:

@@ -168,9 +168,7 @@ class TasksPane(Pane):
             id="task-list",
         )
         log = LogPanel(id="task-log", connect=self._connect, searching=self._log_is_searched)
-        yield PanelRow(
-            tasks, log, rooms=ROOMS, arrangements=ARRANGEMENTS, chosen=self.lab_app.arrangements(self.NAME)
-        )
+        yield PanelRow(tasks, log, rooms=ROOMS, arrangements=ARRANGEMENTS, chosen=self.lab_app.arrangements(self.NAME))
 
     def _log_is_searched(self, going: bool) -> None:
         (self.hold_keys if going else self.let_keys_go)()
