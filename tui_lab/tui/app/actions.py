@@ -19,7 +19,7 @@ ACTIONS: Final = (
     Action("app.choose_experiment", "E,f3", "Experiments", "Choose the experiment to look at.", shown=False),
     Action("app.start_engine", "f6", "Start engine", "Start another engine if one died: the run goes on.",
            shown=False),
-    Action("app.arrange", "vertical_line", "Arrange", "Arrange the panels otherwise: side by side, or below each other.",
+    Action("app.arrange", "vertical_line", "Arrange", "Arrange the panels otherwise: beside or below each other.",
            shown=False),
     Action("app.enlarge", "plus,equals_sign", "Enlarge", "Enlarge the panel with the focus; twice: it alone.",
            shown=False, call="enlarge(1)"),

@@ -1,4 +1,4 @@
-"""The panels of a pane side by side, as many as its width has room for; `|` arranges them otherwise, `+` enlarges one."""
+"""The panels of a pane side by side, as many as its width has room for; `|` arranges them, `+` enlarges one."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Columns(Layout):
 
 
 class PanelRow(Widget):
-    """Panels by their ids, in the order in which the focus goes through them. The arrangements are in order of the width
-    that they need; the last one that fits is taken, unless the user chose another one."""
+    """Panels by their ids, in the order in which the focus goes through them. The arrangements are in order of the
+    width that they need; the last one that fits is taken, unless the user chose another one."""
 
     DEFAULT_CSS = "PanelRow { height: 1fr; width: 1fr; }"
 
