@@ -410,7 +410,7 @@ def test_the_screen_offers_a_kind_of_chart_of_another_package(workbench: Workben
         "from tui_lab.results.charts.model import Request\n"
         "from tui_lab.tui.panes.chart.choices import choices_line\n"
         "from tui_lab.results.charts.registry import KINDS\n"
-        "print(KINDS.members()['rugs'].about, choices_line(Request('rugs', {'x': 'loss'}), None, True), sep='|')"
+        "print(KINDS.members()['rugs'].about, choices_line(Request('rugs', {'x': 'loss'}), '-', None, True), sep='|')"
     )
     env = {**workbench.environment, **install(workbench.folder, CHARTS)}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)

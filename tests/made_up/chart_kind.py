@@ -14,7 +14,7 @@ from tui_lab.results.charts.terminal import marks
 
 
 def make(prepared: Prepared) -> Chart:
-    x = prepared.number("x", "x" in prepared.request.log)
+    x = prepared.number("x", "x" in prepared.log)
     prepared.require()
     points = prepared.rows.select("x", pl.lit(1.0).alias("y"))
     table = points.select(pl.col("x").alias(prepared.columns["x"]))

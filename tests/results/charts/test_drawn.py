@@ -75,6 +75,10 @@ def test_values_of_a_heatmap_are_written_where_they_fit() -> None:
     assert "0.25" in text and "0.50" in text
     wide = pl.DataFrame({"x": range(60), "y": ["a"] * 60, "z": np.linspace(0, 1, 60)})
     assert "--table prints them" in draw(chart("heatmap", wide, **asked), 80, 20, PLAIN)
+    for look in (PLAIN, Look(), Look(ground=mixed(0, 0, 0))):  # by itself, and over the whole field
+        text = draw(chart("heatmap", frame, columns={"x": "x", "y": "y", "z": "z"}), 60, 20, look)
+        assert "0.25" in text and text.count("\n") == 19
+    assert "prints them" not in draw(chart("heatmap", wide, columns={"x": "x", "y": "y", "z": "z"}), 80, 20, PLAIN)
 
 
 def test_no_number_is_cut() -> None:

@@ -273,7 +273,7 @@ def read_request(args: argparse.Namespace, source: Source) -> Request:
         error_style=args.err_style,
         log=frozenset(axis for given in args.log for axis in given),
         bins=args.bins,
-        annotate=args.annot,
+        annotate=args.annot or None,
         number_format=args.fmt if args.fmt is None else _number_format(args.fmt),
         ranges={role: tuple(values[f"{role}_range"]) for role in _RANGES if values[f"{role}_range"] is not None},
         goals=goals,

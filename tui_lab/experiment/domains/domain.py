@@ -77,6 +77,11 @@ class Domain(Model):
         """How many values it has; None for a continuum."""
         raise NotImplementedError
 
+    @property
+    def is_geometric(self) -> bool:
+        """Whether equal ratios, not equal differences, are between its values."""
+        return False
+
     def listing(self) -> list[Value]:
         """Return its values as they stand in the file: one that is written twice comes twice. Raises ValueError for a
         continuum, and for too many."""
@@ -137,6 +142,11 @@ class Listed(Domain):
     @property
     def size(self) -> int:
         return len(self.values)
+
+    @property
+    def is_geometric(self) -> bool:
+        """Whether equal ratios, not equal differences, are between its values."""
+        return False
 
     def listing(self) -> list[Value]:
         return same_numbers(self.values)

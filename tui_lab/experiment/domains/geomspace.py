@@ -46,6 +46,10 @@ class Geomspace(Domain):
             return "start, stop, n"
 
     @property
+    def is_geometric(self) -> bool:
+        return True
+
+    @property
     def size(self) -> int:
         return self.n
 

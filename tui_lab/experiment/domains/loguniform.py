@@ -40,6 +40,10 @@ class LogUniform(Domain):
         return None if found is None else cls(a=found[0], b=found[1])
 
     @property
+    def is_geometric(self) -> bool:
+        return True
+
+    @property
     def size(self) -> None:
         return None
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
+from typing import Final, Literal
 
 from tui_lab.experiment.yaml.problem import suggest
-from tui_lab.results.charts.model import ChartError, Request, Role, Source
-from tui_lab.results.charts.natural import fewest, is_category, is_number
+from tui_lab.results.charts.model import ChartError, ChartKind, Request, Role, Source
+from tui_lab.results.charts.natural import fewest, is_category, is_geometric, is_number
 from tui_lab.results.charts.registry import kind_of
 from tui_lab.results.facts import is_fact, of_steps
+
+SPREAD: Final = 50
+"""Times by which the greatest value of a parameter exceeds the least where its axis is logarithmic by itself."""
 
 
 def choose(request: Request, source: Source) -> dict[Role, str]:
@@ -38,6 +42,21 @@ def choose(request: Request, source: Source) -> dict[Role, str]:
         if hue is not None:
             chosen["hue"] = hue
     return chosen
+
+
+def natural_log(
+    kind: ChartKind, columns: Mapping[Role, str], changed: Container[Role], source: Source
+) -> frozenset[Literal["x", "y"]]:
+    """Return the axes with a parameter that is geometric: by its domain, or because its values span so many sizes that
+    most would crowd at one end."""
+    axes: tuple[Literal["x", "y"], ...] = ("x", "y")
+    found = [axis for axis in axes if axis in kind.log and axis in columns and axis not in changed]
+    return frozenset(
+        axis
+        for axis in found
+        if columns[axis] in source.parameters
+        and is_geometric(source.frame[columns[axis]], 1 if columns[axis] in source.geometric else SPREAD)
+    )
 
 
 def find(name: str, columns: Sequence[str]) -> str:

@@ -35,6 +35,11 @@ class Prepared:
         """Return the label of an axis: the one asked for, else the name of its column."""
         return self.request.labels.get(role, self.columns.get(role, ""))
 
+    @property
+    def log(self) -> frozenset[Literal["x", "y"]]:
+        """The logarithmic axes."""
+        return self.request.log or frozenset()
+
     def notes(self) -> tuple[str, ...]:
         """How many rows were left out, and why."""
         return tuple(
@@ -59,7 +64,8 @@ class Prepared:
             raise ChartError(f"{name} holds times, so its axis can't be logarithmic")
         self.rows = self.rows.with_columns(_seconds(series).alias(role))
         self._finite(role, name, log)
-        return Axis(self.label(role), kind or "number", log=log, range=self.range(role, log))
+        whole = role == "x" and series.dtype.is_integer()
+        return Axis(self.label(role), kind or "number", log=log, range=self.range(role, log), whole=whole)
 
     def range(self, role: Role, log: bool) -> tuple[float, float] | None:
         """Return the requested range of an axis of numbers. Raises ChartError."""

@@ -66,6 +66,8 @@ _STYLES: Final = ("-", "--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1)))
 _MARKERS: Final = "os^DvPX*"
 _LINES: Final = 40
 """Of a terminal that would show as much of the axes."""
+_NUMBERED: Final = 120
+"""Cells of a heatmap up to which they have numbers by themselves."""
 _FEW: Final = 40
 """Points of a line that are marked."""
 
@@ -298,7 +300,7 @@ def heatmap(chart: Chart, axes: Axes) -> None:
     seaborn.heatmap(
         cells,
         ax=axes,
-        annot=texts if chart.annotate else None,
+        annot=texts if chart.annotate or (chart.annotate is None and cells.size <= _NUMBERED) else None,
         fmt="",
         annot_kws={"size": _annotation_size(chart, axes)},
         vmin=chart.z.range[0],

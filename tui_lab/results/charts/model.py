@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, get_args
 import polars as pl
 
 from tui_lab.experiment.error import TuiLabError
+from tui_lab.results.charts.colours import Palette
 from tui_lab.results.statistics.text import apart
 
 Role = Literal["x", "y", "z", "hue", "style"]
@@ -50,9 +51,11 @@ class Request:
     aggregate: Aggregate = "mean"
     error: Error = "ci"
     error_style: ErrorStyle = "band"
-    log: frozenset[Literal["x", "y"]] = frozenset()
+    log: frozenset[Literal["x", "y"]] | None = frozenset()
+    """None: those whose parameter is geometric by its domain or its values."""
     bins: int | None = None
-    annotate: bool = False
+    annotate: bool | None = None
+    """Whether the cells of a heatmap have numbers; None: where there is room."""
     number_format: str | None = None
     """Of numbers in cells: Python's format specification; None for as many digits as tell them apart."""
     ranges: Mapping[Role, tuple[float, float]] = field(default_factory=dict)
@@ -71,6 +74,10 @@ class Source:
     name: str = ""
     shared: Mapping[str, pl.Series] = field(default_factory=dict)
     """What the values of a column were measured on, where rows share it: one such value is one observation."""
+    geometric: frozenset[str] = frozenset()
+    """Parameters whose domains have equal ratios."""
+    palette: Palette | None = None
+    """Which values keep their colours from chart to chart."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +184,7 @@ class Chart:
     notes: tuple[str, ...] = ()
     """What the user should know: values left out, goals taken for granted."""
     error_style: ErrorStyle = "band"
-    annotate: bool = False
+    annotate: bool | None = False
     number_format: str | None = None
 
     def cell_texts(self) -> list[str]:

@@ -24,6 +24,15 @@ def is_category(series: pl.Series) -> bool:
     return not is_axis(series)
 
 
+def is_geometric(series: pl.Series, spread: float) -> bool:
+    """Return whether numbers are above 0, and the greatest at least `spread` times the least."""
+    if not series.dtype.is_numeric() or series.null_count() == len(series):
+        return False
+    values = series.drop_nulls().cast(pl.Float64).unique()
+    low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
+    return low > 0 and spread * low <= high < float("inf") and len(values) > 2
+
+
 def fewest(frame: pl.DataFrame, names: Sequence[str], fits: Callable[[pl.Series], bool] = lambda _: True) -> str | None:
     """Return the column with the fewest values, but more than one."""
     counts = {name: frame[name].n_unique() for name in names if fits(frame[name])}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tui_lab.experiment.model import Experiment
 from tui_lab.results.charts.model import Goal, Source
 from tui_lab.results.charts.registry import kind_of
 from tui_lab.results.facts import is_fact
@@ -20,4 +21,9 @@ def source_of(results: Results, kind: str) -> tuple[Source, dict[str, Goal]]:
     columns = {results.metrics[name]: metric.goal for name, metric in results.spec.metrics.items()}
     goals = {column: goal for column, goal in columns.items() if goal is not None and column in metrics}
     shared = results.shared_steps(frame) if steps else results.shared_by_column
-    return Source(frame, tuple(parameters), tuple(metrics), results.name, shared), goals
+    return Source(frame, tuple(parameters), tuple(metrics), results.name, shared, geometric(results.spec)), goals
+
+
+def geometric(spec: Experiment) -> frozenset[str]:
+    """Return the parameters of an experiment whose domains have equal ratios."""
+    return frozenset(name for sweep in spec.parameters for name, domain in sweep.items() if domain.is_geometric)

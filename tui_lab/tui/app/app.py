@@ -21,6 +21,7 @@ from textual.reactive import reactive
 from textual.widgets import ContentSwitcher
 
 from tui_lab.protocol.control import Resume
+from tui_lab.results.charts.colours import Palette
 from tui_lab.results.terminal import glyphs
 from tui_lab.tui.app.actions import ACTIONS
 from tui_lab.tui.app.frame.keys import Keys
@@ -138,6 +139,7 @@ class LabApp(App[int]):
         self._ways_out = {one.action for one in ACTIONS if one.leads_away}
         self._panes: dict[str, Pane] = {}  # those that were opened, by name
         self.pane: Pane | None = None  # the one that is visible
+        self.palette = Palette()
         self.chosen: Chosen | None = None  # tasks that the Tasks pane is narrowed to
         for theme in themes.OWN:
             self.register_theme(theme)

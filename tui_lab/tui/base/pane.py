@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from tui_lab.engine.client import EngineClient
+    from tui_lab.results.charts.colours import Palette
     from tui_lab.results.charts.model import Request
     from tui_lab.store.lab import Lab
     from tui_lab.tui.base.config import Config
@@ -56,6 +57,7 @@ class Host(Protocol):
     file: Path | None
     config: Config
     chosen: Chosen | None
+    palette: Palette
     pane: Pane | None
     theme: str
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tui_lab.results.charts.colours import Palette
 from tui_lab.results.charts.model import Request, Source
 from tui_lab.results.charts.registry import KINDS
-from tui_lab.tui.panes.chart.choices import choices_line, column_items
+from tui_lab.tui.panes.chart.choices import choices_line, column_items, log_words
 from tui_lab.tui.panes.chart.defaults import counted, default_request, described, error_column, of_kind
 from tui_lab.tui.panes.chart.making import made
 from tui_lab.tui.panes.chart.source import CURVES, TASK, overlaid, with_tasks
@@ -57,10 +60,42 @@ def test_names_of_the_experiment_say_what_is_measured() -> None:
     assert described(best, parameters=("act",)).metrics[0] == "mean"
 
 
-def test_an_axis_of_many_sizes_is_logarithmic() -> None:
-    source = described(pl.DataFrame({"lr": LR, "acc": [0.1, 0.2, 0.3]}))
-    assert default_request(source).log == {"x"}
-    assert default_request(described(pl.DataFrame({"lr": [0, 1, 100], "acc": [0.1, 0.2, 0.3]}))).log == frozenset()
+def test_axes_of_many_sizes_and_of_geometric_parameters_are_logarithmic() -> None:
+    def logarithmic(lr: list[float], kind: str | None = None, **about: Any) -> bool:
+        source = replace(described(pl.DataFrame({"lr": lr, "acc": [0.1, 0.2, 0.3]})), **about)
+        request = default_request(source)
+        if kind is not None:
+            request = of_kind(request, KINDS[kind], KINDS[kind].roles)
+        chart = made(request, source).chart
+        assert chart is not None and log_words(request, chart) == ("x" if chart.x.log else "-")
+        return chart.x.log
+
+    assert logarithmic(LR) and logarithmic(LR, "scatter")
+    assert not logarithmic([0, 1, 100]) and not logarithmic([1, 2, 4])
+    assert logarithmic([1, 2, 4], geometric=frozenset(["lr"]))
+    assert not logarithmic([-1, 2, 4], geometric=frozenset(["lr"]))
+    assert not logarithmic(LR, "categories")
+    # What was chosen is lost in a kind without such axes; what was not chosen is not.
+    assert of_kind(of_kind(Request("lines", log=None), KINDS["box"], ()), KINDS["lines"], ()).log is None
+
+
+def test_a_value_keeps_its_colour_in_every_chart() -> None:
+    palette = Palette()
+    frame = pl.DataFrame({"x": [1, 2, 3] * 3, "y": range(9), "act": ["a"] * 3 + ["b"] * 3 + ["c"] * 3})
+
+    def colours(rows: pl.DataFrame, name: str = "grid") -> dict[str, int]:
+        source = Source(rows, ("x", "act"), ("y",), name, palette=palette)
+        chart = made(Request("lines", {"x": "x", "y": "y", "hue": "act"}), source).chart
+        assert chart is not None
+        return {series.name: series.color for series in chart.series}
+
+    assert colours(frame) == {"a": 0, "b": 1, "c": 2}
+    assert colours(frame.filter(pl.col("act") != "a")) == {"b": 1, "c": 2}
+    assert colours(frame.filter(pl.col("act") == "c"), "other") == {"c": 0}
+    # Two that were never seen together may have one colour, until they are.
+    assert palette.indices("grid", "act", ["d"]) == [0]
+    assert palette.indices("grid", "act", ["a", "c", "d"]) == [0, 2, 1]
+    assert palette.indices("grid", "act", ["d"]) == [1]
 
 
 def test_errors_from_a_column() -> None:
@@ -129,7 +164,7 @@ def test_the_impossible_becomes_a_sentence_that_names_keys() -> None:
 def test_another_kind_keeps_the_columns_that_it_has_a_use_for() -> None:
     request = Request("lines", {"x": "lr", "y": "acc", "hue": "act"}, log=frozenset(("x", "y")))
     assert of_kind(request, KINDS["hist"], KINDS["hist"].roles).columns == {"x": "lr", "hue": "act"}
-    assert of_kind(request, KINDS["categories"], KINDS["categories"].roles).log == {"y"}
+    assert of_kind(request, KINDS["categories"], KINDS["categories"].roles).log == frozenset("y")
     assert of_kind(request, KINDS["heatmap"], KINDS["heatmap"].roles).log == frozenset()
 
 
@@ -153,7 +188,7 @@ def test_a_chart_in_words(request_: Request, words: str) -> None:
 
 def test_the_line_of_choices() -> None:
     line = choices_line(
-        Request("lines", {"x": "lr", "y": "a_very_long_name_of_a_metric"}, log=frozenset({"x"})), None, True
+        Request("lines", {"x": "lr", "y": "a_very_long_name_of_a_metric"}, log=frozenset({"x"})), "x", None, True
     )
     assert line.plain == "k lines  x lr  y a_very_long_name_~  h hue -  m mean  e error ci  l log x  "
 

@@ -110,7 +110,7 @@ async def test_every_choice_draws_anew(small_lab: Path) -> None:
         assert pane.made is not None
         request = pane.made.request
         assert (request.kind, request.aggregate, request.error) == ("categories", "median", "sd")
-        assert request.log == {"y"}
+        assert request.log == frozenset("y")
         assert request.columns == {"x": "act", "y": "acc"}
         await chosen(pilot, pane, "k", "heatmap")  # it wants a z, and has no log
         assert pane.made.chart is not None and pane.made.chart.kind.name == "heatmap"

@@ -18,12 +18,12 @@ from tui_lab.results.charts.terminal import marks
 def make(prepared: Prepared) -> Chart:
     """Quartiles, whiskers and outliers of y for each value of x, a box for each hue."""
     request = prepared.request
-    if "x" in request.log:
+    if "x" in prepared.log:
         raise ChartError("the x axis of boxes can't be logarithmic")
     if "x" not in prepared.columns:
         prepared.columns = {**prepared.columns, "x": "all"}
         prepared.rows = prepared.rows.with_columns(pl.lit("all").alias("x"))
-    y = prepared.number("y", "y" in request.log)
+    y = prepared.number("y", "y" in prepared.log)
     x = prepared.category("x")
     prepared.require()
     groups = Groups(prepared)

@@ -14,7 +14,7 @@ from tui_lab.results.charts.terminal import marks
 
 def make(prepared: Prepared) -> Chart:
     """The aggregate of y for each value of x, a bar for each hue."""
-    if "x" in prepared.request.log:
+    if "x" in prepared.log:
         raise ChartError("the x axis of categories can't be logarithmic")
     return aggregated(prepared, prepared.category("x"), KIND)
 

@@ -28,20 +28,20 @@ def aggregated(prepared: Prepared, x: Axis, shape: ChartKind) -> Chart:
     request = prepared.request
     point, error = request.aggregate, request.error
     counted = point == "count"
-    y = prepared.number("y", "y" in request.log and not counted)
+    y = prepared.number("y", "y" in prepared.log and not counted)
     prepared.require()
     groups = Groups(prepared)
     keys = [*groups.keys, "x"]
     found = aggregate(prepared.rows, keys, point, error).sort(keys, maintain_order=True)
     if not found.height:
         raise ChartError(no_point(point))
-    if "y" in request.log:
+    if "y" in prepared.log:
         found = found.filter(pl.col("y") > 0)
     if y.kind in ("time", "clock") and point in ("sum", "product", "std"):
         raise ChartError(f"there is no {point} of times; {prepared.columns['y']} holds them")
     kind: Any = "number" if counted else y.kind
     y_label = y.label if request.labels.get("y") or point == "mean" else f"{point} of {y.label}"
-    y = Axis(y_label, kind, log="y" in request.log, range=prepared.range("y", "y" in request.log), whole=counted)
+    y = Axis(y_label, kind, log="y" in prepared.log, range=prepared.range("y", "y" in prepared.log), whole=counted)
     series = groups.split(found, _AGGREGATED)
     table = groups.named(found.with_columns(shown(found[c], y) for c in ("y", "low", "high")), x, _AGGREGATED)
     has_error = found["low"].count() > 0
@@ -105,6 +105,10 @@ class Groups:
             self.keys.append(role)
             self.names[role] = names
         own = [prepared.columns[role] for role in _looks(prepared) if role in self.keys]
+        self.colors: list[int] | None = None
+        if "hue" in self.keys and prepared.source.palette is not None:
+            column = prepared.columns["hue"]
+            self.colors = prepared.source.palette.indices(prepared.source.name, column, self.names["hue"])
         self.legend = prepared.request.labels.get("legend", ", ".join(own)) if own else ""
 
     def split(self, found: pl.DataFrame, columns: Sequence[str]) -> tuple[Series, ...]:
@@ -118,6 +122,8 @@ class Groups:
             codes = {key: int(part[key][0]) for key in self.keys}
             name = ", ".join(self.names[key][code] for key, code in codes.items())
             color = codes.get("hue", 0)
+            if self.colors is not None:
+                color = self.colors[color]
             yield Series(name, part.select(columns), color, codes.get("style", color))
 
     def named(self, found: pl.DataFrame, x: Axis | None, columns: Sequence[str]) -> pl.DataFrame:

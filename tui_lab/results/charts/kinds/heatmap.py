@@ -18,7 +18,7 @@ from tui_lab.results.charts.terminal import marks
 def make(prepared: Prepared) -> Chart:
     """The aggregate of z in a cell for each pair of x and y."""
     request = prepared.request
-    if request.log:
+    if prepared.log:
         raise ChartError("the axes of a heatmap are categories: they can't be logarithmic")
     z = prepared.number("z")
     prepared.require()

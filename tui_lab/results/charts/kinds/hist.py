@@ -21,7 +21,7 @@ MOST_BINS: Final = 200
 def make(prepared: Prepared) -> Chart:
     """How many rows have a value in each bin; all hues have the same bins."""
     request = prepared.request
-    log = "x" in request.log
+    log = "x" in prepared.log
     x = prepared.number("x", log)
     if x.range is not None:
         prepared.drop(prepared.rows["x"].is_between(*x.range), f"{prepared.columns['x']} is outside of the range")
@@ -57,8 +57,8 @@ def make(prepared: Prepared) -> Chart:
         x,
         Axis(
             request.labels.get("y", "count"),
-            log="y" in request.log,
-            range=prepared.range("y", "y" in request.log),
+            log="y" in prepared.log,
+            range=prepared.range("y", "y" in prepared.log),
             whole=True,
         ),
         groups.split(found, ("left", "right", "y")),

@@ -14,7 +14,7 @@ from tui_lab.results.charts.terminal import marks
 
 def make(prepared: Prepared) -> Chart:
     """The aggregate of y over x, a line for each hue and style."""
-    return aggregated(prepared, prepared.place("x", "x" in prepared.request.log), KIND)
+    return aggregated(prepared, prepared.place("x", "x" in prepared.log), KIND)
 
 
 KIND: Final = ChartKind(

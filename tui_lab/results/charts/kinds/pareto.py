@@ -21,7 +21,7 @@ def make(prepared: Prepared) -> Chart:
     names = _varying(prepared)
     settings, codes = _settings(prepared, names)
     prepared.rows = prepared.rows.with_columns(codes.alias("setting"))
-    axes = {role: prepared.number(role, role in request.log) for role in _AXES}
+    axes = {role: prepared.number(role, role in prepared.log) for role in _AXES}
     own = {role: prepared.columns[role] for role in _AXES}
     notes = [
         f"{name} has no goal, so more is taken to be better; say otherwise with --goal {name}=min"

@@ -15,8 +15,8 @@ from tui_lab.results.charts.terminal import marks
 def make(prepared: Prepared) -> Chart:
     """Every row as a point."""
     request = prepared.request
-    x = prepared.place("x", "x" in request.log)
-    y = prepared.place("y", "y" in request.log)
+    x = prepared.place("x", "x" in prepared.log)
+    y = prepared.place("y", "y" in prepared.log)
     prepared.require()
     groups = Groups(prepared)
     table = groups.named(prepared.rows.with_columns(shown(prepared.rows["y"], y)), x, ["x", "y"])

@@ -57,16 +57,12 @@ def drawn(chart: Chart, width: int, height: int, look: Look) -> Drawn:
     below = _below(chart, width, look, height)
     above = _above(chart, width, height)
     field_height = max(2, height - len(above) - len(below) - 2)
-    if chart.z is not None:
-        field_height = marks.heatmap_height(chart, field_height)
     plan = marks.plan(chart, field_height)
     y_marks = _y_marks(chart.y, plan, field_height)
     whole = chart.y.kind != "category" or chart.y.numbers  # of a number no part may be missing
     room = width - 8 if whole else min(MOST_LABELS, width // 3)
     gutter = min(max((cell_len(text) for _, text in y_marks), default=0), room)
     field_width = max(4, width - gutter - 2)
-    if chart.z is not None:
-        field_width = marks.heatmap_width(chart, field_width)
     canvas = Canvas(field_width, field_height, look.ascii, look.ground)
     chart.kind.draw(marks.Field(chart, canvas, plan, look))
     labels = {round(row): text for row, text in y_marks}

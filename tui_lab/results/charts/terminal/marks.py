@@ -314,13 +314,22 @@ def box(field: Field) -> None:
             first, last = columns(row["x"])
             middle = (first + last) // 2 + 0.5
             _upright(field, middle, field.y(row["low"]), field.y(row["high"]), tint)
-            low = int(max(field.y(row["q1"]), 0))
-            high = math.floor(min(field.y(row["q3"]), canvas.height - 1))
-            body = [(c + 0.5, r + 0.5) for r in range(low, high + 1) for c in range(first, last + 1)]
-            canvas.points(body, look("▒", fill) if look.color else fill, tint)
+            _body(field, (first, last), field.y(row["q1"]), field.y(row["q3"]), tint, fill)
             median = math.floor(field.y(row["median"])) + 0.5
             canvas.points([(c + 0.5, median) for c in range(first, last + 1)], look("━", "-"), None)
             canvas.points([(middle, math.floor(field.y(v)) + 0.5) for v in row["outliers"]], look("∘", "o"), tint)
+
+
+def _body(field: Field, columns: tuple[int, int], low: float, high: float, color: int | None, fill: str) -> None:
+    """Fill from a low to a high place in some columns."""
+    canvas, look = field.canvas, field.look
+    if color is not None and look.ground is not None:
+        inside = np.repeat((np.arange(canvas.width) >= columns[0]) & (np.arange(canvas.width) <= columns[1]), 2)
+        canvas.shade(np.where(inside, low, np.nan), np.where(inside, high, np.nan), color, fill)
+        return
+    rows = range(int(max(low, 0)), math.floor(min(high, canvas.height - 1)) + 1)
+    places = [(column + 0.5, row + 0.5) for row in rows for column in range(columns[0], columns[1] + 1)]
+    canvas.points(places, look("▒", fill) if look.color else fill, color)
 
 
 def hist(field: Field) -> None:
@@ -343,10 +352,13 @@ def hist(field: Field) -> None:
                 if count:
                     _upright_fill(field, column + 0.5, base, field.y(count), look.fill(0), tint)
             continue
-        xs = np.arange(canvas.width) + 0.5
-        canvas.line(xs, [field.y(count) if count else base for count in heights], tint, look.dashes(series.color))
-        tops = series.points.filter(pl.col("y") > 0).with_columns(x=pl.mean_horizontal("left", "right"))
-        canvas.points(field.places(tops["x"], tops["y"]), look.mark(series.style), tint)
+        tops = np.array([field.y(count) if count else base for count in heights])
+        if tint is not None and look.ground is not None:
+            canvas.shade(np.full(2 * canvas.width, base), np.repeat(tops, 2), tint, "")
+        canvas.line(np.arange(canvas.width) + 0.5, tops, tint, look.dashes(series.color))
+        if tint is None:
+            known = series.points.filter(pl.col("y") > 0).with_columns(x=pl.mean_horizontal("left", "right"))
+            canvas.points(field.places(known["x"], known["y"]), look.mark(series.style))
 
 
 # --- Points
@@ -383,18 +395,6 @@ def pareto(field: Field) -> None:
 # --- Heatmap
 
 
-def heatmap_height(chart: Chart, most: int) -> int:
-    """Lines of the field: as many for each category."""
-    count = max(1, len(chart.y.categories))
-    return count * min(5, most // count) if most >= count else most
-
-
-def heatmap_width(chart: Chart, most: int) -> int:
-    """Return the columns that a heatmap takes, at most `most`: the same number for each category."""
-    count = max(1, len(chart.x.categories))
-    return count * min(16, most // count) if most >= count else most
-
-
 def heatmap(field: Field) -> None:
     """Draw cells that are shaded by their value."""
     chart, canvas, look = field.chart, field.canvas, field.look
@@ -414,7 +414,7 @@ def heatmap(field: Field) -> None:
             canvas.paint(places, color)
         else:
             canvas.points(places, color)
-    if chart.annotate or not look.color:
+    if (chart.annotate or chart.annotate is None or not look.color) and numbers_fit(chart, canvas.width, canvas.height):
         _numbers(field, cells)
 
 
@@ -434,15 +434,12 @@ def numbers_fit(chart: Chart, width: int, height: int) -> bool:
 
 
 def _numbers(field: Field, cells: dict[tuple[int, int], float]) -> None:
-    """The values in the middle of their cells, where all of them fit."""
-    chart, canvas = field.chart, field.canvas
+    """The values in the middle of their cells."""
+    chart, canvas, ramp = field.chart, field.canvas, field.look.ramp()
     assert chart.z is not None
-    if not numbers_fit(chart, canvas.width, canvas.height):
-        return
-    wide, high = canvas.width // len(chart.x.categories), canvas.height // len(chart.y.categories)
-    ramp = field.look.ramp()
-    for (x, y), text in zip(cells, chart.cell_texts(), strict=True):
-        column = x * wide + (wide - len(text)) // 2
-        row = canvas.height - 1 - (y * high + high // 2)
-        shade = ramp[_shade(cells[x, y], chart.z, len(ramp))]
-        canvas.text(column, row, text, (readable(shade), shade) if isinstance(shade, int) else None)
+    for ((x, y), z), text in zip(cells.items(), chart.cell_texts(), strict=True):
+        left, right = (-(-at * canvas.width // len(chart.x.categories)) for at in (x, x + 1))
+        top, bottom = (-(-at * canvas.height // len(chart.y.categories)) for at in (y, y + 1))
+        shade = ramp[_shade(z, chart.z, len(ramp))]
+        color = (readable(shade), shade) if isinstance(shade, int) else None
+        canvas.text(left + (right - left - len(text)) // 2, canvas.height - 1 - (top + bottom - 1) // 2, text, color)

@@ -9,7 +9,7 @@ import polars as pl
 from rich.text import Text
 
 from tui_lab.client.formatting import plural
-from tui_lab.results.charts.model import Aggregate, Error, Request, Role, Source
+from tui_lab.results.charts.model import Aggregate, Chart, Error, Request, Role, Source
 from tui_lab.results.charts.natural import is_number
 from tui_lab.results.charts.registry import kind_of
 from tui_lab.tui.base.verdict import Verdict
@@ -33,7 +33,8 @@ ERRORS: Final[dict[Error, str]] = {
     "pi": "range of 95 % of the values",
     "none": "none",
 }
-LOGS: Final[dict[str, tuple[str, frozenset[Literal["x", "y"]]]]] = {
+LOGS: Final[dict[str, tuple[str, frozenset[Literal["x", "y"]] | None]]] = {
+    "auto": ("automatic: where a parameter is geometric", None),
     "": ("none", frozenset()),
     "x": ("x", frozenset(("x",))),
     "y": ("y", frozenset(("y",))),
@@ -49,8 +50,16 @@ WIDEST: Final = 18
 _ROLES: Final[dict[Role, str]] = {"x": "", "y": "", "z": "", "hue": "hue"}
 
 
-def choices_line(request: Request, errors: str | None, ascii: bool) -> Text:
-    """Return what is drawn, each choice behind its key."""
+def log_words(request: Request, chart: Chart | None) -> str:
+    """Return which axes are logarithmic."""
+    axes = request.log or frozenset()
+    if request.log is None and chart is not None:
+        axes = frozenset(axis for axis in ("x", "y") if getattr(chart, axis).log)
+    return " ".join(sorted(axes)) or "-"
+
+
+def choices_line(request: Request, log: str, errors: str | None, ascii: bool) -> Text:
+    """Return what is drawn, each choice behind its key. log: the logarithmic axes."""
     found: list[tuple[str, str, str]] = [("k", "", request.kind)]
     kind = kind_of(request.kind)
     for role, name in _ROLES.items():
@@ -60,7 +69,7 @@ def choices_line(request: Request, errors: str | None, ascii: bool) -> Text:
         found.append(("m", "", request.aggregate))
     if kind.errors:
         found.append(("e", "error", errors or request.error))
-    found.append(("l", "log", " ".join(sorted(request.log)) or "-"))
+    found.append(("l", "log", log))
     line = Text()
     for key, name, value in found:
         line.append(key, style="bold reverse")

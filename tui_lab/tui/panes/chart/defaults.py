@@ -10,7 +10,6 @@ from typing import Final
 import polars as pl
 
 from tui_lab.experiment.facts import measured
-from tui_lab.results.charts.choice import choose
 from tui_lab.results.charts.model import ChartKind, Request, Role, Source
 from tui_lab.results.charts.natural import is_number
 from tui_lab.results.charts.registry import CURVES, DISTRIBUTION, MEANS, MEANS_OF_TEXTS, POINTS, kind_of
@@ -21,8 +20,6 @@ FEW: Final = 8
 """Tasks up to which each gets a curve of its own."""
 MANY: Final = 60
 """Distinct numbers along x beyond which rows that never share one are points, not a line."""
-SPREAD: Final = 50
-"""Times by which the greatest number along x exceeds the least where the axis is logarithmic."""
 ROWS: Final = "rows"
 """A column of ones, where there is nothing but texts to be counted."""
 _ASIDE: Final = re.compile(r"n|count.*|min.*|max.*|.*(std|stddev|var|sd|ci|ci95|half).*", re.IGNORECASE)
@@ -64,23 +61,19 @@ def default_request(source: Source) -> Request:
     if "step" in frame.columns and is_number(frame["step"]) and metrics:
         return _steps(frame)
     if ROWS in metrics:
-        return Request(MEANS_OF_TEXTS, {}, aggregate="sum", error="none", labels={"y": "rows"})
+        return Request(MEANS_OF_TEXTS, {}, aggregate="sum", error="none", labels={"y": "rows"}, log=None)
     if not metrics:
-        return Request(DISTRIBUTION)
+        return Request(DISTRIBUTION, log=None)
     x = [name for name in source.parameters if name not in metrics[:1]]
     if not x:
-        return Request(POINTS) if len(metrics) > 1 else Request(DISTRIBUTION, {"x": metrics[0]})
-    kind = _over(frame, x)
-    request = Request(kind)
-    if kind == MEANS and _geometric(frame[choose(request, source)["x"]]):
-        return Request(kind, log=frozenset(("x",)))
-    return request
+        return Request(POINTS, log=None) if len(metrics) > 1 else Request(DISTRIBUTION, {"x": metrics[0]}, log=None)
+    return Request(_over(frame, x), log=None)
 
 
 def _steps(frame: pl.DataFrame) -> Request:
     if TASK in frame.columns and 1 < frame["task_id"].n_unique() <= FEW:
-        return Request(CURVES, {"hue": TASK})
-    return Request(CURVES)
+        return Request(CURVES, {"hue": TASK}, log=None)
+    return Request(CURVES, log=None)
 
 
 def _over(frame: pl.DataFrame, parameters: list[str]) -> str:
@@ -91,15 +84,6 @@ def _over(frame: pl.DataFrame, parameters: list[str]) -> str:
     return POINTS if distinct == frame.height > MANY else MEANS
 
 
-def _geometric(x: pl.Series) -> bool:
-    """Return whether values span so many sizes that most would crowd at one end of a linear axis."""
-    if not is_number(x) or x.dtype == pl.Duration or x.null_count() == len(x):
-        return False
-    values = x.drop_nulls().cast(pl.Float64).unique()
-    low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
-    return low > 0 and SPREAD * low <= high < float("inf") and len(values) > 2
-
-
 def error_column(frame: pl.DataFrame) -> str | None:
     """Return the column that holds half the width of an interval, by its name."""
     return next((name for name in frame.columns if _ERROR.fullmatch(name) and is_number(frame[name])), None)
@@ -108,6 +92,6 @@ def error_column(frame: pl.DataFrame) -> str | None:
 def of_kind(request: Request, kind: ChartKind, used: Collection[Role]) -> Request:
     """Return the same request for another kind of chart."""
     columns = {role: name for role, name in request.columns.items() if role in used}
-    log = frozenset(role for role in request.log if role in kind.log)
+    log = None if request.log is None else frozenset(role for role in request.log if role in kind.log)
     ranges = request.ranges if kind.ranges and kind_of(request.kind).ranges else {}
     return replace(request, kind=kind.name, columns=columns, log=log, ranges=ranges)

@@ -104,7 +104,9 @@ def with_errors(chart: Chart, request: Request, source: Source, column: str) -> 
     if any((one["n"] > 1).any() for one in points) or column in request.columns.values():
         return chart
     columns: dict[Role, str] = {**request.columns, "y": column}
-    halves = make(replace(request, columns=columns, changes={}, error="none", log=request.log - {"y"}), source)
+    halves = make(
+        replace(request, columns=columns, changes={}, error="none", log=frozenset({"x"} if chart.x.log else ())), source
+    )
     known = {series.name: series.points.select("x", half=pl.col("y")) for series in halves.series}
     found = [_widened(series, known.get(series.name)) for series in chart.series]
     both = pl.concat([series.points.select("low", "high") for series in found])

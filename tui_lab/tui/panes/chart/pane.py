@@ -16,8 +16,10 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from tui_lab.experiment.model import Experiment
 from tui_lab.results.charts.model import Error, Request, Role, Source
 from tui_lab.results.charts.registry import KINDS, MEANS, kind_of
+from tui_lab.results.charts.sources import geometric
 from tui_lab.results.plain import shown
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.tui.base.actions import Action
@@ -36,6 +38,7 @@ from tui_lab.tui.panes.chart.choices import (
     choices_line,
     column_items,
     error_items,
+    log_words,
     range_of,
     range_verdict,
 )
@@ -168,23 +171,26 @@ class ChartPane(Pane):
 
     def open_chart(self, frame: pl.DataFrame, title: str, request: Any = None) -> None:
         """Draw a frame, by default as its columns suggest."""
-        source = counted(described(frame, *self._names()))
+        spec = self._spec()
+        names = (list(spec.parameter_names), list(spec.metrics)) if spec is not None else ([], [])
+        source = replace(
+            counted(described(frame, *names)),
+            name=self.lab_app.current or "",
+            geometric=geometric(spec) if spec is not None else frozenset(),
+        )
         self._given = Rows(source, "given", title)
         self._of = (None, "given")
         self._reading = 0
         self._take(self._given, request if isinstance(request, Request) else None, fresh=True)
         self.focus_first()
 
-    def _names(self) -> tuple[list[str], list[str]]:
-        """Return parameters and metrics of the current experiment."""
+    def _spec(self) -> Experiment | None:
+        """Return what the file of the current experiment says."""
         folder = self._folder()
         try:
-            spec = folder.spec() if folder is not None else None
+            return folder.spec() if folder is not None else None
         except Exception:  # noqa: BLE001 - without its file the columns' types have to do
-            spec = None
-        if spec is None:
-            return [], []
-        return list(spec.parameter_names), list(spec.metrics)
+            return None
 
     def _folder(self) -> ExperimentFolder | None:
         lab, current = self.lab_app.lab, self.lab_app.current
@@ -249,7 +255,7 @@ class ChartPane(Pane):
         self._take(event.rows, None, fresh=fresh)
 
     def _take(self, rows: Rows, request: Request | None, fresh: bool) -> None:
-        self.rows = rows
+        self.rows = rows = replace(rows, source=replace(rows.source, palette=self.lab_app.palette))
         if fresh:
             self._own = request is not None
             self.errors = error_column(rows.source.frame) if rows.what == "given" else None
@@ -337,7 +343,14 @@ class ChartPane(Pane):
         which = f", {rows.which}" if rows.which else ""
         title = f"{rows.title}{live}{which}, {count}" if rows.what != "given" else f"{count}: {rows.title}"
         self.panel.set_title(Content(title))
-        self.choices.update(choices_line(request, self.errors, self.plot.ascii))
+        self.choices.update(
+            choices_line(
+                request,
+                log_words(request, self.made.chart if self.made is not None else None),
+                self.errors,
+                self.plot.ascii,
+            )
+        )
 
     def _is_live(self) -> bool:
         one = self.lab_app.snapshot.experiment(self._of[0])
@@ -408,7 +421,12 @@ class ChartPane(Pane):
 
     def action_log(self) -> None:
         items = [Item(value, label) for value, (label, _) in LOGS.items()]
-        self._choose("Logarithmic axes", items, "".join(sorted(self._full.log)), self._take_log)
+        self._choose(
+            "Logarithmic axes",
+            items,
+            "auto" if self._full.log is None else "".join(sorted(self._full.log)),
+            self._take_log,
+        )
 
     def _take_log(self, value: str) -> None:
         self._set(replace(self._full, log=LOGS[value][1]))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import polars as pl
 
 from tui_lab.experiment.data_types import Row
 from tui_lab.results.charts.model import Goal, Source
+from tui_lab.results.charts.sources import geometric
 from tui_lab.results.facts import is_fact
 from tui_lab.results.plain import plain_column, shown
 from tui_lab.results.tables import Results, refresh
@@ -55,7 +56,8 @@ def read(folder: ExperimentFolder, what: What | None, chosen: Chosen | None = No
             return Rows(source, "steps", f"steps of {folder.name}", goals, time.monotonic() - began, which)
     parameters = tuple(name for name in results.parameters if name in results.grid.columns)
     metrics = tuple(results.metrics.values()) or ("duration",)
-    source = Source(results.grid, parameters, metrics, folder.name, results.shared_by_column)
+    shared = results.shared_by_column
+    source = Source(results.grid, parameters, metrics, folder.name, shared, geometric(results.spec))
     return Rows(source, "results", f"results of {folder.name}", goals, time.monotonic() - began)
 
 
@@ -63,7 +65,8 @@ def steps_source(steps: pl.DataFrame, results: Results) -> Source:
     """Return the rows of steps as the source of a chart."""
     parameters = tuple(name for name in results.parameters if name in steps.columns)
     metrics = tuple(name for name in steps.columns if not is_fact(name) and name not in parameters)
-    return Source(with_tasks(steps, parameters), parameters, metrics, results.name, results.shared_steps(steps))
+    shared = results.shared_steps(steps)
+    return Source(with_tasks(steps, parameters), parameters, metrics, results.name, shared, geometric(results.spec))
 
 
 def with_tasks(steps: pl.DataFrame, parameters: tuple[str, ...]) -> pl.DataFrame:
@@ -94,4 +97,4 @@ def overlaid(source: Source) -> tuple[Source, str]:
     kept = tasks["task_id"].tail(CURVES).to_list()
     few = frame.filter(pl.col("task_id").is_in(kept))
     note = f"{CURVES} of {tasks.height:,} tasks: those that run, then the newest"
-    return Source(few, source.parameters, source.metrics, source.name), note
+    return replace(source, frame=few, shared={}), note
