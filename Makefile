@@ -82,6 +82,6 @@ lowest-part:
 	$(MAKE) lowest TESTS='tests/experiment/test_yaml12.py tests/experiment/test_expression.py tests/store/test_planning.py \
 		tests/results/sql/test_sql.py tests/results/export/test_export.py tests/results/test_tables_and_cache.py \
 		tests/results/charts/test_drawn.py tests/results/statistics/test_statistics.py tests/engine/transports/test_ssh.py \
-		tests/tui/app/test_app.py tests/tui/widgets/test_table.py tests/tui/panes/query/test_pane.py tests/tui/panes/experiment/test_pane.py \
+		tests/tui/app/test_app.py tests/tui/serving/test_serve.py tests/tui/widgets/test_table.py tests/tui/panes/query/test_pane.py tests/tui/panes/experiment/test_pane.py \
 		tests/cli/test_explore.py::test_the_readme_of_patas tests/cli/test_stats.py::test_export_and_query \
 		tests/cli/test_stats.py::test_ctrl_c_ends_a_query'

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING  # noqa: E402
 gc.set_threshold(250_000)
 
 from tui_lab.cli import main as command  # noqa: E402
+from tui_lab.cli.commands import Screen  # noqa: E402
 from tui_lab.cli.interrupts import interrupt  # noqa: E402
 from tui_lab.client.exit_status import INTERRUPTED  # noqa: E402
 
@@ -41,13 +42,20 @@ def _open_screen(lab: "Path", file: "Path | None") -> int:
     return open_screen(lab, file)
 
 
+def _serve_screen(lab: "Path", file: "Path | None", port: int) -> int:
+    """Show the screen in browsers; what that needs is imported only then."""
+    from tui_lab.tui.serving.server import serve_screen
+
+    return serve_screen(lab, file, port)
+
+
 def main() -> int:
     """Run the command line of this process; its exit status."""
     status = INTERRUPTED
     try:
         if _heard:
             _signal.signal(_signal.SIGINT, interrupt)
-        status = command.main(open_screen=_open_screen)
+        status = command.main(screen=Screen(_open_screen, _serve_screen))
     except KeyboardInterrupt:
         pass
     finally:

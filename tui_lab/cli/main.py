@@ -10,19 +10,15 @@ import os
 import sys
 from collections.abc import Sequence
 
-from tui_lab.cli.commands import COMMANDS, RUN, Command, OpenScreen
+from tui_lab.cli.commands import COMMANDS, RUN, Command, Screen
 from tui_lab.cli.interrupts import keep_interruptible
 from tui_lab.client import shortage
 from tui_lab.client.exit_status import DONE, INFRASTRUCTURE, INTERRUPTED, USAGE
 from tui_lab.results.terminal.guard import guard_streams
 
 
-def main(argv: Sequence[str] | None = None, open_screen: OpenScreen | None = None) -> int:
-    """Run one command line and return its exit status.
-
-    `open_screen` shows a lab, with a file in the editor, until the user leaves it; it returns an exit status. The
-    command line knows nothing else of the screen.
-    """
+def main(argv: Sequence[str] | None = None, screen: Screen | None = None) -> int:
+    """Run one command line and return its exit status. screen: see `Screen`."""
     words = list(sys.argv[1:] if argv is None else argv)
     guard_streams()
     keep_interruptible()
@@ -39,7 +35,8 @@ def main(argv: Sequence[str] | None = None, open_screen: OpenScreen | None = Non
         try:
             command = _command(rest)
             arguments = words if command is None else [*rest[1:], *leading]
-            status = RUN.run(arguments, open_screen) if command is None else command.run(arguments)
+            command = command or RUN
+            status = command.run(arguments, screen) if command.shows else command.run(arguments)
         finally:
             sys.stdout.flush()
         return status

@@ -53,7 +53,6 @@ OSC99 = "\x1b]99;"
         ({"TERM": "xterm-256color", "WT_SESSION": "x"}, OSC9),
         ({"TERM": "xterm-256color", "TERM_PROGRAM": "Apple_Terminal"}, ""),
         ({"TERM": "linux"}, ""),
-        ({"TERM": "xterm-kitty", "TEXTUAL_DRIVER": "web"}, ""),
     ],
 )
 def test_each_terminal_gets_the_sequence_that_it_knows(environment: dict[str, str], wanted: str) -> None:

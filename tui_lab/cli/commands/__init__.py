@@ -7,7 +7,7 @@ Nothing heavy is imported here: a command's module is imported when it runs.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tui_lab.experiment.registry import Registry
 
@@ -15,16 +15,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-OpenScreen: TypeAlias = "Callable[[Path, Path | None], int]"
-"""Shows a lab, with a file in the editor, until the user leaves it; its exit status."""
+
+class Screen(NamedTuple):
+    """The screen. The command line knows nothing else of it. Both functions get a lab and a file for the editor, and
+    return an exit status.
+
+    open: shows it until the user leaves it. serve: shows it in browsers, at a port, until a signal comes.
+    """
+
+    open: Callable[[Path, Path | None], int]
+    serve: Callable[[Path, Path | None, int], int]
 
 
 class Command(NamedTuple):
     """A subcommand: its line in the help, and the module that has it: `main(arguments: list[str]) -> int` parses the
-    arguments, does what they say, and returns an exit status (see `client.exit_status`)."""
+    arguments, does what they say, and returns an exit status (see `client.exit_status`). shows: whether it is given the
+    `Screen`, too."""
 
     help: str
     module: str
+    shows: bool = False
 
     def run(self, *given: object) -> int:
         """Return the exit status."""
@@ -56,10 +66,14 @@ _HELP: Final = {
     "draw": "draw charts of the results, in the terminal or as files",
     "stats": "show which setting is best, and how sure that is",
     "export": "write the results for other tools",
+    "serve": "show the screen in a browser",
 }
-RUN: Final = Command("run a sweep, or open the screen", f"{__name__}.run")
+_SHOWS: Final = frozenset({"serve"})
+RUN: Final = Command("run a sweep, or open the screen", f"{__name__}.run", True)
 """What runs where no subcommand is named."""
 COMMANDS: Final = Registry(
-    "tui_lab.commands", Command, {name: Command(help, f"{__name__}.{name}") for name, help in _HELP.items()}
+    "tui_lab.commands",
+    Command,
+    {name: Command(help, f"{__name__}.{name}", name in _SHOWS) for name, help in _HELP.items()},
 )
 """By name, in the order of the help."""

@@ -10,7 +10,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tui_lab.cli.commands import COMMANDS, Command, OpenScreen
+from tui_lab.cli.commands import COMMANDS, Command, Screen
+from tui_lab.cli.opening import what_to_open
 from tui_lab.cli.options import (
     Parser,
     add_common,
@@ -86,9 +87,9 @@ def parser(known: Mapping[str, Command] = COMMANDS.own) -> argparse.ArgumentPars
     return it
 
 
-def main(arguments: list[str], open_screen: OpenScreen | None = None, nodes: list[NodeEntry] | None = None) -> int:
+def main(arguments: list[str], screen: Screen | None = None, nodes: list[NodeEntry] | None = None) -> int:
     """Run `tui-lab --run`, or open the screen; return the exit status. nodes: those to run on, if the arguments name
-    none. open_screen: see `OpenScreen`."""
+    none. screen: see `Screen`."""
     asked = not {"-h", "--help"}.isdisjoint(arguments)
     if asked and "--run" in arguments and (files := [word for word in arguments if Path(word).is_file()]):
         return _print_parameters(files)
@@ -99,7 +100,10 @@ def main(arguments: list[str], open_screen: OpenScreen | None = None, nodes: lis
         print(f"tui-lab {__version__}")
         return DONE
     if not args.run:
-        return _not_run(args, open_screen)
+        opened = what_to_open(args, COMMANDS)
+        if screen is None:
+            raise UsageError("there is no terminal for the screen; use --run, status, query: see tui-lab --help")
+        return screen.open(*opened)
     if not args.words:
         raise UsageError("--run needs a file, as in: tui-lab --run experiment.yaml")
     return run(args, nodes)
@@ -113,27 +117,6 @@ def _print_parameters(files: list[str]) -> int:
     texts = ["\n".join(parameter_help(load(Path(file)))) for file in files]
     print("\n\n".join([*texts, "tui-lab --help describes the options."]))
     return DONE
-
-
-def _not_run(args: argparse.Namespace, open_screen: OpenScreen | None) -> int:
-    """Open the screen: on the lab, on a lab that is named, or with a file in the editor."""
-    from tui_lab.experiment.yaml.problem import suggest
-
-    if len(args.words) > 1:
-        if not Path(args.words[0]).exists() and (hint := suggest(args.words[0], COMMANDS)):
-            raise UsageError(f'there is no command "{args.words[0]}"; {hint}')
-        raise UsageError(f"the screen opens one file; to run them, type: tui-lab --run {' '.join(args.words)}")
-    path = Path(args.words[0]) if args.words else None
-    if path is not None and not path.exists():
-        hint = suggest(args.words[0], COMMANDS)
-        raise UsageError(f'there is no command and no file "{path}"; ' + (hint or "see tui-lab --help"))
-    if open_screen is None:
-        raise UsageError("there is no terminal for the screen; use --run, status, query: see tui-lab --help")
-    if path is not None and path.is_dir():
-        if not (path / "lab.json").exists() and any(path.iterdir()):
-            raise UsageError(f"{path}: is no lab (it has no lab.json); name a lab or an experiment file")
-        return open_screen(path, None)
-    return open_screen(lab_path(args), path)
 
 
 def run(args: argparse.Namespace, nodes: list[NodeEntry] | None = None) -> int:

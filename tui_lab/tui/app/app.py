@@ -43,6 +43,7 @@ from tui_lab.tui.widgets.panels.row import PanelRow
 
 if TYPE_CHECKING:
     import polars as pl
+    from textual.driver import Driver
     from textual.notifications import SeverityLevel
 
     from tui_lab.engine.client import EngineClient
@@ -125,8 +126,16 @@ class LabApp(App[int]):
     current: reactive[str | None] = reactive(None, init=False, repaint=False)
     snapshot: reactive[LabSnapshot] = reactive(LabSnapshot(), init=False, repaint=False)
 
-    def __init__(self, lab_path: Path, *, file: Path | None = None, config: Config | None = None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        lab_path: Path,
+        *,
+        file: Path | None = None,
+        config: Config | None = None,
+        driver_class: type[Driver] | None = None,
+    ) -> None:
+        """driver_class: what paints in another place than the terminal, as in a browser."""
+        super().__init__(driver_class)
         self.lab_path = lab_path
         self.lab: Lab | None = None
         self.file = file  # the experiment file that was named last
@@ -134,7 +143,8 @@ class LabApp(App[int]):
         self.saved_state = SavedState(state_folder() / STATE_FILE, lab_path)
         self._watcher = Watcher(lab_path, self.config.refresh, self.post_message)
         self._read_by: float | None = None  # when the short messages on the screen were there for long enough
-        self._notifier = Notifier(self.config.notify, self.config.notify_command, os.environ)
+        notify = self.config.notify if driver_class is None else "off"
+        self._notifier = Notifier(notify, self.config.notify_command, os.environ)
         self._input = InputOrder(self, self._is_way_out)
         self._ways_out = {one.action for one in ACTIONS if one.leads_away}
         self._panes: dict[str, Pane] = {}  # those that were opened, by name
@@ -493,7 +503,8 @@ class LabApp(App[int]):
         from tui_lab.tui.base import clipboard
 
         try:
-            place = clipboard.copy(text, self.copy_to_clipboard, state_folder(), os.environ)
+            environment = {} if self.is_web else os.environ  # tmux is not where a browser is
+            place = clipboard.copy(text, self.copy_to_clipboard, state_folder(), environment)
         except OSError as error:
             self.tell(f"could not copy: {error}", "error")
         else:
@@ -580,6 +591,9 @@ class LabApp(App[int]):
         self.screen.refresh(layout=True)
 
     def action_write_screenshot(self) -> None:
+        if self.is_web:
+            self.deliver_screenshot()
+            return
         folder = self.lab_path if self.lab is not None else Path.cwd()
         try:
             self.tell(f"wrote {self.save_screenshot(path=str(folder))}")

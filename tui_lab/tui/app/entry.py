@@ -22,6 +22,8 @@ from tui_lab.client.exit_status import DONE, INFRASTRUCTURE, INTERRUPTED
 from tui_lab.results.terminal import glyphs
 
 if TYPE_CHECKING:
+    from textual.driver import Driver
+
     from tui_lab.tui.app.app import LabApp
 
 
@@ -64,13 +66,33 @@ class Hangup:
         threading.Thread(target=self._leave, name="leave", daemon=True).start()
 
 
-def open_screen(lab: Path, file: Path | None = None) -> int:
+def open_screen(lab: Path, file: Path | None) -> int:
     """Show the screen until the user leaves it; its exit status. Raises UsageError for a bad configuration.
 
     A lab that is there must be one that can be read: LabError otherwise.
     """
     if not sys.stdin.isatty() or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
         raise UsageError("the screen needs a terminal; without one use --run, status, query: see tui-lab --help")
+    if isinstance(sys.__stderr__, io.TextIOWrapper):  # there Textual paints; an escape would be wider than its letter
+        sys.__stderr__.reconfigure(errors=glyphs.FITTED_ERRORS)
+    return _show(lab, file, ascii=not glyphs.shows_signs(sys.stdout))
+
+
+def open_in_browser(lab: Path, file: Path | None, driver: type[Driver], size: tuple[int, int]) -> int:
+    """Show the screen in a tab of a browser, to which standard input and output lead; see `open_screen`. size: columns
+    and rows at first."""
+    return _show(lab, file, ascii=False, driver=driver, size=size)
+
+
+def _show(
+    lab: Path,
+    file: Path | None,
+    *,
+    ascii: bool,
+    driver: type[Driver] | None = None,
+    size: tuple[int, int] | None = None,
+) -> int:
+    """Show the screen. driver, size: those of a browser."""
     from rich.console import Console
 
     from tui_lab.tui.app.app import LabApp
@@ -79,16 +101,14 @@ def open_screen(lab: Path, file: Path | None = None) -> int:
 
     gc.set_threshold(50_000)  # a look through more takes longer than a key may
     _tell_alt()
-    config = read_config(config_file(), ascii=not glyphs.shows_signs(sys.stdout))
-    if isinstance(sys.__stderr__, io.TextIOWrapper):  # there Textual paints; an escape would be wider than its letter
-        sys.__stderr__.reconfigure(errors=glyphs.FITTED_ERRORS)
+    config = read_config(config_file(), ascii=ascii)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # for which asyncio has one of its own
-    app = LabApp(lab, file=file, config=config)
+    app = LabApp(lab, file=file, config=config, driver_class=driver)
     said = io.StringIO()
     app.error_console = Console(file=said, width=120)
     hangup = Hangup(app.hung_up)
     hangup.watch(sys.stdin.fileno())
-    status = asyncio.run(_run(app))
+    status = asyncio.run(_run(app, size))
     keep_promises()
     if hangup.status is not None or status == DONE:
         _end(hangup.status or DONE)
@@ -97,11 +117,11 @@ def open_screen(lab: Path, file: Path | None = None) -> int:
     return status if status is not None else INTERRUPTED
 
 
-async def _run(app: LabApp) -> int | None:
+async def _run(app: LabApp, size: tuple[int, int] | None) -> int | None:
     from tui_lab.tui.base.workers import Threads
 
     asyncio.get_running_loop().set_default_executor(Threads())
-    return await app.run_async()
+    return await app.run_async(size=size)
 
 
 def _end(status: int) -> NoReturn:

@@ -172,7 +172,7 @@ class Notifier:
 
     def sequence(self, title: str, text: str) -> str:
         """Return what makes the terminal show a notification; nothing where it is not known to understand any."""
-        if self._way == "off" or self._environment.get("TEXTUAL_DRIVER"):  # in a browser
+        if self._way == "off":
             return ""
         protocol = protocol_of(_names(self._environment)) if self._way == "auto" else self._way
         if protocol is None:

@@ -1,0 +1,1 @@
+"""The screen in a browser: a server on this machine, and a process of the screen for each tab."""
