@@ -116,5 +116,5 @@ def test_each_is_undone(workbench: Workbench) -> None:
     assert sorted(workbench.lines()) == ["0", "1", "2", "3"]
     with pytest.raises(LabError, match="none of these tasks was stopped"):
         preview.undo.make()
-    assert control.resume(folder, environment).preview().words == "0 tasks left"
+    assert control.resume(folder, environment).preview().words == "gated goes on: 0 tasks left"
     assert control.stop(folder, environment).preview() == control.Preview("nothing is running or pending")

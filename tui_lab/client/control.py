@@ -158,7 +158,7 @@ def resume(folder: ExperimentFolder, environment: Mapping[str, str]) -> Operatio
 
     def preview() -> Preview:
         state = folder.state()
-        words = f"{plural(state.queued_tasks() or open_tasks(state), 'task')} left"
+        words = f"{folder.name} goes on: {plural(state.queued_tasks() or open_tasks(state), 'task')} left"
         return Preview(words, undo=Undo("pauses it", lambda: pause(folder, environment)))
 
     return Operation("resume", folder.name, Resume(folder.name, dict(environment)), "goes on", preview)

@@ -28,6 +28,7 @@ def main(arguments: list[str]) -> int:
     from tui_lab.client.control import resume
     from tui_lab.client.failures import open_tasks
     from tui_lab.client.follow import Followed, Interrupts
+    from tui_lab.client.formatting import plural
     from tui_lab.client.retry import check_code
     from tui_lab.engine.client import EngineClient
 
@@ -53,7 +54,7 @@ def main(arguments: list[str]) -> int:
         state = folder.state()
         operation = resume(folder, os.environ)
         if not args.json:
-            print(f"{folder.name}: {operation.preview().words}", file=sys.stderr)
+            print(f"{folder.name}: {plural(count, 'task')} left", file=sys.stderr)
         client.request(operation.command)
         runs.append(Followed(folder, len(state.submissions) - 1, count, state))
     if args.detach:

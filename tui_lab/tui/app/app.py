@@ -24,6 +24,7 @@ from tui_lab.protocol.control import Resume
 from tui_lab.results.charts.colours import Palette
 from tui_lab.results.terminal import glyphs
 from tui_lab.tui.app.actions import ACTIONS
+from tui_lab.tui.app.control import LabControl
 from tui_lab.tui.app.frame.keys import Keys
 from tui_lab.tui.app.frame.lab_line import LabLine
 from tui_lab.tui.app.frame.notice import Notice
@@ -45,7 +46,9 @@ if TYPE_CHECKING:
     import polars as pl
     from textual.driver import Driver
     from textual.notifications import SeverityLevel
+    from textual.screen import Screen
 
+    from tui_lab.client.control import Operation
     from tui_lab.engine.client import EngineClient
     from tui_lab.store.lab import Lab
     from tui_lab.tui.base.selection import Chosen
@@ -147,6 +150,7 @@ class LabApp(App[int]):
         self._notifier = Notifier(notify, self.config.notify_command, os.environ)
         self._input = InputOrder(self, self._is_way_out)
         self._ways_out = {one.action for one in ACTIONS if one.leads_away}
+        self._control = LabControl(self)
         self._panes: dict[str, Pane] = {}  # those that were opened, by name
         self.pane: Pane | None = None  # the one that is visible
         self.palette = Palette()
@@ -514,8 +518,17 @@ class LabApp(App[int]):
         """Ask before something that can't be undone. Only in a worker."""
         from tui_lab.tui.widgets.dialogs import Confirm
 
-        answer: bool = await self.push_screen_wait(Confirm(title, body, yes))
+        return await self.ask(Confirm(title, body, yes))
+
+    async def ask(self, dialog: Screen[T]) -> T:
+        """Show a dialog, and return its answer. Only in a worker."""
+        answer: T = await self.push_screen_wait(dialog)
         return answer
+
+    @work(group="control")
+    async def operate(self, make: Callable[[], Operation]) -> None:
+        """Carry out an operation on what runs: say what it does, do it, offer to undo it."""
+        await self._control.carry_out(make)
 
     # --- Actions
 
@@ -571,6 +584,32 @@ class LabApp(App[int]):
             return
         chosen = await self.push_screen_wait(Choose("Experiments", choices, self.current))
         self.current = chosen or self.current
+
+    # Each is a worker of the group `control`: they wait for each other.
+
+    @work(group="control")
+    async def action_pause(self) -> None:
+        await self._control.pause()
+
+    @work(group="control")
+    async def action_stop_experiment(self) -> None:
+        await self._control.stop()
+
+    @work(group="control")
+    async def action_priority(self) -> None:
+        await self._control.priority()
+
+    @work(group="control")
+    async def action_drain(self) -> None:
+        await self._control.drain()
+
+    @work(group="control")
+    async def action_add_slots(self, by: int) -> None:
+        await self._control.add_slots(by)
+
+    @work(group="control")
+    async def action_undo(self) -> None:
+        await self._control.undo()
 
     @work(thread=True, exclusive=True, group="engine")
     def action_start_engine(self) -> None:

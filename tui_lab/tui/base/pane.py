@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from textual.notifications import SeverityLevel
     from textual.screen import Screen
 
+    from tui_lab.client.control import Operation
     from tui_lab.engine.client import EngineClient
     from tui_lab.results.charts.colours import Palette
     from tui_lab.results.charts.model import Request
@@ -159,6 +160,15 @@ class Host(Protocol):
         """Ask before something that can't be undone. Only in a worker."""
         ...
 
+    async def ask(self, dialog: Screen[T]) -> T:
+        """Show a dialog, and return its answer. Only in a worker."""
+        ...
+
+    def operate(self, make: Callable[[], Operation]) -> object:
+        """Carry out an operation on what runs: say what it does, do it, offer to undo it. make: in a thread; it may
+        raise LabError."""
+        ...
+
     def tell(self, text: str, severity: SeverityLevel = ...) -> None:
         """Show a short message. Also from a worker's thread."""
         ...
@@ -234,6 +244,16 @@ class Pane(Vertical, can_focus=True):
         if not asked:
             release()
         return asked
+
+    @property
+    def experiment_here(self) -> str | None:
+        """The experiment under the cursor, where a pane shows several."""
+        return None
+
+    @property
+    def node_here(self) -> str | None:
+        """The node under the cursor, where a pane shows nodes."""
+        return None
 
     @property
     def unsaved(self) -> str:

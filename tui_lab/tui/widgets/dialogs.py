@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -61,6 +61,58 @@ class Confirm(ModalScreen[bool]):
 
     def action_answer(self, answer: bool) -> None:
         self.dismiss(answer)
+
+
+class Decide(ModalScreen[str]):
+    """A question with several answers; empty where none was given. answers: (answer, key, label). also: further keys,
+    each with its answer."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n,escape,q", "leave", "No"),
+        Binding("left,right,h,l", "app.focus_next", show=False),
+    ]
+    DEFAULT_CSS = f"""
+    Decide {{ {_CSS}
+        #dialog {{ width: 72; }}
+        #buttons {{ height: auto; margin-top: 1; align-horizontal: right; }}
+        Button {{ margin-left: 2; min-width: 10; }}
+    }}
+    """
+
+    def __init__(
+        self, title: str, body: str, answers: Sequence[tuple[str, str, str]], also: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__()
+        self.words = title, body
+        self.answers = answers
+        self._keys = {key: answer for answer, key, _ in answers} | dict(also or {})
+
+    def compose(self) -> ComposeResult:
+        title, body = self.words
+        with Vertical(id="dialog") as dialog:
+            dialog.border_title = Content(title)
+            dialog.border_subtitle = Content(" / ".join([*(key for _, key, _ in self.answers), "n"]))
+            yield Static(Content(body))
+            with Horizontal(id="buttons"):
+                for number, (_, key, label) in enumerate(self.answers):
+                    yield Button(
+                        Content(f"{key}  {label}"), variant="default" if number else "primary", compact=True,
+                        id=f"answer-{number}",
+                    )  # fmt: skip
+                yield Button(Content("Cancel"), id="no", compact=True)
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        _, _, number = (event.button.id or "").partition("answer-")
+        self.dismiss(self.answers[int(number)][0] if number else "")
+
+    def on_key(self, event: Key) -> None:
+        if event.key in self._keys:
+            event.stop()
+            self.dismiss(self._keys[event.key])
+
+    def action_leave(self) -> None:
+        self.dismiss("")
 
 
 class Menu(OptionList):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -13,10 +13,11 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Static
 
+from tui_lab.client.control import drain_node, resume_node, set_slots
 from tui_lab.client.formatting import printable, size, span
 from tui_lab.client.node_formatting import trouble
 from tui_lab.engine.client import EngineClient
-from tui_lab.protocol.control import Answer, Command, DrainNode, Gpu, NodeStatus, ReconnectNode, ResumeNode, SetSlots
+from tui_lab.protocol.control import Answer, Command, Gpu, NodeStatus, ReconnectNode
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.formatting import MUTED, bar, sparkline
@@ -240,8 +241,6 @@ class NodesPane(Pane):
         Action("nodes.tasks", "t", "Tasks", "Show the tasks that run on this node, or ran there (enter does it, too)."),
         Action("nodes.drain", "d", "Drain", "Give the node no more tasks; running ones may finish."),
         Action("nodes.resume", "u", "Resume", "Give a drained or quarantined node tasks again."),
-        Action("nodes.more", "greater_than_sign", "+1 slot", "One slot more.", shown=False),
-        Action("nodes.fewer", "less_than_sign", "-1 slot", "One slot less; running tasks may finish.", shown=False),
         Action("nodes.slots", "S", "Slots", "Change how many tasks the node runs at once."),
         Action("nodes.reconnect", "c", "Reconnect", "Try to reach the node now, without waiting."),
     )
@@ -294,6 +293,10 @@ minutes, the newest on the right.
         row = self.table.row(self.table.cursor_row)
         return self.known.get(row["name"]) if row is not None else None
 
+    @property
+    def node_here(self) -> str | None:
+        return self.node.name if self.node is not None else None
+
     @on(FrameTable.RowHighlighted)
     def _show_detail(self) -> None:
         node = self.node
@@ -323,25 +326,17 @@ minutes, the newest on the right.
     # --- What is asked of the engine
 
     def action_drain(self) -> None:
-        self._ask_engine(DrainNode, "gets no more tasks")
+        if (node := self.node) is not None:
+            self.lab_app.operate(lambda: drain_node(node, list(self.known.values())))
 
     def action_resume(self) -> None:
-        self._ask_engine(ResumeNode, "gets tasks again")
+        if (node := self.node) is not None:
+            self.lab_app.operate(lambda: resume_node(node))
 
     def action_reconnect(self) -> None:
         environment = self.lab_app.command_environment()  # for its SSH agent, and where keys lie
-        self._ask_engine(lambda name: ReconnectNode(name, environment), "is being connected")
-
-    def action_more(self) -> None:
-        self._set_slots(1)
-
-    def action_fewer(self) -> None:
-        self._set_slots(-1)
-
-    def _set_slots(self, by: int) -> None:
-        if self.node is not None and self.node.slots is not None and self.node.slots + by > 0:
-            slots = self.node.slots + by
-            self._ask_engine(lambda name: SetSlots(name, slots), f"has {slots} slots now")
+        if (node := self.node) is not None:
+            self._request(ReconnectNode(node.name, environment), f"{node.name} is being connected")
 
     @work
     async def action_slots(self) -> None:
@@ -351,12 +346,7 @@ minutes, the newest on the right.
         title = f"Slots of {node.name}: tasks that it runs at once"
         answer = await self.app.push_screen_wait(Ask(title, value=str(node.slots), check=_wrong_slots))
         if answer:
-            self._ask_engine(lambda name: SetSlots(name, int(answer)), f"has {int(answer)} slots now")
-
-    def _ask_engine(self, command: Callable[[str], Command[Answer]], then: str) -> None:
-        """Send a command for the node under the cursor, and show the result."""
-        if self.node is not None:
-            self._request(command(self.node.name), f"{self.node.name} {then}")
+            self.lab_app.operate(lambda: set_slots(node, int(answer)))
 
     @work(thread=True, group="nodes")
     def _request(self, command: Command[Answer], then: str) -> None:
