@@ -324,3 +324,34 @@ async def test_a_column_may_draw_its_cells_into_the_room_that_the_others_leave()
         assert colours["#" * (room // 2)] != colours["[red]"]
         await pilot.resize_terminal(14, 10)
         await wait_until(pilot, lambda: lines(app)[2] == "   1  ###[re")
+
+
+async def test_pinned_rows_stay_above_and_the_cursor_stays_on_its_row() -> None:
+    frame = numbers(100)
+    first = pl.concat([frame[[50, 60, 70, 80]], frame.filter(~pl.col("id").is_in([50, 60, 70, 80]))])
+    app = TableApp(frame)
+    async with app.run_test(size=(20, 10)) as pilot:  # the header, three that stay, a rule, and five lines
+        app.table.set_frame(first, pinned=4)
+        await pilot.pause()
+        assert [line.split()[:1] for line in lines(app)] == [
+            *([each] for each in ("id", "50", "60", "70")), ["┄" * 19], ["80"], ["0"], ["1"], ["2"], ["3"],
+        ]  # fmt: skip
+        assert app.table.keys_in_sight()[:5] == [50, 60, 70, 80, 0]
+        await pilot.press(*"GG")
+        assert [line.split()[0] for line in lines(app)][1:4] == ["50", "60", "70"]
+        assert lines(app)[-1].split() == ["99", "93"]
+        await pilot.press("g", "j", "j", "j", "j", "j")
+        assert app.table.key_at(app.table.cursor_row) == 1
+        await pilot.click(FrameTable, offset=(3, 4))  # the rule
+        assert app.table.key_at(app.table.cursor_row) == 1
+        await pilot.click(FrameTable, offset=(3, 2))
+        assert app.table.key_at(app.table.cursor_row) == 60
+        app.table.set_frame(frame)  # it runs no more
+        await pilot.pause()
+        assert app.table.key_at(app.table.cursor_row) == 60
+        assert any(line.split()[0] == "60" for line in lines(app)), "it is in sight"
+        app.table.overlay = lambda rows: rows.with_columns(pl.col("value") + 1000)
+        app.table.set_frame(first, pinned=4)
+        app.table.refresh_rows()
+        await pilot.pause()
+        assert lines(app)[1].split()[1] == str(50 * 7 % 100 + 1000)

@@ -54,7 +54,7 @@ def test_what_tasks_say_that_run(disk: LabOnDisk, monkeypatch: pytest.MonkeyPatc
     disk.start(folder, 1, {"stdout": "loss nan\n"})
     table = source.read()
     assert table.running == 2
-    assert default_columns(table)[:7] == ["task_id", "state", "lr", "eta", "repeat", VALUE, SHARE]
+    assert default_columns(table)[:8] == ["task_id", "state", "lr", "eta", *SHOWN, "repeat"]
     assert "eta" in table.parameters, "a parameter may be called so"
     reader = LiveTasks(disk.lab, source)
     said = reader.read(facts(source, 60.0, 0, 1, 2), table, None)

@@ -241,6 +241,7 @@ async def test_what_runs_is_followed_and_stopped(workbench: Workbench) -> None:
         said = await s.until(lambda: (table.row(0) or {}).get(live.VALUE))
         await s.until(lambda: (table.row(0) or {})[live.VALUE] > said)
         assert len((table.row(0) or {})[live.TREND]) == live.TREND_WIDTH
+        await s.until(lambda: table.sight.held == 1 and "1 running" in s.pane.query_one("#task-list", Panel).title)
         await s.press("m")
         await s.until(lambda: any(column.title == "first now" for column in table.columns))
         s.app.confirm = lambda title, body, yes: _yes()  # type: ignore[method-assign]

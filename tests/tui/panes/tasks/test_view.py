@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from tests.workbench import Workbench
 from tui_lab.client.errors import UsageError
 from tui_lab.results.sql.text import is_equal
+from tui_lab.store.fold import STATES
 from tui_lab.store.lab import Lab
 from tui_lab.tui.panes.tasks.detail import command_line, read_detail
-from tui_lab.tui.panes.tasks.frame import TaskSource, overlaid
+from tui_lab.tui.panes.tasks.frame import TaskSource, TaskTable, overlaid
 from tui_lab.tui.panes.tasks.groups import FailedTasks
 from tui_lab.tui.panes.tasks.view import View, chosen, default_columns, grouped, shown
 
@@ -143,3 +144,21 @@ def test_values_that_another_reader_found_first(own_lab: Workbench) -> None:
     assert "4 tasks to run" in ran.err, ran.err
     assert found.read_metrics(0)
     assert found.read().frame["score"].to_list().count(5.5) == 4
+
+
+def test_what_runs_stands_on_top() -> None:
+    frame = pl.DataFrame(
+        {
+            "task_id": range(5),
+            "state": pl.Series(["done", "running", "pending", "running", "running"], dtype=pl.Enum(STATES)),
+            "duration": [1.0, 9.0, None, 0.5, 70.0],
+        }
+    )
+    table = TaskTable(frame, (), (), frozenset(), 0, running=3)
+    found = shown(table, View())
+    assert found.frame["task_id"].to_list() == [1, 4, 0, 2, 3]
+    assert (found.pinned, found.unsteady) == (2, True), "task 3 may end in a moment"
+    assert shown(table, View("task_id < 3")).frame["task_id"].to_list() == [1, 0, 2]
+    ordered = shown(table, View(order=("task_id", True)))
+    assert ordered.frame["task_id"].to_list() == [4, 3, 2, 1, 0] and not ordered.pinned
+    assert shown(TaskTable(frame, (), (), frozenset(), 0), View()).pinned == 0

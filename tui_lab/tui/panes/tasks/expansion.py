@@ -89,7 +89,8 @@ def expanded(source: TaskSource, table: TaskTable, found: Shown, task: int) -> t
         }
     )
     frame = pl.concat([found.frame[: place + 1], below, found.frame[place + 1 :]])
-    return replace(found, frame=frame), Expansion(task, runs)
+    pinned = found.pinned + (len(rows) if place < found.pinned else 0)
+    return replace(found, frame=frame, pinned=pinned), Expansion(task, runs)
 
 
 def _runs(folder: ExperimentFolder, plan: Plan, task: int) -> tuple[StageRun, ...]:

@@ -194,6 +194,7 @@ class TaskModel:
         if self.table is None:
             settle()
         self.table = made.table
+        self._stale = self._stale or made.shown.unsteady  # what runs on will stand on top
         return made.job.view == self.view
 
     def is_behind(self, made: MadeTable) -> bool:
@@ -293,6 +294,8 @@ class TaskModel:
         words = [f"{rows.height:,} of {total:,}" if rows.height != total else count_of_tasks(self.table)]
         if self.view.only is not None:
             words.insert(0, self.view.only[0])
+        if self.table.running:
+            words.append(f"{self.table.running:,} running")
         if marked:
             words.append(f"{len(marked):,} marked")
         if self.source is not None and self.source.trouble:

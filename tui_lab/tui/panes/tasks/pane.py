@@ -56,8 +56,9 @@ Every task of the experiment, live; below, the log of the task under the cursor.
 by what they said, and says what those of a kind share. `enter` opens the log as large as the pane, `esc` goes back.
 **Stages**: `e` shows the runs of stages behind a task, below it: `train ×12` is one that 12 tasks share. Log, retry,
 stop and copy then act on the run under the cursor, whose name is that of the task and the stage, as `grid/17:train`.
-**What runs** says its newest value of a metric with its curve, how far it is, and what is left: by its steps where done
-tasks ended at the same one, else by how long others took. `m` shows another metric.
+**What runs** stands on top, unless an order was chosen. It says its newest value of a metric with its curve, how far it
+is, and what is left: by its steps where done tasks ended at the same one, else by how long others took. `m` shows
+another metric.
 **Marks**: `space` marks a task, `*` all that are shown; `r`, `x` act on what is marked, else on the task under the
 cursor. Columns that have one value everywhere are hidden: `c` shows them.
 """
@@ -113,13 +114,6 @@ class TaskTableView(FrameTable):
 
     class CopyAsked(FrameTable.TableMessage):
         """`y` was pressed."""
-
-    def keys_in_sight(self) -> list[Any]:
-        """Return the tasks in sight."""
-        top = self.scroll_offset.y
-        if self.key is None or self.key not in self.frame.columns:
-            return []
-        return self.frame[self.key][top : top + self.size.height].to_list()
 
     def action_copy_cell(self) -> None:
         self.post_message(self.CopyAsked(self))
@@ -425,7 +419,8 @@ class TasksPane(Pane):
         if made.expansion is not None:
             most = max(table.frame["task_id"][-1], *(run.run for run in made.expansion.runs))
             shown = labelled(shown, made.expansion, most, self.lab_app.config.ascii)
-        self.table.set_frame(made.shown.frame, columns=shown, total=made.shown.total)
+        rows = made.shown
+        self.table.set_frame(rows.frame, columns=shown, total=rows.total, pinned=rows.pinned)
         if self._wanted_task is not None:
             self._go_to_wanted()
         self.say_count()

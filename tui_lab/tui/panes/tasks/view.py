@@ -19,6 +19,9 @@ from tui_lab.tui.panes.tasks.live import SHOWN, with_live
 _SQL: Final = re.compile(r"[=<>()]|\b(?:is|in|i?like|between|similar)\b", re.IGNORECASE)
 _CERTAIN: Final = re.compile(r"[=<>]")
 _FIRST: Final = ("task_id", "state")
+MOST_PARTS: Final = 64
+PINNED_AFTER: Final = 2.0
+"""Seconds after which a task that runs stands on top: shorter ones would come and go."""
 _BEHIND: Final = ("node", "attempts", "duration", "reason")
 
 
@@ -38,11 +41,14 @@ class View:
 @dataclass(frozen=True)
 class Shown:
     """A view of a table: its rows in order. problem: what is wrong with the filter; then the rows of the part before it
-    are shown."""
+    are shown. pinned: the first rows, of tasks that run; where an order was chosen, these stand with the others.
+    unsteady: some have run too shortly for that."""
 
     frame: pl.DataFrame
     total: int
     problem: str = ""
+    pinned: int = 0
+    unsteady: bool = False
 
 
 def shown(table: TaskTable, view: View) -> Shown:
@@ -62,8 +68,27 @@ def shown(table: TaskTable, view: View) -> Shown:
         by = pl.col(name).fill_nan(None) if frame.schema[name].is_float() else pl.col(name)
         picked = frame.select(*dict.fromkeys([*(one for one in names if one in frame.columns), name]))
         frame = picked.sort(by, "task_id", descending=[descending, False], nulls_last=True)
-    found = frame.select(name for name in names if name in frame.columns)
-    return Shown(with_live(found) if table.running else found, table.frame.height, problem)
+    found, total = frame.select(name for name in names if name in frame.columns), table.frame.height
+    if not table.running:
+        return Shown(found, total, problem)
+    found = with_live(found)
+    if view.order is not None:
+        return Shown(found, total, problem)
+    runs = frame["state"] == "running"
+    steady = runs & (frame["duration"] >= PINNED_AFTER).fill_null(False)
+    places = steady.arg_true()
+    if places.len():
+        found = pl.concat([found[places], _without(found, places.to_list())])
+    return Shown(found, total, problem, places.len(), int(runs.sum()) > places.len())
+
+
+def _without(rows: pl.DataFrame, places: Sequence[int]) -> pl.DataFrame:
+    """Return the rows but for those at some places, ascending: where these are few, as parts that need no copy."""
+    if len(places) > MOST_PARTS:
+        return rows.filter(~pl.int_range(rows.height, eager=True).is_in(pl.Series(places).implode()))
+    begins, ends = [0, *(place + 1 for place in places)], [*places, rows.height]
+    parts = [rows[begin:end] for begin, end in zip(begins, ends, strict=True) if end > begin]
+    return pl.concat(parts, rechunk=False) if parts else rows.clear()
 
 
 def chosen(frame: pl.DataFrame, text: str) -> pl.Series:
@@ -122,7 +147,7 @@ def default_columns(table: TaskTable) -> list[str]:
         for name in _BEHIND
         if name == "duration" or name not in table.still or (name == "reason" and _any(table.frame, name))
     ]
-    return [*_FIRST, *varying, *repeat, *live_columns(table), *table.metrics, *behind]
+    return [*_FIRST, *varying, *live_columns(table), *repeat, *table.metrics, *behind]
 
 
 def _any(frame: pl.DataFrame, name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 import polars as pl
@@ -18,49 +18,11 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui_lab.experiment.data_types import Row
-from tui_lab.tui.widgets.table.cells import Cell, Column, Measure, cells, fitted, is_right, visible, widths
+from tui_lab.tui.widgets.table.cells import Cell, Column, Measure, fitted, is_right, visible, widths
 from tui_lab.tui.widgets.table.layout import GAP, GUTTER, Layout
+from tui_lab.tui.widgets.table.page import Overlay, Page
 from tui_lab.tui.widgets.table.paint import Segments, Tones, drawn, line, segments
-
-# --- What a table shows right now: the cells of the rows in sight, made once for each place and column
-Overlay = Callable[[pl.DataFrame], pl.DataFrame]
-
-
-class Page:
-    """Rows `start` to `stop` of a frame, as cells; a column is formatted when it is first asked for."""
-
-    def __init__(
-        self, frame: pl.DataFrame, columns: Sequence[Column], start: int, stop: int, overlay: Overlay | None, null: str
-    ) -> None:
-        self.start = start
-        self.rows = frame[start:stop]
-        if overlay is not None and self.rows.height:
-            self.rows = overlay(self.rows)
-        self.stop = start + self.rows.height
-        self._columns, self._null = columns, null
-        self._cells: dict[int, list[Cell]] = {}
-
-    def holds(self, start: int, stop: int) -> bool:
-        """Whether these rows are on the page."""
-        return self.start <= start and stop <= self.stop
-
-    def column(self, place: int) -> list[Cell]:
-        """Return the cells of a column, formatted once."""
-        found = self._cells.get(place)
-        if found is None:
-            column = self._columns[place]
-            found = self._cells[place] = cells(column, self.rows[column.name], self._null)
-        return found
-
-    def cell(self, place: int, row: int) -> Cell:
-        """Return a cell. row: in the whole table."""
-        return self.column(place)[row - self.start]
-
-    def measure(self, places: Sequence[int], measures: Sequence[Measure]) -> bool:
-        """Widen the measures for the rows in sight; return whether one grew."""
-        grown = [measures[place].take(self.column(place)) for place in places]
-        return any(grown)
-
+from tui_lab.tui.widgets.table.sight import Sight
 
 # --- How a table looks, and its keys
 TONES: Final = ("success", "error", "warning", "primary", "accent", "muted", "bold")
@@ -179,7 +141,8 @@ class FrameTable(ScrollView, can_focus=True):
         self._right: list[bool] = []  # columns that are aligned right
         self._measures: list[Measure] = []
         self._layout_ = Layout.of((), 0, 0)
-        self._page = Page(self.frame, (), 0, 0, None, "")
+        self._pinned = 0
+        self._page = self._held = Page(self.frame, (), 0, 0, None, "")
         self._chosen: Any = None  # the key that the user went to
         self._tones = Tones(self)
 
@@ -196,15 +159,17 @@ class FrameTable(ScrollView, can_focus=True):
         return self._columns
 
     def set_frame(
-        self, frame: pl.DataFrame, *, columns: Sequence[Column] | None = None, total: int | None = None
+        self, frame: pl.DataFrame, *, columns: Sequence[Column] | None = None, total: int | None = None, pinned: int = 0
     ) -> None:
-        """Show another frame, by default all its columns. total: number of rows, where these are not all."""
+        """Show another frame, by default all its columns. total: number of rows, where these are not all. pinned: the
+        first rows, which stay above while the others scroll."""
         shown = tuple(columns) if columns is not None else tuple(Column(name) for name in frame.columns)
         before = self.key_at(self.cursor_row)
-        height = self.cursor_row - self.scroll_offset.y
-        in_sight = 0 <= height < self._body
+        line = self.sight.line_of(self.cursor_row, self.scroll_offset.y)
+        in_sight = self.sight.shows(self.cursor_row, self.scroll_offset.y)
+        was_held = self.cursor_row < self.sight.held
         names = [column.name for column in self._columns]
-        self.frame, self.total = frame, frame.height if total is None else total
+        self.frame, self.total, self._pinned = frame, frame.height if total is None else total, pinned
         if [column.name for column in shown] != names:
             current = names[self.cursor_column] if self.cursor_column < len(names) else ""
             wanted = [column.name for column in shown]
@@ -228,8 +193,9 @@ class FrameTable(ScrollView, can_focus=True):
         if row is None:
             row = min(self.cursor_row, max(0, frame.height - 1))
         self._look(force=True)
-        if in_sight:
-            self.scroll_to(y=row - height, animate=False)
+        if in_sight and not was_held and row >= self.sight.held:
+            stays = not self.scroll_offset.y and self.sight.shows(row, 0)
+            self.scroll_to(y=0 if stays else self.sight.scroll_for(row, line), animate=False)
         moved = row != self.cursor_row
         self.cursor_row = row
         self._look(force=True)
@@ -239,10 +205,19 @@ class FrameTable(ScrollView, can_focus=True):
 
     def refresh_rows(self) -> None:
         """Ask `overlay` again for the rows in sight."""
-        before = self._page
-        after = Page(self.frame, self._columns, before.start, before.stop, self.overlay, self._null)
-        if after.rows.rows() != before.rows.rows():
-            self._look(force=True)
+        for before in (self._held, self._page):
+            after = Page(self.frame, self._columns, before.start, before.stop, self.overlay, self._null)
+            if after.rows.rows() != before.rows.rows():
+                self._look(force=True)
+                return
+
+    def keys_in_sight(self) -> list[Any]:
+        """Return the keys of the rows in sight."""
+        if self.key is None or self.key not in self.frame.columns:
+            return []
+        start, stop = self.sight.moving(self.scroll_offset.y)
+        keys = self.frame[self.key]
+        return [*keys[: self.sight.held].to_list(), *keys[start:stop].to_list()]
 
     def _row_of(self, key: Any) -> int | None:
         if key is None or self.key is None or self.key not in self.frame.columns:
@@ -261,8 +236,9 @@ class FrameTable(ScrollView, can_focus=True):
         """The values of a row, as new as they are shown; None where there is no such row."""
         if not 0 <= index < self.frame.height:
             return None
-        if self._page.holds(index, index + 1):
-            return self._page.rows.row(index - self._page.start, named=True)
+        for page in (self._held, self._page):
+            if page.holds(index, index + 1):
+                return page.rows.row(index - page.start, named=True)
         return self.frame.row(index, named=True)
 
     def rest(self) -> None:
@@ -280,9 +256,9 @@ class FrameTable(ScrollView, can_focus=True):
     # --- Where things stand
 
     @property
-    def _body(self) -> int:
-        """Rows that fit below the header."""
-        return max(0, self.scrollable_content_region.height - 1)
+    def sight(self) -> Sight:
+        """Which rows stand on which lines."""
+        return Sight.of(self.frame.height, self._pinned, self.scrollable_content_region.height - 1)
 
     @property
     def _null(self) -> str:
@@ -296,18 +272,21 @@ class FrameTable(ScrollView, can_focus=True):
         """Prepare the cells in sight; where that needs wider columns, the columns move."""
         if not self.is_mounted:
             return
-        start = min(self.scroll_offset.y, max(0, self.frame.height - 1))
-        stop = min(start + max(self._body, 1) + 1, self.frame.height)
+        sight = self.sight
+        start, stop = sight.moving(self.scroll_offset.y)
         if force or not self._page.holds(start, stop):
             self._page = Page(self.frame, self._columns, start, stop, self.overlay, self._null)
+        if force or self._held.stop != sight.held:
+            self._held = Page(self.frame, self._columns, 0, sight.held, self.overlay, self._null)
         room = self.scrollable_content_region.width
         places = [*range(self._layout_.frozen), *self._layout_.moving(self.scroll_offset.x, room)]
-        grown = self._page.measure([place for place in places if place < len(self._columns)], self._measures)
+        places = [place for place in places if place < len(self._columns)]
+        grown = self._held.measure(places, self._measures) | self._page.measure(places, self._measures)
         if grown or force or len(self._layout_.widths) != len(self._columns):
             self._layout_ = Layout.of(
                 widths(self._columns, self._titles(), self._measures, GAP, room - GUTTER), self.frozen, max(room, 1)
             )
-            size = Size(self._layout_.width, self.frame.height + 1)
+            size = Size(self._layout_.width, sight.height + 1)
             if size != self.virtual_size:
                 self.virtual_size = size
             self.refresh()
@@ -332,8 +311,8 @@ class FrameTable(ScrollView, can_focus=True):
 
     def watch_cursor_row(self, old: int, new: int) -> None:
         self._show_cursor()
-        self.refresh_line(old + 1)
-        self.refresh_line(new + 1)
+        self._refresh_row(old)
+        self._refresh_row(new)
         self.post_message(self.RowHighlighted(self, self.row(new)))
 
     def watch_cursor_column(self) -> None:
@@ -346,13 +325,14 @@ class FrameTable(ScrollView, can_focus=True):
         self._look(force=True)
 
     def _show_cursor(self) -> None:
-        if not self.is_mounted or not self._body:
-            return
-        top = self.scroll_offset.y
-        if self.cursor_row < top:
-            self.scroll_to(y=self.cursor_row, animate=False)
-        elif self.cursor_row >= top + self._body:
-            self.scroll_to(y=self.cursor_row - self._body + 1, animate=False)
+        scroll = self.scroll_offset.y
+        if self.is_mounted and (wanted := self.sight.scroll_to(self.cursor_row, scroll)) != scroll:
+            self.scroll_to(y=wanted, animate=False)
+
+    def _refresh_row(self, row: int) -> None:
+        line = self.sight.line_of(row, self.scroll_offset.y)
+        if line >= 0:
+            self.refresh_line(line + 1 + self.scroll_offset.y)
 
     def _move(self, row: int) -> None:
         if self.frame.height:
@@ -363,7 +343,7 @@ class FrameTable(ScrollView, can_focus=True):
         self._move(self.cursor_row + rows)
 
     def action_page(self, pages: float) -> None:
-        self._move(self.cursor_row + int(pages * max(1, self._body - 1)))
+        self._move(self.cursor_row + int(pages * max(1, self.sight.body - 1)))
 
     def action_row(self, row: int) -> None:
         self._move(row if row >= 0 else self.frame.height + row)
@@ -386,7 +366,7 @@ class FrameTable(ScrollView, can_focus=True):
         key = self.key_at(self.cursor_row)
         if key is not None:
             self.marked ^= {key}
-            self.refresh_line(self.cursor_row + 1)
+            self._refresh_row(self.cursor_row)
             self._move(self.cursor_row + 1)
 
     def on_click(self, event: events.Click) -> None:
@@ -400,8 +380,8 @@ class FrameTable(ScrollView, can_focus=True):
             if place is not None:
                 self.post_message(self.HeaderSelected(self, self._columns[place].name))
             return
-        row = self.scroll_offset.y + offset.y - 1
-        if row < self.frame.height:
+        row = self.sight.row_at(offset.y - 1, self.scroll_offset.y)
+        if row is not None:
             self._move(row)
             if event.chain == 2:
                 self.action_select()
@@ -430,15 +410,18 @@ class FrameTable(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
-        row = self.scroll_offset.y + y - 1
         if y == 0:
             plain, current = self._tones("header"), self._tones("header", "column")
             title = lambda place, room: self._title(place, room, plain, current)  # noqa: E731
             return line(width, self._layout_, self.scroll_offset.x, title, Segment("", plain), plain)
-        if not 0 <= row < self.frame.height:
+        sight = self.sight
+        row = sight.row_at(y - 1, self.scroll_offset.y)
+        if row is None:
+            if sight.held and y == sight.held + 1:
+                return Strip([Segment(("-" if self.ascii else "┄") * width, self._tones("muted"))], width)
             note = self.placeholder if y == 2 and not self.frame.height else ""
             return Strip([Segment(str(fitted(f"  {visible(note)}", width, False)), self._tones("muted"))], width)
-        if not self._page.holds(row, row + 1):
+        if row >= sight.held and not self._page.holds(row, row + 1):
             self._page = Page(self.frame, self._columns, row, row + 1, self.overlay, self._null)
         base = ("cursor",) if row == self.cursor_row else ()
         mark = Segment("", self._tones(*base))
@@ -477,7 +460,7 @@ class FrameTable(ScrollView, can_focus=True):
         if draw is not None:
             width, values = self._layout_.widths[place], self.row(row) or {}
             return drawn(draw(values, width), width, room, lambda tone: self._tones(*base, tone), self._tones(*base))
-        cell = self._page.cell(place, row)
+        cell = (self._held if self._held.holds(row, row + 1) else self._page).cell(place, row)
         # Of a column that stands half outside, what says nothing is left away; the title's ellipsis tells of it.
         if room < self._layout_.widths[place] and cell.width > room and (self._right[place] or room < LEAST_TEXT):
             cell = Cell("", 0)

@@ -1,0 +1,48 @@
+"""What a table shows right now: the cells of the rows in sight, made once for each place and column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import polars as pl
+
+from tui_lab.tui.widgets.table.cells import Cell, Column, Measure, cells
+
+Overlay = Callable[[pl.DataFrame], pl.DataFrame]
+"""Returns newer values for rows."""
+
+
+class Page:
+    """Rows `start` to `stop` of a frame, as cells; a column is formatted when it is first asked for."""
+
+    def __init__(
+        self, frame: pl.DataFrame, columns: Sequence[Column], start: int, stop: int, overlay: Overlay | None, null: str
+    ) -> None:
+        self.start = start
+        self.rows = frame[start:stop]
+        if overlay is not None and self.rows.height:
+            self.rows = overlay(self.rows)
+        self.stop = start + self.rows.height
+        self._columns, self._null = columns, null
+        self._cells: dict[int, list[Cell]] = {}
+
+    def holds(self, start: int, stop: int) -> bool:
+        """Whether these rows are on the page."""
+        return self.start <= start and stop <= self.stop
+
+    def column(self, place: int) -> list[Cell]:
+        """Return the cells of a column, formatted once."""
+        found = self._cells.get(place)
+        if found is None:
+            column = self._columns[place]
+            found = self._cells[place] = cells(column, self.rows[column.name], self._null)
+        return found
+
+    def cell(self, place: int, row: int) -> Cell:
+        """Return a cell. row: in the whole table."""
+        return self.column(place)[row - self.start]
+
+    def measure(self, places: Sequence[int], measures: Sequence[Measure]) -> bool:
+        """Widen the measures for the rows in sight; return whether one grew."""
+        grown = [measures[place].take(self.column(place)) for place in places]
+        return any(grown)
