@@ -22,7 +22,7 @@ from tui_lab.tui.base.config import Config
 from tui_lab.tui.panes.chart.pane import ChartPane
 from tui_lab.tui.panes.query.answer import AnswerView
 from tui_lab.tui.panes.tasks.pane import TasksPane
-from tui_lab.tui.widgets.plot import Plot
+from tui_lab.tui.widgets.plot.plot import Plot
 from tui_lab.tui.widgets.table.table import FrameTable
 
 SMALL, MIDDLE, LARGE = (80, 24), (120, 40), (200, 60)

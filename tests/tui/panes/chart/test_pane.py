@@ -25,7 +25,7 @@ from tui_lab.tui.panes.chart import source
 from tui_lab.tui.panes.chart.pane import ChartPane
 from tui_lab.tui.panes.tasks.pane import TasksPane
 from tui_lab.tui.widgets.choice import ChoiceScreen
-from tui_lab.tui.widgets.plot import Plot
+from tui_lab.tui.widgets.plot.plot import Plot
 from tui_lab.tui.widgets.prompt import PromptScreen
 
 FRAME = pl.DataFrame({"lr": [1, 2, 3] * 2, "act": ["a"] * 3 + ["b"] * 3, "acc": [1.0, 2.0, 3.0, 2.0, 3.0, 4.0]})

@@ -25,7 +25,8 @@ Color = int | tuple[int, int] | None
 NONE: Final = -1
 _MIXED: Final = 1 << 24
 _BLANK: Final = ord(" ")
-_EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
+EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
+"""Cells that are filled from below, by eighths."""
 SHADE: Final = 0.25
 """How much of its colour an area has, where the ground is known."""
 _PLAIN: Final = np.array([ord(plain(code)) for code in range(256)], dtype=np.int64)
@@ -133,9 +134,9 @@ class Canvas:
             if part == 8 or (begin > 0 and end < 1 and part >= 3):
                 self._grounds[row, column] = tint
             elif part and begin <= 0:
-                self._characters[row, column], self._colors[row, column] = ord(_EIGHTHS[part]), tint
+                self._characters[row, column], self._colors[row, column] = ord(EIGHTHS[part]), tint
             elif part and end >= 1:
-                self._characters[row, column], self._colors[row, column] = ord(_EIGHTHS[8 - part]), behind
+                self._characters[row, column], self._colors[row, column] = ord(EIGHTHS[8 - part]), behind
                 self._grounds[row, column] = tint
 
     def _touch(self, cells: Cells, color: int | None) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from tui_lab.results.charts.model import Axis, Chart, Series
-from tui_lab.results.charts.terminal.canvas import Canvas, blend
+from tui_lab.results.charts.terminal.canvas import EIGHTHS, Canvas, blend
 from tui_lab.results.charts.terminal.style import Look, readable
 from tui_lab.results.charts.ticks import Scale, scale
 
@@ -57,7 +57,6 @@ def distinct_places(places: Places, columns: int, rows: int) -> Places:
     return places[np.sort(first)]
 
 
-_EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
 _OUTSIDE: Final = 50.0
 """Lengths of an axis beyond which a place outside of it is not looked for."""
 _SOME, _MANY = 40, 800
@@ -184,7 +183,8 @@ def legend_mark(chart: Chart, series: Series, look: Look) -> str:
 def lines(field: Field) -> None:
     """Draw lines with their errors."""
     look, canvas = field.look, field.canvas
-    thinned = [(series, thin_line(series.points, 2 * canvas.width)) for series in field.chart.series]
+    seen = [(series, _seen(series.points, field.chart.x.range)) for series in field.chart.series]
+    thinned = [(series, thin_line(points, 2 * canvas.width)) for series, points in seen]
     for series, points in thinned:
         if field.chart.error_style == "band":
             _band(field, points, look.tint(series.color), alone=len(thinned) == 1)
@@ -207,6 +207,14 @@ def lines(field: Field) -> None:
             look.mark(series.style),
             look.tint(series.color),
         )
+
+
+def _seen(points: pl.DataFrame, range: tuple[float, float] | None) -> pl.DataFrame:
+    """The points of a line in a range of x, and those beside it, to which lines lead."""
+    if range is None or points.height < 2 or not points["x"].is_sorted():
+        return points
+    first, last = points["x"].search_sorted(range[0], "left"), points["x"].search_sorted(range[1], "right")
+    return points[max(0, first - 1) : last + 1]
 
 
 def _band(field: Field, points: pl.DataFrame, color: int | None, alone: bool) -> None:
@@ -298,7 +306,7 @@ def _upright_fill(field: Field, column: float, base: float, end: float, fill: st
     part = high - top
     if end >= base and top < field.canvas.height:
         if fill == "█":
-            eighth = _EIGHTHS[round(part * 8)]
+            eighth = EIGHTHS[round(part * 8)]
             if eighth != " ":
                 field.canvas.points([(column, top + 0.5)], eighth, color)
         elif part >= 0.5:

@@ -48,7 +48,7 @@ from tui_lab.tui.panes.chart.source import Rows, What, read
 from tui_lab.tui.panes.chart.summary import summary
 from tui_lab.tui.widgets.choice import ChoiceScreen, Item
 from tui_lab.tui.widgets.panels.panel import Panel
-from tui_lab.tui.widgets.plot import Plot
+from tui_lab.tui.widgets.plot.plot import Plot
 from tui_lab.tui.widgets.prompt import PromptScreen
 from tui_lab.tui.widgets.table.table import FrameTable
 
@@ -87,6 +87,10 @@ that its filter shows. The line at the top names them.
 
 The line above the chart says what is drawn. Each of its keys opens a list. Null and NaN are left out, and counted in
 the line below. `T` shows the same data in words and numbers.
+
+The arrows move a crosshair, and a click sets it: the lower border has the values there. `]`, `[` or the wheel show less
+or more of the x axis, `}`, `{` or shift and the wheel of the y axis; shift and the arrows, or the mouse, move what is
+shown. `home` shows all of it again.
 """
 
 ACTIONS: Final = (
@@ -460,7 +464,13 @@ class ChartPane(Pane):
         else:
             self._open("steps" if value == "steps" else "results")
 
+    @on(Plot.Crossed)
+    def _have_crossed(self, event: Plot.Crossed) -> None:
+        event.stop()
+        self.panel.set_subtitle(event.text)
+
     def action_defaults(self) -> None:
+        self.plot.show_whole()
         if self.rows is not None:
             self._own = False
             self._take(self.rows, None, fresh=True)

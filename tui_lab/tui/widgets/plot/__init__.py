@@ -1,0 +1,1 @@
+"""A chart in the screen: drawn in cells, with a crosshair, and parts of it enlarged."""

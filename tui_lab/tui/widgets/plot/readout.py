@@ -1,0 +1,117 @@
+"""The values of a chart at the place of its crosshair."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+from rich.color import Color
+from rich.style import Style
+from rich.text import Text
+
+from tui_lab.results.charts.model import Axis, Chart, Series
+from tui_lab.results.charts.terminal.canvas import rgb
+from tui_lab.results.charts.terminal.marks import Plan, legend_mark
+from tui_lab.results.charts.terminal.style import Look
+from tui_lab.results.charts.ticks import texts
+from tui_lab.tui.widgets.table.cells import visible
+
+WIDEST: Final = 24
+"""Cells of a name."""
+
+
+def readout(chart: Chart, plan: Plan, x: float, y: float, look: Look) -> Text:
+    """Return in one line what is drawn at a place: of lines each one's value, of points the nearest."""
+    if chart.z is not None:
+        return _cell(chart, x, y)
+    first = chart.series[0].points.columns
+    if "left" in first:
+        rows = [
+            (series, series.points.filter((pl.col("left") <= x) & (pl.col("right") >= x))) for series in chart.series
+        ]
+        return _values(chart, [(one, found["left"][0], found["y"][0]) for one, found in rows if found.height], look)
+    name = "median" if "median" in first else "y"
+    if chart.kind.connected or name == "median" or "n" in first:
+        at = [(series, _nearest(chart.x, plan, series.points, x)) for series in _named(chart)]
+        return _values(chart, [(one, row["x"], row[name]) for one, row in at if row is not None], look)
+    return _point(chart, plan, x, y, look)
+
+
+def _named(chart: Chart) -> list[Series]:
+    """The series, of those with one name the first: a smoothed one stands behind what was measured."""
+    return list({series.name: series for series in reversed(chart.series)}.values())[::-1]
+
+
+def _nearest(axis: Axis, plan: Plan, points: pl.DataFrame, x: float) -> dict[str, float] | None:
+    if not points.height:
+        return None
+    far = plan.x.many(points["x"].to_numpy()) - plan.x(x) if axis.kind != "category" else points["x"].to_numpy() - x
+    row = points.row(int(abs(far).argmin()), named=True)
+    return row if axis.kind != "category" or row["x"] == round(x) else None
+
+
+def _values(chart: Chart, found: list[tuple[Series, float, float]], look: Look) -> Text:
+    if not found:
+        return Text()
+    places = [x for _, x, _ in found]
+    line = Text(f"{_label(chart.x)} {_text(chart.x, places[0])}", style="bold")
+    shown = texts(chart.y, [y for _, _, y in found])
+    for (series, x, _), value in zip(found, shown, strict=True):
+        line.append("  ")
+        if series.name:
+            line.append_text(_marked(chart, series, look))
+            line.append(f" {visible(series.name, WIDEST)} ")
+        else:
+            line.append(f"{_label(chart.y)} ")
+        line.append(value, "bold")
+        if x != places[0]:
+            line.append(f" at {_text(chart.x, x)}")
+    return line
+
+
+def _point(chart: Chart, plan: Plan, x: float, y: float, look: Look) -> Text:
+    best: tuple[float, Series, dict[str, float]] | None = None
+    for series in chart.series:
+        if not series.points.height:
+            continue
+        xs, ys = series.points["x"].to_numpy(), series.points["y"].to_numpy()
+        across = xs - x if plan.x_slots else plan.x.many(xs) - plan.x(x)
+        up = ys - y if plan.y_slots else plan.y.many(ys) - plan.y(y)
+        far = across**2 + up**2
+        at = int(far.argmin())
+        if best is None or far[at] < best[0]:
+            best = float(far[at]), series, series.points.row(at, named=True)
+    if best is None:
+        return Text()
+    _, series, row = best
+    line = Text()
+    if series.name:
+        line.append_text(_marked(chart, series, look))
+        line.append(f" {visible(series.name, WIDEST)}  ")
+    for axis, value in ((chart.x, row["x"]), (chart.y, row["y"])):
+        line.append(f"{_label(axis)} ")
+        line.append(f"{_text(axis, value)}  ", "bold")
+    return line
+
+
+def _cell(chart: Chart, x: float, y: float) -> Text:
+    assert chart.z is not None
+    found = chart.series[0].points.filter((pl.col("x") == round(x)) & (pl.col("y") == round(y)))
+    place = f"{_label(chart.x)} {_text(chart.x, round(x))}  {_label(chart.y)} {_text(chart.y, round(y))}  "
+    value = found["z"][0] if found.height else None
+    line = Text(place)
+    return line.append(f"{_label(chart.z)} {_text(chart.z, value) if value is not None else '-'}", "bold")
+
+
+def _marked(chart: Chart, series: Series, look: Look) -> Text:
+    tint = look.tint(series.color)
+    style = Style(color=Color.from_rgb(*rgb(tint))) if tint is not None else ""
+    return Text(look.mark(series.style) if series.faint else legend_mark(chart, series, look), style)
+
+
+def _label(axis: Axis) -> str:
+    return visible(axis.label, WIDEST)
+
+
+def _text(axis: Axis, value: float) -> str:
+    return visible(texts(axis, [value])[0], WIDEST)
