@@ -18,6 +18,7 @@ from textual.geometry import Offset
 from textual.strip import Strip
 from textual.widgets.text_area import TextAreaTheme
 
+from tui_lab.experiment.yaml.edit import Edit
 from tui_lab.tui.base import themes
 from tui_lab.tui.widgets.edit_area import EditArea
 
@@ -25,7 +26,7 @@ Level = Literal["error", "notice"]
 _ROOM: Final = 16
 """Cells that a message beside its line needs; where there are fewer it shows below the editor only."""
 # Keys that the text area would take for itself, and that mean something else in this tool.
-_PASSED_ON: Final = "ctrl+e,ctrl+n,ctrl+r,ctrl+o,ctrl+s,f8,shift+f8"
+_PASSED_ON: Final = "ctrl+e,ctrl+n,ctrl+r,ctrl+o,ctrl+s,f7,f8,shift+f8"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Mark:
     column: int
     text: str
     level: Level = "error"
+    fix: Edit | None = None
+    """The change of the text that takes it away."""
 
 
 class Editor(EditArea):
@@ -105,6 +108,16 @@ class Editor(EditArea):
             index = next((i for i in range(len(places) - 1, -1, -1) if places[i] < here), len(places) - 1)
         self.go_to(*places[index])
         return self.marks[index]
+
+    def apply(self, edit: Edit) -> None:
+        """Change a part of the text, in one step of undo, and put the cursor at the end of it."""
+        start, end = self._location(edit.start), self._location(edit.end)
+        self.replace(edit.text, start, end, maintain_selection_offset=False)
+        self.scroll_cursor_visible()
+
+    def _location(self, index: int) -> tuple[int, int]:
+        before = self.text[:index]
+        return before.count("\n"), index - (before.rfind("\n") + 1)
 
     # --- Drawing
 

@@ -91,13 +91,13 @@ async def test_problems_stand_at_their_lines_and_in_a_list(own_lab: Workbench) -
     app = small(own_lab)
     async with app.run_test(size=(120, 40)) as pilot:
         pane = await rewrite(
-            pilot, app, lambda text: text.replace("repeat:", "repeats:").replace("goal: max", "goal: top")
+            pilot, app, lambda text: text.replace("repeat:", "repeats:").replace("goal: max", "goal: maxx")
         )
         await wait_until(pilot, lambda: len(pane.side.editor.marks) == 2)
         first, second = pane.side.editor.marks
         lines = pane.side.text.split("\n")
         assert lines[first.line].startswith("repeats:") and 'did you mean "repeat"' in first.text
-        assert "goal: top" in lines[second.line]
+        assert "goal: maxx" in lines[second.line]
         assert titled(app, "#plan-panel") == "2 problems: nothing runs"
         listing = pane.query_one(PlanView).listing
         assert listing.option_count == 2
@@ -115,6 +115,11 @@ async def test_problems_stand_at_their_lines_and_in_a_list(own_lab: Workbench) -
         await pilot.press("escape", "r")  # nothing runs from a file with an error
         await pilot.pause()
         assert app.screen is app.screen_stack[0]
+        await pilot.press("i", "f7", "f7", "end", "space", "#")  # both, though they are not marked again yet
+        await wait_until(pilot, lambda: not pane.side.editor.marks)
+        assert "\nrepeat: 2 #\n" in pane.side.text and "goal: max}\n" in pane.side.text
+        await pilot.press("ctrl+z", "ctrl+z")
+        assert "repeats: 2\n" in pane.side.text
 
 
 async def test_letters_belong_to_the_text_until_it_is_left(own_lab: Workbench) -> None:

@@ -126,7 +126,7 @@ def size(experiment: Experiment) -> int:
 def mark_of(problem: Problem) -> Mark:
     """Return the mark in the editor for a problem."""
     words = f"{problem.message}; {problem.hint}" if problem.hint else problem.message
-    return Mark(max(problem.line - 1, 0), max(problem.column - 1, 0), printable(words))
+    return Mark(max(problem.line - 1, 0), max(problem.column - 1, 0), printable(words), fix=problem.fix)
 
 
 def notice_marks(notices: Sequence[str]) -> list[Mark]:

@@ -9,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -60,6 +60,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("experiment.new", "f2,n", "New", "Make a new experiment from a template."),
     Action("experiment.next_problem", "f8,ctrl+n", "Problem", "Go to the next problem in the text."),
     Action("experiment.previous_problem", "shift+f8", "Back", "Go to the previous problem.", shown=False),
+    Action("experiment.fix", "f7", "Correct", "Correct a problem as its message suggests.", shown=False),
     Action("experiment.plan", "f5", "Plan", "Plan again, even if the sweep is large.", shown=False),
     Action("experiment.older", "right_square_bracket,alt+down", "Older output",
            "Try the pattern on the previous task.", shown=False),
@@ -70,8 +71,8 @@ ACTIONS: Final[tuple[Action, ...]] = (
 )  # fmt: skip
 HELP: Final = """
 The file of an experiment, checked as you type. Mistakes are marked in the text and listed beside it; enter goes to
-one. Without mistakes, the list shows the plan: what a run would do, and why, the time that it takes by past
-durations, and the first commands exactly as they would run.
+one, and f7 corrects it where its message suggests how. Without mistakes, the list shows the plan: what a run would do,
+and why, the time that it takes by past durations, and the first commands exactly as they would run.
 
 With the cursor on a metric or on `rows`, its pattern is tried on a real output; `]` and `[` choose the output of
 another task.
@@ -556,6 +557,33 @@ class ExperimentPane(Pane):
             self.lab_app.tell("no problems")
         else:
             self.side.editor.focus()
+
+    def action_fix(self) -> None:
+        if self.side.file is None:
+            return
+        if self._checked is not None and self._checked.text == self.side.text:
+            self._correct()
+        else:
+            self._check_and_correct(self.side.file.path, self.side.text, self.lab_app.hold_input())
+
+    @work(exclusive=True, group="experiment-ask")
+    async def _check_and_correct(self, path: Path, text: str, release: Callable[[], None]) -> None:
+        try:
+            self._show_checked(await asyncio.to_thread(check, path, text))
+            self._correct()
+        finally:
+            release()
+
+    def _correct(self) -> None:
+        """Apply the suggestion of the problem in this line, else of the next one that has one."""
+        editor = self.side.editor
+        here, lines = editor.cursor_location[0], editor.document.line_count
+        fixes = [mark for mark in editor.marks if mark.fix is not None]
+        mark = min(fixes, key=lambda mark: (mark.line - here) % lines, default=None)
+        if mark is None or mark.fix is None:
+            self.lab_app.tell("no problem has a suggestion" if editor.marks else "no problems")
+        else:
+            editor.apply(mark.fix)
 
     def action_edit(self) -> None:
         self.side.editor.focus()

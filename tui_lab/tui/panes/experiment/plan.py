@@ -185,7 +185,8 @@ def problem_line(marks: Sequence[Mark], signs: dict[str, str]) -> Text | Content
     """Return the message on the line under the cursor, for below the editor."""
     return Content("\n").join(
         Content.from_markup(
-            f"[{'$text-error' if mark.level == 'error' else '$text-warning'}]$sign $words[/]",
+            f"[{'$text-error' if mark.level == 'error' else '$text-warning'}]$sign $words[/]"
+            + ("  [$text-accent bold]f7[/] [$foreground 60%]corrects it[/]" if mark.fix else ""),
             sign=signs[mark.level],
             words=mark.text,
         )
