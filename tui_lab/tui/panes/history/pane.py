@@ -29,7 +29,9 @@ from tui_lab.tui.panes.history.formatting import (
     submissions_frame,
     when,
 )
+from tui_lab.tui.widgets.panels.layout import Room
 from tui_lab.tui.widgets.panels.panel import Panel
+from tui_lab.tui.widgets.panels.row import PanelRow
 from tui_lab.tui.widgets.table.table import FrameTable
 
 if TYPE_CHECKING:
@@ -76,8 +78,7 @@ results of both, setting by setting, those that differ most first.
 """
     DEFAULT_CSS = """
     HistoryPane {
-        & #submission-panel { height: auto; max-height: 50%; display: none; }
-        & #submission-panel.-shown { display: block; }
+        & #submission-panel { height: auto; max-height: 50%; }
         & #submission { height: auto; padding: 0 1; }
     }
     """
@@ -86,10 +87,14 @@ results of both, setting by setting, those that differ most first.
     listed: dict[str, Submission] = {}  # noqa: RUF012
 
     def compose(self) -> ComposeResult:
-        with Panel(title="Submissions", id="submission-list"):
-            yield Submissions(id="submissions", key="address", frozen=1)
-        with Panel(id="submission-panel"):
-            yield Static(id="submission")
+        yield PanelRow(
+            Panel(Submissions(id="submissions", key="address", frozen=1), title="Submissions", id="submission-list"),
+            Panel(Static(id="submission"), id="submission-panel"),
+            rooms={"submission-list": Room(70, 3), "submission-panel": Room(50, 2)},
+            arrangements=((("submission-list", "submission-panel"),), (("submission-list",), ("submission-panel",))),
+            chosen=self.lab_app.arrangements(self.NAME),
+            absent=("submission-panel",),
+        )
 
     def on_mount(self) -> None:
         self.known = {}
@@ -145,6 +150,7 @@ results of both, setting by setting, those that differ most first.
         self._fill()
         self.let_keys_go()
 
+    @on(PanelRow.Arranged)
     def _fill(self) -> None:
         found = list(self.listed.values())
         title = f"Submissions  {len(found):,}" if found else "Submissions"
@@ -154,7 +160,7 @@ results of both, setting by setting, those that differ most first.
             self._show_detail()
             return
         frame = submissions_frame(found, self.lab_app.config.ascii)
-        self.table.set_frame(frame, columns=columns(found, self.size.width))
+        self.table.set_frame(frame, columns=columns(found, self.query_one(PanelRow).width_of("submission-list")))
         self._show_detail()
 
     @property
@@ -167,7 +173,7 @@ results of both, setting by setting, those that differ most first.
         one = self.submission
         text = detail(one, self.lab_app.config.ascii) if one is not None else Content()
         panel = self.query_one("#submission-panel", Panel)
-        panel.set_class(one is not None, "-shown")
+        self.query_one(PanelRow).set_present("submission-panel", one is not None)
         panel.set_title(heading(one) if one is not None else "")
         self.query_one("#submission", Static).update(text)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import polars as pl
 from textual import on
@@ -25,13 +25,11 @@ from tui_lab.tui.base.pane import Pane, nothing
 from tui_lab.tui.base.snapshot import LabSnapshot, NodeSample
 from tui_lab.tui.base.workers import promised, work
 from tui_lab.tui.widgets.dialogs import Ask
+from tui_lab.tui.widgets.panels.layout import Room
 from tui_lab.tui.widgets.panels.panel import Panel
+from tui_lab.tui.widgets.panels.row import PanelRow
 from tui_lab.tui.widgets.table.layout import GAP, GUTTER
 from tui_lab.tui.widgets.table.table import Column, FrameTable
-
-if TYPE_CHECKING:
-    from textual.events import Resize
-
 
 # --- How nodes are shown: a row each, and all that is known of the one under the cursor
 # state -> (mark, mark in ASCII, tone)
@@ -254,8 +252,7 @@ minutes, the newest on the right.
 """
     DEFAULT_CSS = """
     NodesPane {
-        & #node-panel { height: auto; max-height: 50%; min-height: 4; display: none; }
-        & #node-panel.-shown { display: block; }
+        & #node-panel { height: auto; max-height: 50%; min-height: 4; }
         & #node { height: auto; padding: 0 1; }
     }
     """
@@ -263,10 +260,14 @@ minutes, the newest on the right.
     known: dict[str, NodeStatus] = {}  # noqa: RUF012 (each snapshot puts another in its place)
 
     def compose(self) -> ComposeResult:
-        with Panel(title="Nodes", id="node-list"):
-            yield FrameTable(id="nodes", key="name", frozen=1)
-        with Panel(id="node-panel"):
-            yield Static(id="node")
+        yield PanelRow(
+            Panel(FrameTable(id="nodes", key="name", frozen=1), title="Nodes", id="node-list"),
+            Panel(Static(id="node"), id="node-panel"),
+            rooms={"node-list": Room(72, 3), "node-panel": Room(48, 2)},
+            arrangements=((("node-list", "node-panel"),), (("node-list",), ("node-panel",))),
+            chosen=self.lab_app.arrangements(self.NAME),
+            absent=("node-panel",),
+        )
 
     @property
     def table(self) -> FrameTable:
@@ -278,14 +279,20 @@ minutes, the newest on the right.
         self.known = {node.name: node for node in nodes}
         self.table.placeholder = nothing(snapshot, "no nodes yet: they are listed when something runs")
         gpus = any(node.gpus for node in nodes)
-        frame = nodes_frame(nodes, snapshot.samples, ascii, self.size.width)
-        self.table.set_frame(frame, columns=columns(ascii, gpus, self.size.width))
+        width = self.row.width_of("node-list")
+        frame = nodes_frame(nodes, snapshot.samples, ascii, width)
+        self.table.set_frame(frame, columns=columns(ascii, gpus, width))
         self.query_one("#node-list", Panel).set_title(f"Nodes  {len(nodes)}" if nodes else "Nodes")
         self._show_detail()
 
-    def on_resize(self, event: Resize) -> None:
-        if self.is_mounted:
-            self.show(self.lab_app.snapshot)
+    @on(PanelRow.Arranged)
+    def _arranged(self) -> None:
+        self.show(self.lab_app.snapshot)
+
+    @property
+    def row(self) -> PanelRow:
+        """The panels."""
+        return self.query_one(PanelRow)
 
     @property
     def node(self) -> NodeStatus | None:
@@ -303,9 +310,11 @@ minutes, the newest on the right.
         text = Content()
         if node is not None:
             past = self.lab_app.snapshot.samples.get(node.name, ())
-            text = detail(node, past, self.size.width - 4, self.lab_app.config.ascii, list(self.known.values()))
+            text = detail(
+                node, past, self.row.width_of("node-panel") - 2, self.lab_app.config.ascii, list(self.known.values())
+            )
         panel = self.query_one("#node-panel", Panel)
-        panel.set_class(node is not None, "-shown")
+        self.row.set_present("node-panel", node is not None)
         panel.set_title(Content(node.name) if node is not None else "")
         self.query_one("#node", Static).update(text)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from textual.events import Resize
 from textual.geometry import Offset, Size
 from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.layouts.vertical import VerticalLayout
+from textual.message import Message
 from textual.widget import Widget
 
 from tui_lab.tui.widgets.panels.layout import Arrangement, Room, fitting, name_of, widths
@@ -46,19 +47,23 @@ class PanelRow(Widget):
 
     DEFAULT_CSS = "PanelRow { height: 1fr; width: 1fr; }"
 
+    class Arranged(Message):
+        """The columns, or their widths, are others."""
+
     def __init__(
         self,
         *panels: Panel,
         rooms: Mapping[str, Room],
         arrangements: Sequence[Arrangement],
         chosen: dict[str, str] | None = None,
+        absent: Iterable[str] = (),
     ) -> None:
         """chosen: the names of the arrangements that the user chose, by the number of those that fit; it is kept up to
-        date."""
+        date. absent: panels that have nothing to show yet."""
         super().__init__(*panels)
         self._rooms, self._arrangements = rooms, arrangements
         self._columns = Columns()
-        self._absent: set[str] = set()
+        self._absent = set(absent)
         self._degree, self._enlarged = 0, ""
         self._shown: Arrangement = ()
         self._state: object = None
@@ -83,6 +88,11 @@ class PanelRow(Widget):
     def alone(self) -> str:
         """The panel that is the only one; empty where there are more."""
         return self._enlarged if self._degree == ALONE else ""
+
+    def width_of(self, name: str) -> int:
+        """Return the cells of a line inside a panel; of the widest one where it is not shown."""
+        width = next((width for width, names in self._columns.columns if name in names), self._width)
+        return width - self.query_one(f"#{name}").gutter.width
 
     def set_present(self, name: str, there: bool) -> None:
         """Give a panel a place, or none, because it has something to show, or nothing."""
@@ -148,3 +158,4 @@ class PanelRow(Widget):
                 panel.set_class(there.get(name, False), "-whole")
                 panel.set_class(name == self._enlarged, "-enlarged")
             self.refresh(layout=True)
+        self.post_message(self.Arranged())
