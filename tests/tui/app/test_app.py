@@ -20,7 +20,7 @@ from tui_lab.tui.app.frame.keys import Keys
 from tui_lab.tui.app.frame.lab_line import LabLine
 from tui_lab.tui.app.frame.line import Line
 from tui_lab.tui.app.frame.notice import Notice
-from tui_lab.tui.app.frame.runs import RunLine
+from tui_lab.tui.app.frame.runs import Runs
 from tui_lab.tui.app.frame.tabs import Tabs
 from tui_lab.tui.app.help import Help
 from tui_lab.tui.app.palette import registry
@@ -57,8 +57,8 @@ async def test_the_screen_opens_on_a_lab_and_shows_how_it_stands(small_lab: Path
         found = app.snapshot.experiment("small")
         assert found is not None
         assert (found.planned, found.counts["done"], found.counts["failed"]) == (8, 6, 2)
-        await wait_until(pilot, lambda: "100%" in text(app.query_one(RunLine)))
-        assert "✓ 6  ✗ 2" in text(app.query_one(RunLine))
+        await wait_until(pilot, lambda: "100%" in text(app.query_one(Runs)))
+        assert "✓ 6  ✗ 2" in text(app.query_one(Runs))
         assert "small" in text(app.query_one(LabLine))
         await wait_until(pilot, lambda: "no engine" in text(app.query_one(LabLine)))
 
@@ -363,8 +363,8 @@ async def test_what_was_stopped_is_not_counted_as_ended(workbench: Workbench) ->
     until(lambda: [task["state"] for task in workbench.tasks()].count("stopped") == 38)
     app = LabApp(workbench.lab_path)
     async with app.run_test(size=(100, 30)) as pilot:
-        await wait_until(pilot, lambda: app.current == "e" and "%" in text(app.query_one(RunLine)))
-        line = text(app.query_one(RunLine))
+        await wait_until(pilot, lambda: app.current == "e" and "%" in text(app.query_one(Runs)))
+        line = text(app.query_one(Runs))
         assert " 2%" in line and line.count("━") <= 2 and "■ 38" in line
 
 

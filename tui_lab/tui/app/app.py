@@ -28,7 +28,7 @@ from tui_lab.tui.app.control import LabControl
 from tui_lab.tui.app.frame.keys import Keys
 from tui_lab.tui.app.frame.lab_line import LabLine
 from tui_lab.tui.app.frame.notice import Notice
-from tui_lab.tui.app.frame.runs import RunLine
+from tui_lab.tui.app.frame.runs import Runs
 from tui_lab.tui.app.frame.tabs import Tabs
 from tui_lab.tui.app.input_order import LONGEST, InputOrder, drop_typed
 from tui_lab.tui.app.watcher import Watcher
@@ -167,7 +167,7 @@ class LabApp(App[int]):
 
     def compose(self) -> ComposeResult:
         yield LabLine().data_bind(LabApp.snapshot, LabApp.current)
-        yield RunLine().data_bind(LabApp.snapshot, LabApp.current)
+        yield Runs().data_bind(LabApp.snapshot, LabApp.current)
         yield Tabs()
         yield Notice()
         yield ContentSwitcher(id="panes")
