@@ -281,7 +281,10 @@ REGISTRIES = {
     "results/extraction/sources": {"results/extraction/row_sources/csv.py csv": "CSV files are laid out alike"},
     "results/extraction/row_sources": {},
     "results/charts/kinds": {"results/charts/kinds/steps.py lines": "steps are lines over another x"},
-    "engine/transports": {"client/engine.py ssh": "an engine that waits loads it in advance"},
+    "engine/transports": {
+        "client/engine.py ssh": "an engine that waits loads it in advance",
+        "client/remote/connection.py ssh": "a lab on another machine is reached as its nodes are",
+    },
 }
 """The folders that have a module or folder for each member, and who may import one besides the registry, and why."""
 

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from tui_lab.cli.commands import COMMANDS, RUN, Command, Screen
+from tui_lab.cli.commands import COMMANDS, HELPER, RUN, Command, Screen
 from tui_lab.cli.interrupts import keep_interruptible
 from tui_lab.client import shortage
 from tui_lab.client.exit_status import DONE, INFRASTRUCTURE, INTERRUPTED, USAGE
@@ -59,6 +59,8 @@ def main(argv: Sequence[str] | None = None, screen: Screen | None = None) -> int
 def _command(words: list[str]) -> Command | None:
     """Return the subcommand that comes first; None where that is a file, an option, or nothing. Raises PluginError."""
     name = words[0] if words else ""
+    if name == "remote-helper":
+        return HELPER
     if name in COMMANDS.own:
         return COMMANDS.own[name]
     return COMMANDS.get(name) if name.isidentifier() and not os.path.lexists(name) else None

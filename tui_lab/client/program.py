@@ -26,7 +26,7 @@ from tui_lab.experiment.shell.command import Command
 from tui_lab.experiment.shell.placeholders import PlaceholderError
 from tui_lab.experiment.shell.text import Blank, Place, Syntax, Text
 from tui_lab.experiment.yaml.problem import Problem, SpecError
-from tui_lab.store import code_snapshot, declared_files, fold
+from tui_lab.store import code_snapshot, declared_files, fold, mirrors
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.plan import PREFIX, Plan
@@ -295,7 +295,9 @@ def _changed(ids: pl.Series, state: fold.State, files: dict[str, str]) -> Counte
 
 def changed_since(folder: ExperimentFolder) -> list[str]:
     """Return what has changed since the newest submission, and whether its tasks would run the changed files; in
-    lines."""
+    lines. Nothing is known of files on another machine."""
+    if mirrors.other_side(folder.path.parent) is not None:
+        return []
     try:
         about = folder.state().submissions[-1]
         experiment = folder.spec(about.plan)

@@ -53,8 +53,12 @@ def check_needs(folder: ExperimentFolder, needs: Mapping[str, Resolved]) -> None
 
 def check_code(folder: ExperimentFolder) -> None:
     """Raises LabError where tasks have changed the program of the newest submission."""
-    from tui_lab.store import code_snapshot
+    from tui_lab.store import code_snapshot, mirrors
 
+    side = mirrors.other_side(folder.path.parent)
+    if side is not None:
+        side.verify(folder.name)
+        return
     submissions = folder.state().submissions
     if submissions and submissions[-1].code is not None:
         code_snapshot.verify(folder.path, submissions[-1].code)

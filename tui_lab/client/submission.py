@@ -34,7 +34,7 @@ from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.overrides import read_values
 from tui_lab.experiment.readers.argument_values import check_overrides
 from tui_lab.experiment.yaml.problem import suggest
-from tui_lab.store import checkpoint, code_snapshot, declared_files, facts, fold, layout, ranges, spec_file
+from tui_lab.store import checkpoint, code_snapshot, declared_files, facts, fold, layout, mirrors, ranges, spec_file
 from tui_lab.store.environment import capture, public_words
 from tui_lab.store.errors import LabError, OutdatedPlanError
 from tui_lab.store.events import Submitted
@@ -240,7 +240,8 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
     )
     if choice.adopt and previous is not None and not planned.known.all() and not planned.adopted.len():
         raise UsageError(f"{planned.notices[-1]}; without --adopt the new tasks run")
-    check_program(experiment, planned.plan, folder.path)
+    if lab is None or mirrors.other_side(lab.path) is None:  # else the other machine looks, when it is submitted there
+        check_program(experiment, planned.plan, folder.path)
     try:
         known = ReturnedNames.read(folder.path).added_to(experiment)
         selected = select(planned, choice, known, folder if previous is not None else None)
@@ -261,7 +262,7 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
     missing = 0 if lab is None else checkpoint.cut(folder.path)
     cut = [f"{folder.journal}: {'; '.join(cut_off(missing))}"] if missing else []
     notices = [*cut, *moved, *experiment.notices, *declared, *combinations.notices, *planned.notices]
-    if not choice.rerun:
+    if not choice.rerun and (lab is None or mirrors.other_side(lab.path) is None):
         notices += stale(experiment, planned.plan, state, scripts)
     unchanged = previous is not None and _same(previous, planned.plan) and _text_of(folder, previous) == text
     unchanged = unchanged and before is not None and spec_file.same(before, experiment.file.absolute())

@@ -35,7 +35,7 @@ from tui_lab.protocol.control import (
     decode_answer,
     encode_command,
 )
-from tui_lab.store import layout, trust
+from tui_lab.store import layout, mirrors, trust
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.lab import Lab
 
@@ -72,6 +72,9 @@ class EngineClient:
     def connect(cls, lab: Lab) -> EngineClient | None:
         """Connect to the running engine; None where none runs. Raises StorageError for one on another host, or of
         another user."""
+        side = mirrors.other_side(lab.path)
+        if side is not None:
+            return _through(side, lab, start=False)
         facts = EngineFacts.read(lab)
         if facts is None or _moved(lab, facts):
             return None
@@ -89,8 +92,9 @@ class EngineClient:
     def request(self, command: Command[A], *, patience: float | None = None) -> A:
         """Send a command; return its answer. patience: seconds until EngineSilent is raised; by default there is no
         limit while the engine is alive. A command that begins work starts another engine if this one has just ended."""
+        side = mirrors.other_side(self.lab.path)
         if isinstance(command, Submit | Requeue | Resume) and command.umask is None:
-            command = cast(Command[A], structs.replace(command, umask=_umask()))
+            command = cast(Command[A], structs.replace(command, umask=_umask() if side is None else side.umask))
         for last in (False, True):
             try:
                 answer = self._exchange(command, patience)
@@ -103,7 +107,7 @@ class EngineClient:
                 self._channel, self.facts, self._unread = again._channel, again.facts, b""
         if isinstance(answer, Refusal):
             raise answer.exception()
-        if isinstance(command, Submit | Requeue | Resume):
+        if isinstance(command, Submit | Requeue | Resume) and side is None:
             with contextlib.suppress(StorageError):
                 trust.trust(self.lab.path)  # who runs a lab trusts it
         return answer
@@ -175,7 +179,7 @@ class EngineClient:
                 client.request(AskStatus(), patience=SIGN_OF_LIFE)
 
     def _is_stopped(self) -> bool:
-        found = process_stat(self.facts.pid)
+        found = process_stat(self.facts.pid) if self.facts.alive else None
         return found is not None and found[0] in "Tt"
 
     def _silent(self) -> EngineSilent:
@@ -247,7 +251,20 @@ def _reach(lab: Lab, facts: EngineFacts) -> socket.socket | None:
     return channel
 
 
+def _through(side: mirrors.OtherSide, lab: Lab, *, start: bool) -> EngineClient | None:
+    """Connect to the engine of a lab on another machine. Raises LabError."""
+    channel = side.engine(start)
+    facts = EngineFacts.read(lab) or EngineFacts(0, 0, side.name, "")
+    return None if channel is None else EngineClient(channel, lab, facts)
+
+
 def _start(lab: Lab, standby: StandbyEngine | None = None) -> EngineClient:
+    side = mirrors.other_side(lab.path)
+    if side is not None:
+        there = _through(side, lab, start=True)
+        if there is None:
+            raise StorageError(f"{side.name}: the engine did not answer")
+        return there
     require_linux()
     began = time.monotonic()
     process: subprocess.Popen[bytes] | None = None

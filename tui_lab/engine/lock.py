@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tui_lab.engine.agent.processes import is_process, process_stat
-from tui_lab.store import layout
+from tui_lab.store import layout, mirrors
 from tui_lab.store.errors import StorageError, storage_error
 from tui_lab.store.lab import Lab
 
@@ -78,6 +78,8 @@ def elsewhere(lab: Lab, host: str, pid: int) -> StorageError:
 def engine_elsewhere(lab: Lab) -> StorageError | None:
     """Return the error that names the engine on another host, if engine.json has one; else None. Not if the file was
     copied here with its lab."""
+    if mirrors.other_side(lab.path) is not None:
+        return None
     facts = EngineFacts.read(lab)
     if facts is None or facts.here or facts.lab not in ("", str(lab.path.resolve())):
         return None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Literal
@@ -38,7 +39,8 @@ from tui_lab.results.extraction.row_sources.kinds import rows_reader
 from tui_lab.results.extraction.sources.kinds import by_extractor, extractor_of
 from tui_lab.results.reading import MetricReading, Progress, in_units, rows_of, to_gather, told
 from tui_lab.results.stage_metrics import StageMetrics
-from tui_lab.store import layout, trust
+from tui_lab.store import layout, mirrors, trust
+from tui_lab.store.errors import StorageError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import NONE
 from tui_lab.store.naming import column_names, free
@@ -305,6 +307,7 @@ class Results:
 
     def _table(self, kind: str) -> long.LongTable:
         if kind not in self._long:
+            _bring(self.folder, kind)
             spec = replace(self.spec, metrics=in_units(self.spec.metrics, self.bases))
             self._long[kind] = long.refresh(
                 kind,
@@ -329,6 +332,7 @@ def refresh(
     """Return the present tables of an experiment. Raises what reading its plans, journal and file raises. live: also
     read what running tasks have printed so far (never into the cache). force: read everything again. spec: has other
     metrics than the submitted ones."""
+    _bring(folder)
     spec = folder.written_spec() if spec is None else spec
     table = folder.tasks(spec.metrics)
     returned = ReturnedNames()
@@ -421,6 +425,15 @@ def refresh(
         of_stages=tuple(stages),
         executions={None: reading.execution, **{one.stage: one.reading.execution for one in stages}},
     )
+
+
+def _bring(folder: ExperimentFolder, *kinds: str) -> None:
+    """Bring what was read on the machine that has the outputs, if that is another one. While it is away, what is here
+    must do."""
+    side = mirrors.other_side(folder.path.parent)
+    if side is not None:
+        with suppress(StorageError):
+            side.bring(folder.name, kinds)
 
 
 def _beside(tasks: pl.Series, ids: pl.Series, columns: Mapping[str, Column]) -> dict[str, pl.Series]:

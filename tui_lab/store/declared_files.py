@@ -30,7 +30,7 @@ LEFT_OUT: Final = frozenset(
         *("__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints"),
     )
 )
-_MARKERS: Final = (layout.LAB_FILE, "pyvenv.cfg", "conda-meta")  # in labs and virtual environments
+MARKERS: Final = (layout.LAB_FILE, "pyvenv.cfg", "conda-meta")  # in labs and virtual environments
 _SPECIAL: Final = re.compile(r"[*?[]")
 
 
@@ -159,4 +159,4 @@ class _Search:
 
 def is_left_out(folder: Path) -> bool:
     """Whether a folder, below that of an experiment, is no part of its program."""
-    return folder.name in LEFT_OUT or any(os.path.lexists(folder / marker) for marker in _MARKERS)
+    return folder.name in LEFT_OUT or any(os.path.lexists(folder / marker) for marker in MARKERS)

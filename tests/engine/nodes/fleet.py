@@ -123,7 +123,8 @@ class Fleet:
 
         Further options: those of `machine.Options` (`droppable`, `latency` in seconds, `max_sessions`,
         `max_startups`, `shell`: the login shell, `bashrc`, `banner`, `tmp_size` of a node that is not shared, `path`,
-        `sshd`: lines for its configuration, `env`: variables of its sessions, `server`: "openssh" or "asyncssh") and
+        `sshd`: lines for its configuration, `env`: variables of its sessions, `server`: "openssh" or "asyncssh",
+        `shown`: folders that one which is not shared sees nevertheless) and
         keys of an entry (`workdir`, `python`, `setup`, `ahead`, `lost_after`, `spool`, `gpus`; `variables` for `env`).
         """
         if not shared and not can_hide():

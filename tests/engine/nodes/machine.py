@@ -58,6 +58,7 @@ class Options:
     sshd: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     server: str = field(default_factory=chosen_server)
+    shown: tuple[Path, ...] = ()
 
     def beyond_asyncssh(self) -> list[str]:
         """The words of sshd's configuration that its stand-in does not know."""
@@ -249,6 +250,9 @@ class Machine:
             if _inside(fleet, Path("/tmp")):  # it must be seen there, under its name
                 place = tmp / fleet.relative_to("/tmp")
                 lines += [f"mkdir -p {_quoted(place)}", f"mount --bind {_quoted(fleet)} {_quoted(place)}"]
+            for shown in filter(lambda path: _inside(path, Path("/tmp")), self.options.shown):
+                place = tmp / shown.relative_to("/tmp")
+                lines += [f"mkdir -p {_quoted(place)}", f"mount --bind {_quoted(shown)} {_quoted(place)}"]
             lines.append(f"mount --rbind {_quoted(tmp)} /tmp")
         lines += ["echo up", "read answer || true", "exec </dev/null >/dev/null"]
         if self.networked:

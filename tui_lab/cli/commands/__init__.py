@@ -69,6 +69,8 @@ _HELP: Final = {
     "serve": "show the screen in a browser",
 }
 _SHOWS: Final = frozenset({"serve"})
+HELPER: Final = Command("serve a lab to a screen on another machine", f"{__name__}.remote_helper")
+"""What such a screen starts there as `tui-lab remote-helper LAB`; the user types no such command."""
 RUN: Final = Command("run a sweep, or open the screen", f"{__name__}.run", True)
 """What runs where no subcommand is named."""
 COMMANDS: Final = Registry(

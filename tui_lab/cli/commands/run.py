@@ -27,6 +27,7 @@ from tui_lab.client.exit_status import DONE
 from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:
+    from tui_lab.client.remote.address import RemoteAddress
     from tui_lab.client.submission import Choice, Prepared
     from tui_lab.engine.standby import StandbyEngine
     from tui_lab.experiment.cluster.entry import NodeEntry
@@ -53,7 +54,7 @@ def parser(known: Mapping[str, Command] = COMMANDS.own) -> argparse.ArgumentPars
     width = max(map(len, known))
     listed = "\n".join(f"  {name:<{width}}  {command.help}" for name, command in known.items())
     it = Parser(
-        usage="tui-lab [FILE | LAB]                             the screen\n"
+        usage="tui-lab [FILE | LAB | [USER@]HOST:LAB]           the screen\n"
         "       tui-lab --run FILE... [name=value ...] [options]\n       tui-lab COMMAND [options]",
         description="Sweeps over the settings of a program: run them, read their outputs, query the results.",
         epilog=_EPILOG.format(commands=listed),
@@ -100,6 +101,12 @@ def main(arguments: list[str], screen: Screen | None = None, nodes: list[NodeEnt
         print(f"tui-lab {__version__}")
         return DONE
     if not args.run:
+        if len(args.words) == 1 and ":" in args.words[0] and screen is not None:
+            from tui_lab.client.remote.address import remote_address
+
+            address = remote_address(args.words[0])
+            if address is not None:
+                return _open_remote(address, screen)
         opened = what_to_open(args, COMMANDS)
         if screen is None:
             raise UsageError("there is no terminal for the screen; use --run, status, query: see tui-lab --help")
@@ -117,6 +124,25 @@ def _print_parameters(files: list[str]) -> int:
     texts = ["\n".join(parameter_help(load(Path(file)))) for file in files]
     print("\n\n".join([*texts, "tui-lab --help describes the options."]))
     return DONE
+
+
+def _open_remote(address: RemoteAddress, screen: Screen) -> int:
+    """Open the screen on a lab of another machine. Raises LabError, StorageError."""
+    from tui_lab.client.formatting import size
+    from tui_lab.client.remote.connection import RemoteLab
+
+    remote = RemoteLab(address, os.environ)
+    with new_console(stderr=True).status(f"connecting to {address.host}") as status:
+
+        def show(came: int, total: int) -> None:
+            if came < total:
+                status.update(f"copying {size(came)} of {size(total)} from {address.host}")
+
+        lab = remote.open(show)
+    try:
+        return screen.open(lab, None)
+    finally:
+        remote.close()
 
 
 def run(args: argparse.Namespace, nodes: list[NodeEntry] | None = None) -> int:

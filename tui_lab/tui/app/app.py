@@ -23,6 +23,7 @@ from textual.widgets import ContentSwitcher
 from tui_lab.protocol.control import Resume
 from tui_lab.results.charts.colours import Palette
 from tui_lab.results.terminal import glyphs
+from tui_lab.store import mirrors
 from tui_lab.tui.app.actions import ACTIONS
 from tui_lab.tui.app.control import LabControl
 from tui_lab.tui.app.frame.keys import Keys
@@ -478,8 +479,9 @@ class LabApp(App[int]):
                 drop_typed()
 
     def command_environment(self) -> dict[str, str]:
-        """Return the environment of commands that are launched from here."""
-        return dict(os.environ)
+        """Return the environment of commands that are launched from here: that of the machine of the lab."""
+        side = mirrors.other_side(self.lab_path)
+        return dict(os.environ if side is None else side.environment)
 
     # --- What panes ask of the screen
 
@@ -633,7 +635,8 @@ class LabApp(App[int]):
         if self.is_web:
             self.deliver_screenshot()
             return
-        folder = self.lab_path if self.lab is not None else Path.cwd()
+        here = self.lab is not None and mirrors.other_side(self.lab_path) is None
+        folder = self.lab_path if here else Path.cwd()
         try:
             self.tell(f"wrote {self.save_screenshot(path=str(folder))}")
         except OSError as error:

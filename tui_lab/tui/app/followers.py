@@ -16,7 +16,7 @@ from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
 from tui_lab.engine.lock import EngineFacts
 from tui_lab.protocol.control import AskStatus, ListNodes, NodeStatus, Status
 from tui_lab.results.node_samples import node_samples
-from tui_lab.store import layout, ranges
+from tui_lab.store import layout, mirrors, ranges
 from tui_lab.store.errors import LabError
 from tui_lab.store.events import DependencyDone, Event, Finished, Requeued, Resumed, Submitted
 from tui_lab.store.experiment import ExperimentFolder
@@ -112,6 +112,7 @@ class WatchedExperiment:
         self._failure: Finished | None = None
         self._line = ""
         self._last = ExperimentSnapshot(folder.name)
+        self._connections = 0  # to the machine of the lab, if that is another one
 
     def take_snapshot(self, active: bool) -> ExperimentSnapshot:
         """Return the present state of the experiment."""
@@ -119,7 +120,10 @@ class WatchedExperiment:
             state, moved = self._follow()
         except (LabError, OSError) as error:
             return ExperimentSnapshot(self.folder.name, problem=str(error))
-        if not moved and not active and not self._last.active:
+        side = mirrors.other_side(self.folder.path.parent)
+        connections = 0 if side is None else side.connections
+        again, self._connections = connections != self._connections, connections
+        if not moved and not again and not active and not self._last.active:
             return self._last
         queued = state.queued_tasks()
         counts, spare = counts_without_spare(state)
@@ -137,7 +141,7 @@ class WatchedExperiment:
             active=active,
             paused=state.paused,
             ended=state.ended,
-            revision=state.offset,
+            revision=state.offset + connections,  # what was not reached is read again
             submissions=len(state.submissions),
             rate=kept(last.rate, rate, STEADY * (rate or 0.0)),
             eta=kept(last.eta, eta, max(1.0, STEADY * (left or 0.0))),
@@ -217,6 +221,8 @@ class WatchedEngine:
 
     def was_killed(self) -> bool:
         """Return whether an engine of this host was killed: it did not say that it ends."""
+        if mirrors.other_side(self.lab.path) is not None:
+            return False  # its processes can't be seen from here
         facts = EngineFacts.read(self.lab)
         return facts is not None and facts.here and not facts.alive
 

@@ -8,6 +8,8 @@ from typing import Final
 
 from rich.cells import cell_len
 
+from tui_lab.store import mirrors
+
 # `tui_lab.client.formatting` is imported when there is something to show: the screen's frame stands before that.
 # In ASCII each mark is a letter of its own.
 ASCII_MARKS: Final = {"done": "+", "failed": "x", "running": ">", "pending": ".", "stopped": "#", "lost": "?"}
@@ -53,6 +55,12 @@ def span_words(seconds: float) -> str:
     from tui_lab.client.formatting import span
 
     return span(max(1, round(seconds)))
+
+
+def called(lab: Path) -> str:
+    """Return what the user calls a lab: its folder, or its address on another machine."""
+    side = mirrors.other_side(lab)
+    return home(lab) if side is None else side.name
 
 
 def home(path: Path) -> str:

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.reactive import reactive
 
 from tui_lab.tui.app.frame.line import Line, clickable
-from tui_lab.tui.base.formatting import MUTED, home, short
+from tui_lab.tui.base.formatting import MUTED, called, short
 from tui_lab.tui.base.snapshot import LabSnapshot
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class LabLine(Line):
         name = self.current or ""
         others = len(self.snapshot.experiments) - 1
         more = f"  +{others:,} more" if others > 0 else ""
-        where = short(home(self.lab_app.lab_path), max(8, room - cell_len(name) - len(more) - 12))
+        where = short(called(self.lab_app.lab_path), max(8, room - cell_len(name) - len(more) - 12))
         chosen = Content.assemble((name, "bold"), f" {'v' if self.ascii else '▾'}", (more, MUTED))
         left = Content.assemble(
             ("TUI Lab", "bold $text-primary"),

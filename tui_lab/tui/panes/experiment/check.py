@@ -18,6 +18,7 @@ from tui_lab.experiment.load import load
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.overrides import plan as plan_sweeps
 from tui_lab.experiment.yaml.problem import Problem, SpecError
+from tui_lab.store import mirrors
 from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
 from tui_lab.tui.widgets.editor import Mark
@@ -106,7 +107,7 @@ def forecast_of(lab: Lab | None, path: Path, text: str, slots: int, replaces: st
 def forecast(prepared: Prepared, slots: int, replaces: str = "") -> Forecast:
     """Return what a launch would do. slots: of all nodes together. replaces: what it takes the place of."""
     tasks = prepared.plan.tasks
-    shown = tuple(commands(prepared, EXAMPLES))
+    shown = tuple(map(mirrors.as_there, commands(prepared, EXAMPLES)))
     return Forecast(prepared, tasks["combination"].n_unique(), shown, expected(prepared, slots), slots, replaces)
 
 

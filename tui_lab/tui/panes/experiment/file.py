@@ -93,11 +93,14 @@ class EditedFile:
         except OSError:
             return False
 
+    def encoded(self, lines: list[str]) -> bytes:
+        """Return what `write` writes. Raises UnicodeEncodeError."""
+        return (_BOM if self._bom else b"") + with_line_ends(lines, self.text).encode("utf-8")
+
     def write(self, lines: list[str]) -> None:
         """Put these lines in place of the file's, in one step: readers see the old file or the new one. Mode
         bits, the byte order mark and the ends of lines that did not change stay as they are. Raises
         FileError."""
-        text = with_line_ends(lines, self.text)
         target = Path(os.path.realpath(self.path))  # a link stays a link
         partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         try:
@@ -106,7 +109,7 @@ class EditedFile:
             try:
                 descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
                 with os.fdopen(descriptor, "wb") as stream:
-                    stream.write((_BOM if self._bom else b"") + text.encode("utf-8"))
+                    stream.write(self.encoded(lines))
                     stream.flush()
                     os.fsync(stream.fileno())
                 if mode is not None:
@@ -114,7 +117,7 @@ class EditedFile:
                 partial.replace(target)
             finally:
                 partial.unlink(missing_ok=True)
-            self.text, self.exists, self._stamp = text, True, self._stamp_now()
+            self.text, self.exists, self._stamp = with_line_ends(lines, self.text), True, self._stamp_now()
         except (OSError, UnicodeEncodeError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise FileError(f"{self.path}: not saved: {reason}") from error

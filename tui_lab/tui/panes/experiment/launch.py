@@ -19,6 +19,7 @@ from textual.widgets import Button, Checkbox, Input, Static
 from tui_lab.client.errors import UsageError
 from tui_lab.client.formatting import plural, printable, span
 from tui_lab.client.nodes import read_nodes
+from tui_lab.client.remote.connection import remote_lab
 from tui_lab.client.shortage import cores
 from tui_lab.client.submission import Choice, prepare, submit
 from tui_lab.engine.transports import is_remote
@@ -143,13 +144,20 @@ class LaunchDialog(ModalScreen[Launch | None]):
     """
 
     def __init__(
-        self, forecast: Forecast, known: Sequence[NodeEntry], unsaved: str, replan: Callable[[Choice], Forecast]
+        self,
+        forecast: Forecast,
+        known: Sequence[NodeEntry],
+        unsaved: str,
+        replan: Callable[[Choice], Forecast],
+        host: str = "",
     ) -> None:
-        """known: nodes of the last submission. replan: blocks; returns what another choice would run."""
+        """known: nodes of the last submission. replan: blocks; returns what another choice would run. host: the machine
+        of the lab, if that is another one."""
         super().__init__()
         self._forecast = forecast
         self._known = known
         self._unsaved = unsaved
+        self._host = host
         self._replan = replan
         self._read_nodes: list[NodeEntry] | None = None
         self._planning = False
@@ -193,6 +201,9 @@ class LaunchDialog(ModalScreen[Launch | None]):
         if self._forecast.replaces:
             words = f"{self._forecast.replaces}: this one takes its place"
             lines.append(Content.from_markup("[$text-warning]▲[/] $it", it=words))
+        if self._host:
+            words = f"It runs from {self._host}, with the environment of a login there; localhost is that machine."
+            lines.append(Content.from_markup("[$text-warning]●[/] $it", it=words))
         if self._unsaved:
             lines.append(Content.from_markup("[$text-warning]●[/] $it", it=f"{self._unsaved} is saved first"))
         return lines
@@ -266,6 +277,10 @@ class LaunchDialog(ModalScreen[Launch | None]):
 def submit_file(lab_path: Path, file: Path, launch: Launch, environment: Mapping[str, str]) -> tuple[str, int]:
     """Submit a saved file as `--run` does; return the experiment's name and how many tasks will run. Blocks. Raises
     SpecError, LabError, UsageError."""
+    remote = remote_lab(lab_path)
+    if remote is not None:
+        with promised():
+            return remote.launch(file, launch.nodes, launch.keep_going, launch.choice)
     lab = Lab.create(lab_path)
     with promised(), lab.submitting():
         prepared = prepare(lab, file, launch.choice)

@@ -26,9 +26,11 @@ from textual.worker import Worker, get_current_worker
 
 from tui_lab.client.errors import UsageError
 from tui_lab.client.formatting import plural
+from tui_lab.client.remote.connection import host_name, remote_lab
 from tui_lab.client.shortage import cores
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.yaml.problem import SpecError
+from tui_lab.store import mirrors
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.config import home_folder
@@ -193,11 +195,19 @@ class EditorSide(Panel):
         self._origin = (origin, [*self.editor.document.lines])
         self.editor.move_cursor((0, 0))
 
-    def save(self) -> None:
-        """Raises FileError."""
+    def encoded(self) -> bytes:
+        """Return the text as the file has it. Raises UnicodeEncodeError."""
+        assert self.file is not None
+        return self.file.encoded([*self.editor.document.lines])
+
+    def save(self, *, written: bool = False) -> None:
+        """Write the file. written: it was written already. Raises FileError."""
         assert self.file is not None
         lines = [*self.editor.document.lines]
-        self.file.write(lines)
+        if written:
+            self.file.reread()
+        else:
+            self.file.write(lines)
         self.file.forget()
         remember(self.file.path)
         self._saved = self._latest = lines
@@ -350,6 +360,8 @@ def when(at: float) -> str:
 def _short(folder: Path) -> str:
     home = str(home_folder())
     text = str(folder)
+    if mirrors.in_mirror(folder):
+        return mirrors.as_there(text)
     return "~" + text[len(home) :] if text == home or text.startswith(home + "/") else text
 
 
@@ -677,7 +689,7 @@ class ExperimentPane(Pane):
         folder = planned.forecast.prepared.folder
         unsaved = path.name if side.unsaved or not side.file.exists else ""
         replan = partial(forecast_of, app.lab, path, text, self._slots, planned.forecast.replaces)
-        dialog = LaunchDialog(planned.forecast, known, unsaved, replan)
+        dialog = LaunchDialog(planned.forecast, known, unsaved, replan, host_name(app.lab_path))
         launch: Launch | None = await self.app.push_screen_wait(dialog)
         if launch is None or (unsaved and not await self._save()):
             return
@@ -815,9 +827,12 @@ class ExperimentPane(Pane):
             body = f"{side.file.path.name} has changed; the text here is {side.origin}."
         if body and not await self.lab_app.confirm("Write over the file?", body, "Write over"):
             return False
+        remote = remote_lab(self.lab_app.lab_path) if mirrors.in_mirror(side.file.path) else None
         try:
-            side.save()
-        except FileError as error:
+            if remote is not None:
+                await asyncio.to_thread(remote.write, side.file.path, side.encoded())
+            side.save(written=remote is not None)
+        except (FileError, LabError, UnicodeEncodeError) as error:
             self.lab_app.tell(str(error), "error")
             return False
         return True

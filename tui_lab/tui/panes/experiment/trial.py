@@ -34,7 +34,7 @@ from tui_lab.results.extraction.structured import SourceError
 from tui_lab.results.extraction.text import Text, blocks_backwards
 from tui_lab.results.extraction.values import Scalar, reduce
 from tui_lab.results.terminal.guard import replaced
-from tui_lab.store import fold
+from tui_lab.store import fold, mirrors
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
@@ -193,6 +193,12 @@ def try_out(lab: Lab | None, asked: Asked, outputs: Outputs) -> Trial:
             nothing, message=f"No task of {asked.experiment} has ended yet: there is no output to try it on."
         )
     trial = replace(nothing, outputs=len(tasks), task=tasks[asked.which % len(tasks)])
+    side = mirrors.other_side(lab.path)
+    if side is not None:
+        try:
+            side.fetch(asked.experiment, tasks[asked.which % len(tasks)][0])
+        except LabError as error:
+            return replace(trial, message=str(error))
     if isinstance(asked.what, Rows):
         return _try_rows(trial, asked.what, folder)
     metric = asked.metric

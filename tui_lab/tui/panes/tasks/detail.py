@@ -6,7 +6,7 @@ import numpy as np
 
 from tui_lab.client.task_facts import repeating_line
 from tui_lab.experiment.yaml.problem import SpecError
-from tui_lab.store import facts
+from tui_lab.store import facts, mirrors
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.tui.panes.tasks.frame import TaskSource, folded
@@ -58,7 +58,7 @@ def _program(source: TaskSource, task: int) -> tuple[tuple[str | None, ...], tup
         return (None,), ()
     steps = tuple(dict.fromkeys(step.name for step in builder.experiment.steps)) or (None,)
     try:
-        return steps, tuple(builder.shown(row))
+        return steps, tuple(map(mirrors.as_there, builder.shown(row)))
     except (LabError, ValueError):
         return steps, ()  # a value that no program can be given; the task says so when it starts
 
@@ -67,4 +67,4 @@ def command_line(source: TaskSource, task: int) -> str:
     """Return a line for a shell that repeats a task. Raises LabError, ValueError."""
     with source.reading():
         builder, row = source.builder(task)
-    return repeating_line(builder, row)
+    return mirrors.as_there(repeating_line(builder, row))

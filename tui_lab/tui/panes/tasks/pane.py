@@ -17,9 +17,11 @@ from textual.widgets import Input
 from textual.worker import Worker, WorkerState
 
 from tui_lab.client.errors import UsageError
+from tui_lab.client.remote.outputs import reader
 from tui_lab.engine.client import EngineClient
 from tui_lab.experiment.facts import FACTS
 from tui_lab.protocol.control import Piece, ReadFile
+from tui_lab.store import mirrors
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.pane import Pane, is_text, nothing
@@ -281,6 +283,9 @@ class TasksPane(Pane):
     def _connect(self) -> Ask | None:
         """Return the engine's `request`, where an engine runs. In a thread, one at a time."""
         lab = self.lab_app.lab
+        side = mirrors.other_side(lab.path) if lab is not None else None
+        if side is not None:
+            return reader(side)
         if self._engine is None and lab is not None:
             self._engine = EngineClient.connect(lab)
         return None if self._engine is None else self._ask_engine
@@ -781,6 +786,11 @@ class TasksPane(Pane):
         source, lab = self.model.source, self.lab_app.lab
         task = self.table.key_at(self.table.cursor_row)
         if source is None or task is None or lab is None or self.is_grouped:
+            return
+        if mirrors.other_side(lab.path) is not None:
+            self.lab_app.tell(
+                "a task of a lab on another machine can't be tried here; r runs it again there", "warning"
+            )
             return
         run = self.model.stage_run(task)
         task = task if run is None else run.task  # with all its stages

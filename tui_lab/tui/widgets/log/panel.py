@@ -14,6 +14,7 @@ from textual.widgets import Input, Static
 from textual.worker import Worker, get_current_worker
 
 from tui_lab.client.formatting import printable
+from tui_lab.store import mirrors
 from tui_lab.store.errors import LabError
 from tui_lab.store.task_files import TaskFile
 from tui_lab.tui.base.actions import Action, bindings
@@ -154,6 +155,8 @@ class LogPanel(Panel):
             self.view.follow = detail.running
         elif before is not None and before.running and not detail.running:
             self._drop_remote()
+        if moved and mirrors.in_mirror(detail.folder):
+            self._fetch_more()
 
     def tick(self, duration: float | None) -> None:
         """Say how long the task has been running."""
@@ -199,6 +202,8 @@ class LogPanel(Panel):
             return f"{stage} has not ended well: `tui-lab logs {address}` says why"
         if not detail.attempts:
             return "it has not begun"
+        if mirrors.in_mirror(detail.folder) and not all(isinstance(one, RemoteFile) for one in self._files.values()):
+            return "its output is on the other machine"
         for output in outputs(detail, self.choice):
             if why := TaskFile(str(detail.folder), output.name).trouble():
                 return f"{output.name} can't be read: {printable(why)}"
@@ -222,9 +227,13 @@ class LogPanel(Panel):
 
     def _fetch_more(self) -> None:
         detail = self.detail
-        if detail is None or not detail.running or self.choice.attempt not in (None, detail.attempts):
+        if detail is None or not detail.attempts:
             return
         missing = [name for name in self._files if not self._here(name)]
+        if mirrors.in_mirror(detail.folder):
+            missing = [name for name in missing if detail.running or not self._is_whole(name)]
+        elif not detail.running or self.choice.attempt not in (None, detail.attempts):
+            return
         if self.is_on_screen and missing and not self._fetching:
             self._fetching = True
             self._fetch(detail, missing)
@@ -232,6 +241,10 @@ class LogPanel(Panel):
     def _here(self, name: str) -> bool:
         assert self.detail is not None
         return TaskFile(str(self.detail.folder), name).size is not None
+
+    def _is_whole(self, name: str) -> bool:
+        file = self._files[name]
+        return isinstance(file, RemoteFile) and file.whole
 
     @work(thread=True, group="fetch")
     def _fetch(self, detail: TaskDetail, names: list[str]) -> None:
@@ -244,6 +257,8 @@ class LogPanel(Panel):
             pass  # the engine has gone, or no other machine has it: what is here stays
         finally:
             self._fetching = False
+            if self.detail is not detail and mirrors.in_mirror(detail.folder):
+                deliver(self, self._fetch_more)  # meanwhile another task is shown
 
     def _fetch_one(self, ask: Ask, detail: TaskDetail, name: str) -> None:
         held = self._files.get(name)
@@ -262,7 +277,9 @@ class LogPanel(Panel):
 
     def _take(self, detail: TaskDetail, name: str, file: RemoteFile) -> None:
         now = self.detail
-        if now is None or not now.running or (detail.task, detail.attempts) != (now.task, now.attempts):
+        shown = now is not None and (detail.experiment, detail.task, detail.attempts)
+        wanted = now is not None and (now.running or mirrors.in_mirror(now.folder))
+        if now is None or not wanted or shown != (now.experiment, now.task, now.attempts) or name not in self._files:
             file.close()  # meanwhile another task is shown, or this one has ended: its output is in the lab
         elif self._files.get(name) is not file:
             self._files[name] = file
@@ -271,8 +288,12 @@ class LogPanel(Panel):
             self._arrange(at_end=True)
 
     def _drop_remote(self) -> None:
-        """The task has ended: its outputs are fetched whole."""
-        if any(isinstance(file, RemoteFile) for file in self._files.values()):
+        """The task has ended: its outputs are fetched whole, but to a mirror."""
+        if self.detail is not None and mirrors.in_mirror(self.detail.folder):
+            for file in self._files.values():
+                if isinstance(file, RemoteFile):
+                    file.whole = False
+        elif any(isinstance(file, RemoteFile) for file in self._files.values()):
             self._arrange(at_end=True, force=True)
 
     # --- Choosing

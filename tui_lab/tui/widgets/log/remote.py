@@ -28,6 +28,7 @@ class RemoteFile:
         self._held = tempfile.TemporaryFile(prefix="tui-lab-log-")  # noqa: SIM115
         self._told = 0
         self._began = False
+        self.whole = False  # all that it was is here, when it was last looked at
 
     def read(self, offset: int, count: int) -> bytes:
         """Return the bytes from an offset on that were fetched."""
@@ -62,6 +63,7 @@ class RemoteFile:
         data = self._bytes(ask, offset, most)
         os.pwrite(self._held.fileno(), data, offset)
         self.size = offset + len(data)
+        self.whole = self.start == 0 and len(data) < most
 
     def _bytes(self, ask: Ask, offset: int, most: int) -> bytes:
         return base64.b64decode(ask(ReadFile(*self._key, self.name, offset, most)).data or "")

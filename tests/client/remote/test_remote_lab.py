@@ -1,0 +1,130 @@
+"""A lab on another machine, from here."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from textual.content import Content
+
+from tests.client.remote.conftest import Far
+from tests.tui.panes.tasks.test_pane import Screen, screen
+from tests.workbench import until
+from tui_lab.client.remote.connection import RemoteLab
+from tui_lab.engine.client import EngineClient
+from tui_lab.protocol.control import AskStatus, Stop
+from tui_lab.results.tables import refresh
+from tui_lab.store.errors import LabError, StorageError
+from tui_lab.store.events import Finished
+from tui_lab.store.journal import read
+from tui_lab.store.lab import Lab
+from tui_lab.tui.app.frame.lab_line import LabLine
+from tui_lab.tui.panes.experiment.launch import LaunchDialog
+from tui_lab.tui.panes.experiment.pane import ExperimentPane
+from tui_lab.tui.panes.experiment.trial import Asked, Outputs, asked_at, try_out
+
+RUN = """\
+name: grid
+command: 'echo "loss: 0.{x}"; seq 3 >{output}/n; only-there {x}'
+parameters: {x: [1, 2, 3]}
+metrics: {loss: {pattern: 'loss: (@float@)', take: all}}
+"""
+WAITS = """\
+name: slow
+command: 'echo begun; while ! test -e FOLDER/go; do sleep 0.05; done; echo over'
+repeat: 4
+"""
+
+
+def counts(lab: Lab, name: str) -> dict[str, int]:
+    return lab.experiment(name).state().counts_by_name()
+
+
+def same_journal(far: Far, remote: RemoteLab, name: str) -> bool:
+    return (far.lab.path / name / "journal.jsonl").read_bytes() == (remote.lab / name / "journal.jsonl").read_bytes()
+
+
+def title(s: Screen) -> str:
+    line = s.app.screen_stack[0].query_one(LabLine).render()
+    assert isinstance(line, Content)
+    return line.plain
+
+
+async def test_its_results_are_read_its_file_is_edited_and_runs_there(far: Far) -> None:
+    far.write("e.yaml", RUN)
+    far.program("only-there", "test $1 != 3")
+    far("--run", "e.yaml", "--node", "localhost", "2", code=1)
+    remote = far.connect()
+    lab = Lab.open(remote.lab)
+    assert not Path(far.place).exists(), "its folder is hidden from here"
+    assert lab.experiments() == ["grid"]
+    assert counts(lab, "grid")["done"] == 2
+    found = refresh(lab.experiment("grid"))
+    assert found.tasks["loss"].to_list() == [0.1, 0.2, 0.3]
+    assert found.steps["loss"].to_list() == [0.1, 0.2, 0.3]
+    assert not (remote.lab / "grid/tasks").exists(), "no output came along"
+    assert remote.read("grid", 1, 1, "stdout", 2, 1 << 20) == (b"ss: 0.2\n", 10)
+    async with screen(remote.lab, (120, 40)) as s:
+        await s.until(lambda: s.pane.table.frame["loss"].to_list() == [0.1, 0.2, 0.3])
+        await s.until(lambda: "loss: 0.1" in s.log())
+        await s.press("j")
+        await s.until(lambda: "loss: 0.2" in s.log())
+        assert "far:" in title(s)
+        await s.press("1")
+        pane = await s.until(lambda: s.app.query_one(ExperimentPane))
+        await s.until(lambda: pane.side.text == RUN)
+        trial = try_out(lab, cast(Asked, asked_at(pane.side.file.path, RUN, 3)), Outputs())
+        assert trial.found and trial.outputs == 2, "its output is fetched"
+        pane.side.replace_text(RUN.replace("3]", "3, 4]"))
+        await s.press("ctrl+s")
+        await s.until(lambda: "3, 4]" in (far.folder / "e.yaml").read_text())
+        far.write("e.yaml", RUN.replace("3]", "3, 5]"))  # by another program, there
+        await s.until(lambda: "3, 5]" in pane.side.text)
+        await s.press("ctrl+r")
+        dialog = await s.until(lambda: isinstance(s.app.screen, LaunchDialog) and s.app.screen)
+        assert "Run 2 tasks of grid" in said(dialog, "#question")
+        assert "environment of a login there" in said(dialog, "#about Static")
+        await s.press("enter")
+        await s.until(lambda: counts(lab, "grid")["done"] == 3)
+        await s.until(lambda: s.pane.table.frame["loss"].to_list() == [0.1, 0.2, 0.3, 0.5])
+        shown = s.pane.detail.commands[0] if s.pane.detail else ""
+        assert far.place in shown and "cache" not in shown
+        far.fleet.kill_sessions("far")
+        far.write("e.yaml", RUN.replace("3]", "3, 5, 6]"))
+        await asyncio.to_thread(far, "--run", "e.yaml", "--node", "localhost", "2", code=1)
+        await s.until(lambda: s.pane.table.frame["loss"].to_list() == [0.1, 0.2, 0.3, 0.5, 0.6])
+    remote.close()
+    assert same_journal(far, far.connect(), "grid")
+    with pytest.raises(LabError, match="no lab here"):
+        far.connect("nowhere")
+
+
+def said(dialog: Any, selector: str) -> str:
+    return str(dialog.query_one(selector).render())
+
+
+def test_its_engine_takes_commands_and_connections_break(far: Far) -> None:
+    far.write("e.yaml", WAITS.replace("FOLDER", far.place))
+    far("--run", "e.yaml", "--node", "localhost", "2", "--detach")
+    remote = far.connect()
+    lab = Lab.open(remote.lab)
+    client = EngineClient.connect(lab)
+    assert client is not None
+    until(lambda: counts(lab, "slow")["running"] == 2)
+    assert client.request(AskStatus()).active == ["slow"]
+    assert client.request(Stop("slow", [[3, 4]])).stopped == 1
+    far.fleet.kill_sessions("far")
+    with pytest.raises(StorageError):
+        while True:
+            client.request(AskStatus())
+    (far.folder / "go").touch()
+    until(lambda: counts(lab, "slow")["done"] == 3, 30)
+    until(lambda: same_journal(far, remote, "slow"))
+    ends = [event for event, _ in read(remote.lab / "slow" / "journal.jsonl") if isinstance(event, Finished)]
+    assert sorted(event.task for event in ends) == [0, 1, 2, 3], "nothing came twice"
+    until(lambda: not remote.trouble)
+    started = EngineClient.start(lab)
+    assert started.request(AskStatus()).active == []
+    started.close()

@@ -1,0 +1,1 @@
+"""A lab on another machine: over one SSH connection, a helper beside it feeds a mirror here."""

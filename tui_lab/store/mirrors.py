@@ -1,0 +1,97 @@
+"""Labs on other machines: for each a folder here, the mirror, that follows its journals, plans and tables.
+
+A mirror is a lab for all that reads. What it does not have, the outputs and the engine, is asked of its other side.
+This module knows the other sides to which a connection is kept.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+class OtherSide(Protocol):
+    """The machine of a mirror's lab. Its functions block, and belong in threads; each raises StorageError where the
+    machine can't be reached."""
+
+    @property
+    def name(self) -> str:
+        """How the user calls the lab: `[USER@]HOST:LAB`."""
+        ...
+
+    @property
+    def connections(self) -> int:
+        """How often a connection was made: what could not be asked before, can be now."""
+        ...
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables of a login there."""
+        ...
+
+    @property
+    def umask(self) -> int:
+        """The mask of new files there."""
+        ...
+
+    def engine(self, start: bool) -> socket.socket | None:
+        """Return a connection to the lab's engine; None where none runs, unless it is to be started."""
+        ...
+
+    def read(
+        self, experiment: str, task: int, attempt: int, name: str, offset: int, most: int
+    ) -> tuple[bytes | None, int]:
+        """Return a piece of an output, and the size of the whole; None where the machine has no such file."""
+        ...
+
+    def fetch(self, experiment: str, task: int) -> None:
+        """Bring the small files of a task that has ended into the mirror."""
+        ...
+
+    def verify(self, experiment: str) -> None:
+        """Raises LabError where tasks have changed the program of the newest submission."""
+        ...
+
+    def bring(self, experiment: str, kinds: Sequence[str] = ()) -> None:
+        """Read what is new in the outputs there, and bring the tables here. kinds: those besides that of all tasks."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Mirror:
+    root: Path
+    side: OtherSide
+
+
+_mirrors: dict[str, _Mirror] = {}  # by the lab's folder
+
+
+def add(lab: Path, root: Path, side: OtherSide) -> None:
+    """Let a folder be the mirror of a lab. root: what stands for the root of that machine's files."""
+    _mirrors[str(lab.absolute())] = _Mirror(root.absolute(), side)
+
+
+def remove(lab: Path) -> None:
+    """Forget the other side of a mirror."""
+    _mirrors.pop(str(lab.absolute()), None)
+
+
+def other_side(lab: Path) -> OtherSide | None:
+    """Return the other side of a mirror; None for a lab of this machine."""
+    found = _mirrors.get(str(lab.absolute())) if _mirrors else None
+    return None if found is None else found.side
+
+
+def in_mirror(path: Path) -> bool:
+    """Return whether a path belongs to a mirror: to the lab, or to the files around it."""
+    return any(path.absolute().is_relative_to(one.root) for one in _mirrors.values())
+
+
+def as_there(text: str) -> str:
+    """Return a text with the paths that it has on the other machine, for the user."""
+    for one in _mirrors.values():
+        text = text.replace(str(one.root), "")
+    return text
