@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -526,6 +527,33 @@ class LabApp(App[int]):
         """Show a dialog, and return its answer. Only in a worker."""
         answer: T = await self.push_screen_wait(dialog)
         return answer
+
+    @work(group="stream", exclusive=True)
+    async def stream(self, title: str, module: Sequence[str], *, tied: bool = False) -> None:
+        """Run a module of Python beside the screen, its output in a panel while it comes; one at a time."""
+        from tui_lab.tui.widgets.process import ProcessPanel, Program
+
+        release = self.hold_input()
+        try:
+            for before in self.screen_stack[0].query(ProcessPanel):
+                if before.running:
+                    body = f"It is shown in the panel where {title} would be."
+                    release()
+                    if not await self.confirm(f"Stop {before.program.title}?", body, "Stop"):
+                        return
+                    release = self.hold_input()
+                await before.remove()
+            words = (sys.executable, "-P", "-m", *module)
+            panel = ProcessPanel(Program(title, words, self.command_environment(), tied))
+            await self.screen_stack[0].mount(panel, after="#panes")
+        finally:
+            release()
+
+    async def on_process_panel_closed(self) -> None:
+        """Close the panel of a process; the focus goes back to the pane."""
+        await self.screen_stack[0].query("#process").remove()
+        if self.pane is not None:
+            self.pane.focus_first()
 
     @work(group="control")
     async def operate(self, make: Callable[[], Operation]) -> None:

@@ -5,7 +5,7 @@ Of the app, panes know what `Host` names: so neither imports the other.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from inspect import isawaitable
 from pathlib import Path
@@ -162,6 +162,11 @@ class Host(Protocol):
 
     async def ask(self, dialog: Screen[T]) -> T:
         """Show a dialog, and return its answer. Only in a worker."""
+        ...
+
+    def stream(self, title: str, module: Sequence[str], *, tied: bool = False) -> object:
+        """Run a module of Python beside the screen, its output in a panel while it comes. module: its name and its
+        words. tied: it ends when its standard input is closed."""
         ...
 
     def operate(self, make: Callable[[], Operation]) -> object:

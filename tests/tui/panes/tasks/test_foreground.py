@@ -1,16 +1,15 @@
-"""A task tried on the screen: the way of every task, its output in a panel, and keys that act nowhere else."""
+"""A task tried on the screen: the way of every task, its output in a panel, while all else can be used."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from textual.widgets import Static
 
 from tests.tui.panes.tasks.test_pane import Screen, screen
 from tests.workbench import Workbench, alive, until
-from tui_lab.tui.panes.tasks.foreground import TaskTry
 from tui_lab.tui.widgets.dialogs import Confirm
+from tui_lab.tui.widgets.process import ProcessPanel
 
 STEPS = """
 command: |
@@ -22,15 +21,19 @@ parameters: {{x: [1, 2]}}
 """
 
 
-async def tried(it: Screen) -> TaskTry:
+async def tried(it: Screen) -> ProcessPanel:
     await it.press("t")
     await it.until(lambda: isinstance(it.app.screen, Confirm))
     await it.press("y")
-    return await it.until(lambda: isinstance(it.app.screen, TaskTry) and it.app.screen)  # type: ignore[no-any-return]
+    return await it.until(lambda: panel_of(it).has_focus_within and panel_of(it))  # type: ignore[no-any-return]
 
 
-def said(panel: TaskTry) -> str:
-    return str(panel.query_one("#try-state", Static).render())
+def panel_of(it: Screen) -> ProcessPanel:
+    return it.app.screen.query_one(ProcessPanel)
+
+
+def said(panel: ProcessPanel) -> str:
+    return panel.title
 
 
 def planned(workbench: Workbench) -> Path:
@@ -55,16 +58,25 @@ async def test_output_is_shown_while_it_comes(workbench: Workbench) -> None:
     async with screen(lab) as it:
         await it.press("j")
         panel = await tried(it)
-        await it.until(lambda: "x is 2, on localhost" in panel._view.text)
+        await it.until(lambda: "x is 2, on localhost" in panel.text)
         assert "running" in said(panel)
-        # What is typed acts in the panel alone, the screen goes on.
-        await it.press("r", "x", "y", "4", "slash", "q", "j", "ctrl+p")
-        assert it.app.screen is panel
+        # What is typed for the panel confirms nothing; all else can be used meanwhile.
+        await it.press("r", "x", "y")
+        assert len(it.app.screen_stack) == 1
+        await it.press("4")
+        await it.until(lambda: it.app.pane is not None and it.app.pane.NAME == "results")
+        await it.press("3", "k")
+        await it.until(lambda: it.task == 0)
+        await it.press("j")
+        await it.press("t", "y")
+        await it.until(lambda: isinstance(it.app.screen, Confirm) and "Stop Try e/1?" in it.app.screen.words)
+        await it.press("n")
+        panel._view.focus()
         seconds = said(panel)
         await it.until(lambda: said(panel) != seconds)
         (workbench.folder / "go").touch()
         await it.until(lambda: "done" in said(panel))
-        assert "went on" in panel._view.text
+        assert "went on" in panel.text
         await it.press("escape")
         await it.until(lambda: it.pane.table.has_focus)
         assert it.task == 1
@@ -79,8 +91,8 @@ async def test_a_key_stops_what_runs(workbench: Workbench, key: str) -> None:
         await it.press(key)
         await it.until(lambda: "stopped" in said(panel))
         assert not alive(pid)
-        await it.press("q")
-        await it.until(lambda: len(it.app.screen_stack) == 1)
+        await it.press("escape")
+        await it.until(lambda: not it.app.screen.query(ProcessPanel))
 
 
 async def test_a_task_that_is_tried_ends_with_the_screen(workbench: Workbench) -> None:
@@ -97,7 +109,7 @@ async def test_a_failure_is_told(small_lab: Path) -> None:
         await it.until(lambda: it.ids and len(it.ids) == 2)
         panel = await tried(it)
         await it.until(lambda: "failed" in said(panel))
-        assert "no such kind" in panel._view.text and "exit 3" in panel._view.text
+        assert "no such kind" in panel.text and "exit 3" in panel.text
 
 
 async def test_nothing_is_tried_without_a_yes(small_lab: Path) -> None:

@@ -30,7 +30,6 @@ from tui_lab.tui.panes.tasks import commands, live, view
 from tui_lab.tui.panes.tasks.columns import ChooseColumns, columns
 from tui_lab.tui.panes.tasks.detail import command_line, read_detail
 from tui_lab.tui.panes.tasks.expansion import StageRun, labelled
-from tui_lab.tui.panes.tasks.foreground import TaskTry
 from tui_lab.tui.panes.tasks.frame import TaskSource
 from tui_lab.tui.panes.tasks.groups import FAILURES, GroupView
 from tui_lab.tui.panes.tasks.live import LiveTasks
@@ -797,8 +796,8 @@ class TasksPane(Pane):
         name = f"{source.folder.name}/{task}"
         body = "It runs on this machine, besides other tasks; its results are not kept."
         if await self.lab_app.confirm(f"Try {name}?", body, "Try"):
-            words = (str(lab.path), source.folder.name, str(task))
-            await self.app.push_screen_wait(TaskTry(name, words, self.lab_app.command_environment()))
+            module = ("tui_lab.client.foreground", str(lab.path), source.folder.name, str(task))
+            self.lab_app.stream(f"Try {name}", module, tied=True)
 
     # --- Copying
 
