@@ -115,7 +115,7 @@ class LiveTasks:
             state = folder.state()
             if self._reader is None or len(state.submissions) != self._submissions:
                 self._submissions = len(state.submissions)
-                self._reader = LiveReader(folder.path, folder.spec(), self._ask)
+                self._reader = LiveReader(folder.path, folder.spec(), self.ask)
                 self._learnt = 0.0
             if time.monotonic() - self._learnt < LEARNT_EVERY:
                 return self._reader
@@ -133,7 +133,8 @@ class LiveTasks:
         self._learnt = time.monotonic()
         return self._reader
 
-    def _ask(self, command: ReadFile) -> Piece:
+    def ask(self, command: ReadFile) -> Piece:
+        """Ask the engine for a piece of an output. Any thread may. Raises LabError."""
         with self._lock:
             if self._closed:
                 raise LabError("it is no longer shown")

@@ -28,6 +28,7 @@ from tui_lab.tui.base.pane import Pane, is_text, nothing
 from tui_lab.tui.base.workers import deliver, promised, work
 from tui_lab.tui.panes.tasks import commands, live, view
 from tui_lab.tui.panes.tasks.columns import ChooseColumns, columns
+from tui_lab.tui.panes.tasks.curve import CurvePanel
 from tui_lab.tui.panes.tasks.detail import command_line, read_detail
 from tui_lab.tui.panes.tasks.expansion import StageRun, labelled
 from tui_lab.tui.panes.tasks.frame import TaskSource
@@ -99,8 +100,15 @@ ACTIONS: Final = (
 )
 
 
-ROOMS: Final = {"task-list": Room(60, 3), "task-log": Room(50, 2)}
-ARRANGEMENTS: Final = ((("task-list", "task-log"),), (("task-list",), ("task-log",)))
+ROOMS: Final = {"task-list": Room(60, 3), "task-log": Room(50, 2), "task-curve": Room(40, 2)}
+ARRANGEMENTS: Final = (
+    (("task-list", "task-curve"),),
+    (("task-list", "task-log"),),
+    (("task-list",), ("task-log",)),
+    (("task-list",), ("task-log", "task-curve")),
+    (("task-list",), ("task-log",), ("task-curve",)),
+)
+"""Tasks, the log of one of them, and its curves, which are not there where nothing has steps."""
 REST: Final = 0.06
 """Seconds that the cursor rests on a task before its log is opened."""
 TYPING: Final = 0.12
@@ -163,7 +171,9 @@ class TasksPane(Pane):
             id="task-list",
         )
         log = LogPanel(id="task-log", connect=self._connect, searching=self._log_is_searched)
-        yield PanelRow(tasks, log, rooms=ROOMS, arrangements=ARRANGEMENTS, chosen=self.lab_app.arrangements(self.NAME))
+        curve = CurvePanel(id="task-curve")
+        chosen = self.lab_app.arrangements(self.NAME)
+        yield PanelRow(tasks, log, curve, rooms=ROOMS, arrangements=ARRANGEMENTS, chosen=chosen, absent=("task-curve",))
 
     def _log_is_searched(self, going: bool) -> None:
         (self.hold_keys if going else self.let_keys_go)()
@@ -192,6 +202,14 @@ class TasksPane(Pane):
     def row(self) -> PanelRow:
         """The panels."""
         return self.query_one(PanelRow)
+
+    def _show_curve(self) -> None:
+        listener = self.model.listener
+        self.query_one(CurvePanel).follow(self.model.source, self.detail, listener.ask if listener else None)
+
+    @on(CurvePanel.Found)
+    def _curve_found(self) -> None:
+        self.row.set_present("task-curve", True)
 
     @property
     def is_zoomed(self) -> bool:
@@ -261,6 +279,7 @@ class TasksPane(Pane):
         if self._about is not None:
             self._views[self._about] = self.model.view
         self._about, self._revision, self.detail = about, -1, None
+        self.row.set_present("task-curve", False)
         kept = self._views.get(about, View())
         self.model.close()
         self.leave_groups()
@@ -356,6 +375,7 @@ class TasksPane(Pane):
                 self.log_panel.open(found)
             else:
                 self.log_panel.clear("this task is unknown")
+            self._show_curve()
 
     # --- Tables, metrics and live facts: made in threads, taken in here
 
@@ -502,6 +522,7 @@ class TasksPane(Pane):
             self.read_wanted()
         else:
             self.log_panel.tick(now["duration"])
+            self._show_curve()
 
     @on(Worker.StateChanged)
     def _worker_changed(self, event: Worker.StateChanged) -> None:
