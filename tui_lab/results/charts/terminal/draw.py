@@ -51,11 +51,11 @@ def _trimmed(line: list[Run]) -> list[Run]:
     return [run for run in line if run.text]
 
 
-def drawn(chart: Chart, width: int, height: int, look: Look) -> Drawn:
-    """A chart, at most `width` cells wide and `height` lines high."""
+def drawn(chart: Chart, width: int, height: int, look: Look, bare: bool = False) -> Drawn:
+    """A chart, at most `width` cells wide and `height` lines high. bare: without names and legend."""
     width, height = max(width, LEAST[0]), max(height, LEAST[1])
-    below = _below(chart, width, look, height)
-    above = _above(chart, width, height)
+    below = [] if bare else _below(chart, width, look, height)
+    above = [] if bare else _above(chart, width, height)
     field_height = max(2, height - len(above) - len(below) - 2)
     plan = marks.plan(chart, field_height)
     y_marks = _y_marks(chart.y, plan, field_height)
@@ -71,7 +71,7 @@ def drawn(chart: Chart, width: int, height: int, look: Look) -> Drawn:
         label = labels.get(field_height - 1 - number_)
         edge = look("│", "|") if label is None else look("┤", "+")
         lines.append([Run(f"{_right(label or '', gutter, look)}{edge}"), *row])
-    if chart.annotate and not marks.numbers_fit(chart, field_width, field_height) and height >= 10:
+    if chart.annotate and not marks.numbers_fit(chart, field_width, field_height) and below and height >= 10:
         words = [chart.caption, "no room for the numbers here; --table prints them"]
         below[-1] = [Run(_cut("; ".join(filter(None, words)), width, look))]
     lines += [[Run(" " * gutter + line)] for line in _x_axis(chart.x, plan, field_width, look)]

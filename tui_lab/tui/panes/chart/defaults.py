@@ -10,9 +10,11 @@ from typing import Final
 import polars as pl
 
 from tui_lab.experiment.facts import measured
+from tui_lab.experiment.model import Experiment
 from tui_lab.results.charts.model import ChartKind, Request, Role, Source
 from tui_lab.results.charts.natural import is_number
 from tui_lab.results.charts.registry import CURVES, DISTRIBUTION, MEANS, MEANS_OF_TEXTS, POINTS, kind_of
+from tui_lab.results.charts.sources import geometric
 from tui_lab.results.facts import is_fact, of_steps
 from tui_lab.tui.panes.chart.source import TASK
 
@@ -44,6 +46,13 @@ def described(frame: pl.DataFrame, parameters: Collection[str] = (), metrics: Co
         known = [name for name in frame.columns if name not in found[:1] and not is_fact(name) and name not in steps]
         known = known or [name for name in frame.columns if name not in found[:1]]
     return Source(frame, tuple(known), tuple(name for name in found if name not in known[:1] or len(found) == 1))
+
+
+def of_answer(frame: pl.DataFrame, spec: Experiment | None, name: str) -> Source:
+    """Return the rows of an answer, with what the file of the current experiment says of their columns."""
+    names = (list(spec.parameter_names), list(spec.metrics)) if spec is not None else ([], [])
+    known = geometric(spec) if spec is not None else frozenset[str]()
+    return replace(counted(described(frame, *names)), name=name, geometric=known)
 
 
 def counted(source: Source) -> Source:

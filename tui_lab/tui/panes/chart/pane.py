@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import polars as pl
@@ -13,22 +13,21 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Static
 
 from tui_lab.experiment.model import Experiment
 from tui_lab.results.charts.model import Error, Request, Role, Source
 from tui_lab.results.charts.registry import KINDS, MEANS, kind_of
-from tui_lab.results.charts.sources import geometric
 from tui_lab.results.plain import shown
 from tui_lab.store.experiment import ExperimentFolder
-from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.pane import Pane, nothing
 from tui_lab.tui.base.problem import Problem
 from tui_lab.tui.base.selection import Chosen
-from tui_lab.tui.base.snapshot import LabSnapshot
+from tui_lab.tui.base.snapshot import LabSnapshot, NodeSample
 from tui_lab.tui.base.workers import promised, work
 from tui_lab.tui.panes.chart import making
+from tui_lab.tui.panes.chart.actions import ACTIONS, HELP
 from tui_lab.tui.panes.chart.choices import (
     AGGREGATES,
     COLUMN_ERROR,
@@ -42,74 +41,18 @@ from tui_lab.tui.panes.chart.choices import (
     range_of,
     range_verdict,
 )
-from tui_lab.tui.panes.chart.defaults import counted, default_request, described, error_column, of_kind
+from tui_lab.tui.panes.chart.defaults import default_request, error_column, of_answer, of_kind
+from tui_lab.tui.panes.chart.grid import NODES, ChartGrid, Subject, of_metric
 from tui_lab.tui.panes.chart.making import MadeChart, made
+from tui_lab.tui.panes.chart.messages import ChartMade, ChartWritten, RowsRead
 from tui_lab.tui.panes.chart.source import Rows, What, read
 from tui_lab.tui.panes.chart.summary import summary
 from tui_lab.tui.widgets.choice import ChoiceScreen, Item
 from tui_lab.tui.widgets.panels.panel import Panel
+from tui_lab.tui.widgets.plot.grid import PlotGrid
 from tui_lab.tui.widgets.plot.plot import Plot
 from tui_lab.tui.widgets.prompt import PromptScreen
 from tui_lab.tui.widgets.table.table import FrameTable
-
-
-# --- What the workers of the Chart pane report. Numbers tell what was asked for last from what came too late
-@dataclass
-class RowsRead(Message):
-    """The rows, or why there are none."""
-
-    number: int
-    rows: Rows | None
-    problem: str = ""
-
-
-@dataclass
-class ChartMade(Message):
-    """Sent when a chart was computed. number: of the request."""
-
-    number: int
-    made: MadeChart
-
-
-@dataclass
-class ChartWritten(Message):
-    """Sent when a chart was written to a file, or could not be."""
-
-    text: str
-    failed: bool = False
-
-
-# --- Actions of the Chart pane, and their choices
-HELP: Final = """
-Draws the answer of a query (`p` in the Query pane), or the steps or results of an experiment; `o` chooses. Steps grow
-during a run. With `task` as hue, each task has its own curve: the tasks that are marked in the Tasks pane, else those
-that its filter shows. The line at the top names them.
-
-The line above the chart says what is drawn. Each of its keys opens a list. Null and NaN are left out, and counted in
-the line below. `T` shows the same data in words and numbers.
-
-The arrows move a crosshair, and a click sets it: the lower border has the values there. `]`, `[` or the wheel show less
-or more of the x axis, `}`, `{` or shift and the wheel of the y axis; shift and the arrows, or the mouse, move what is
-shown. `home` shows all of it again.
-"""
-
-ACTIONS: Final = (
-    Action("chart.kind", "k", "Kind", "Choose lines, bars, box, histogram, scatter, heatmap ..."),
-    Action("chart.x", "x", "X axis", "Choose the column along x.", call="pick('x')"),
-    Action("chart.y", "y", "Y axis", "Choose the column along y.", call="pick('y')"),
-    Action("chart.hue", "h", "Hue", "Choose the column whose values make several series.", call="pick('hue')"),
-    Action("chart.z", "z", "Cells", "Choose the column that a heatmap's cells show.", shown=False, call="pick('z')"),
-    Action("chart.aggregate", "m", "Mean", "Choose how several values at one point are combined.", shown=False),
-    Action("chart.error", "e", "Error", "Choose what error bars and bands show."),
-    Action("chart.log", "l", "Log", "Choose the axes that are logarithmic."),
-    Action("chart.range", "r", "Range", "Set the limits of the y axis.", shown=False),
-    Action("chart.table", "T", "Table", "Show the same data in words and numbers."),
-    Action("chart.source", "o", "Source", "Choose the source: steps, results, or a query's answer."),
-    Action("chart.ascii", "a", "ASCII", "Draw with ASCII characters only, or not.", shown=False),
-    Action("chart.defaults", "Z", "Defaults", "Choose kind and columns automatically again.", shown=False),
-    Action("chart.write", "w", "Write", "Write the chart to a picture, a text or a table.", shown=False),
-)
-
 
 PAUSE: Final = 1.0  # seconds at least between two readings of what grows
 LONGEST: Final = 10.0  # seconds that it rests at most, where reading is slow
@@ -137,6 +80,7 @@ class ChartPane(Pane):
     def __init__(self) -> None:
         super().__init__()
         self.plot = Plot(id="plot")
+        self.grid = ChartGrid(id="chart-grid")
         self.panel = Panel(title="Chart")
         self.choices = Static("", id="chart-choices")
         self.notes = Static("", id="chart-notes", markup=False)
@@ -155,34 +99,30 @@ class ChartPane(Pane):
         self._count = 0
         self._seen: object = None
         self._ended = 0.0
+        self._samples: Mapping[str, Sequence[NodeSample]] = {}  # that the grid shows
 
     def compose(self) -> ComposeResult:
         with self.panel:
             yield self.choices
             yield self.plot
+            yield self.grid
             yield self.words
             yield self.notes
 
     def on_mount(self) -> None:
-        self.words.display = self.notes.display = False
-        self.plot.ascii = self.lab_app.config.ascii
+        self.words.display = self.grid.display = self.notes.display = False
+        self.plot.ascii = self.grid.ascii = self.lab_app.config.ascii
         self.set_interval(0.25, self._tick)
 
     def focus_first(self) -> None:
-        self.call_after_refresh((self.table if self.words.display else self.plot).focus)
+        shown = self.table if self.words.display else self.grid if self.grid.display else self.plot
+        self.call_after_refresh(shown.focus)
 
     # --- Rows
 
     def open_chart(self, frame: pl.DataFrame, title: str, request: Any = None) -> None:
         """Draw a frame, by default as its columns suggest."""
-        spec = self._spec()
-        names = (list(spec.parameter_names), list(spec.metrics)) if spec is not None else ([], [])
-        source = replace(
-            counted(described(frame, *names)),
-            name=self.lab_app.current or "",
-            geometric=geometric(spec) if spec is not None else frozenset(),
-        )
-        self._given = Rows(source, "given", title)
+        self._given = Rows(of_answer(frame, self._spec(), self.lab_app.current or ""), "given", title)
         self._of = (None, "given")
         self._reading = 0
         self._take(self._given, request if isinstance(request, Request) else None, fresh=True)
@@ -278,9 +218,13 @@ class ChartPane(Pane):
         self._draw()
 
     def _tick(self) -> None:
-        if self._of[0] is None or self._reading or self.lab_app.pane is not self:
+        if self.lab_app.pane is not self:
             return
-        took = self.rows.seconds if self.rows is not None else 0
+        if self.grid.display and self.lab_app.snapshot.samples != self._samples:
+            self._draw_grid()
+        if self._of[0] is None or self._reading:
+            return
+        took = (self.rows.seconds if self.rows is not None else 0) + self.grid.display * self.grid.seconds
         rested = time.monotonic() - self._ended >= min(max(PAUSE, 3 * took), LONGEST)
         if rested and self._stand() != self._seen:
             self._start_reading()
@@ -301,6 +245,7 @@ class ChartPane(Pane):
             self._count += 1
             self._making = self._count
             self._make(self._making, self.request, self.rows.source, self.errors, instead)
+            self._draw_grid()
 
     @work(thread=True, group="chart-make")
     def _make(self, number: int, request: Request, source: Source, errors: str | None, instead: Request | None) -> None:
@@ -467,7 +412,8 @@ class ChartPane(Pane):
     @on(Plot.Crossed)
     def _have_crossed(self, event: Plot.Crossed) -> None:
         event.stop()
-        self.panel.set_subtitle(event.text)
+        if self.plot.display:
+            self.panel.set_subtitle(event.text)
 
     def action_defaults(self) -> None:
         self.plot.show_whole()
@@ -479,11 +425,55 @@ class ChartPane(Pane):
 
     def action_ascii(self) -> None:
         self.plot.set_ascii(not self.plot.ascii)
+        self.grid.ascii = self.plot.ascii
+        self._draw_grid()
 
     def action_table(self) -> None:
-        self.words.display = not self.words.display
-        self.plot.display = not self.words.display
+        self._view(None if self.words.display else self.words)
+
+    def _view(self, wanted: Widget | None) -> None:
+        """Show the grid or the words; None: the chart."""
+        self.words.display, self.grid.display = wanted is self.words, wanted is self.grid
+        self.plot.display = wanted is None
+        self.panel.set_subtitle("")
+        self.refresh_bindings()
         self.focus_first()
+
+    # --- The grid
+
+    def action_grid(self) -> None:
+        self._view(None if self.grid.display else self.grid)
+        self.call_after_refresh(self._draw_grid)
+
+    def action_filter(self) -> None:
+        self.grid.ask_part()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self.grid.display if action == "filter" else super().check_action(action, parameters)
+
+    def _draw_grid(self) -> None:
+        """Draw the charts of its page."""
+        if self.grid.display:
+            self._samples = self.lab_app.snapshot.samples
+            self.grid.show_subject(Subject(self.rows, self._full, self._samples, self.lab_app.palette))
+
+    @on(ChartGrid.Told)
+    def _tell_of_grid(self, event: ChartGrid.Told) -> None:
+        event.stop()
+        if self.grid.display:
+            self.panel.set_subtitle(event.text)
+
+    @on(PlotGrid.Enlarged)
+    def _enlarge(self, event: PlotGrid.Enlarged) -> None:
+        event.stop()
+        self._view(None)
+        subject = self.grid.subject
+        if event.name in NODES and subject is not None:
+            self._of, self._reading = (None, "given"), 0
+            self._given = Rows(subject.of_nodes(event.name), "given", event.name)
+            self._take(self._given, subject.made(event.name).request, fresh=True)
+        else:
+            self._set(of_metric(self._full, event.name))
 
     def action_write(self) -> None:
         if self.made is None or self.made.chart is None:

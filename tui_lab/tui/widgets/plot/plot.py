@@ -107,10 +107,7 @@ class Plot(Widget, can_focus=True):
     @property
     def look(self) -> Look:
         """How the chart is drawn: in colour, in ASCII, on which ground."""
-        red, green, blue = self.background_colors[1].rgb
-        sixteen = self.app.current_theme.ansi or self.app.console.color_system == "standard"
-        ground = None if sixteen or self.ascii or self.app.no_color else mixed(red, green, blue)
-        return Look(color=not self.app.no_color, ascii=self.ascii, ground=ground)
+        return look_of(self, self.ascii)
 
     def show_chart(self, chart: Chart) -> None:
         """Draw a chart. What grows keeps the part that is shown, and the crosshair."""
@@ -180,7 +177,7 @@ class Plot(Widget, can_focus=True):
         if isinstance(self._shown, str):
             return super().render_line(y)
         lines, base = self._shown.lines, self.rich_style
-        segments = [_segment(run, base) for run in lines[y]] if y < len(lines) else []
+        segments = [segment_of(run, base) for run in lines[y]] if y < len(lines) else []
         strip = Strip(segments).adjust_cell_length(self.content_size.width, base)
         return self._crossed(strip, y, self._shown)
 
@@ -351,7 +348,16 @@ def _axes(chart: Chart) -> object:
     return chart.kind.name, chart.z is None, *((one.label, one.kind, one.log, one.range) for one in (chart.x, chart.y))
 
 
-def _segment(run: Run, base: Style) -> Segment:
+def look_of(widget: Widget, ascii: bool) -> Look:
+    """Return how charts are drawn on a widget: in colour, in ASCII, on which ground."""
+    red, green, blue = widget.background_colors[1].rgb
+    sixteen = widget.app.current_theme.ansi or widget.app.console.color_system == "standard"
+    plain = ascii or widget.app.no_color
+    return Look(not widget.app.no_color, ascii, None if sixteen or plain else mixed(red, green, blue))
+
+
+def segment_of(run: Run, base: Style) -> Segment:
+    """Return cells as Rich paints them."""
     if run.color is None and run.ground is None:
         return Segment(run.text, base)
     return Segment(run.text, base + _style(run.color, run.ground))

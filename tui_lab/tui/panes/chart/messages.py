@@ -1,0 +1,35 @@
+"""What the workers of the Chart pane report. Numbers tell what was asked for last from what came too late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.message import Message
+
+from tui_lab.tui.panes.chart.making import MadeChart
+from tui_lab.tui.panes.chart.source import Rows
+
+
+@dataclass
+class RowsRead(Message):
+    """The rows, or why there are none."""
+
+    number: int
+    rows: Rows | None
+    problem: str = ""
+
+
+@dataclass
+class ChartMade(Message):
+    """Sent when a chart was computed. number: of the request."""
+
+    number: int
+    made: MadeChart
+
+
+@dataclass
+class ChartWritten(Message):
+    """Sent when a chart was written to a file, or could not be."""
+
+    text: str
+    failed: bool = False
