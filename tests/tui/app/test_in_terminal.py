@@ -92,10 +92,9 @@ def test_from_an_empty_folder_to_a_chart_and_back(workbench: Workbench, terminal
     terminal.wait("1 task to run")  # the plan beside the text
     assert (workbench.folder / "experiment.yaml").exists()
 
-    # A metric, and more values: written by another editor, and read again.
+    # More values: written by another editor, and read again.
     file = workbench.folder / "experiment.yaml"
-    text = file.read_text().replace("x: [3]", "x: [3, 4, 5]")
-    file.write_text(text + "metrics: {score: {pattern: 'score: (@float@)', goal: max}}\n")
+    file.write_text(file.read_text().replace("x: [3]", "x: [3, 4, 5]"))
     terminal.wait("3 tasks to run")
 
     terminal.press("C-r")
@@ -115,6 +114,20 @@ def test_from_an_empty_folder_to_a_chart_and_back(workbench: Workbench, terminal
     (workbench.folder / "go").touch()
     terminal.wait("100%")
     terminal.wait(lambda screen: screen.count("✓ done") >= 3)
+
+    # What the tasks print becomes a metric, in 11 keys since the first one and no pattern among them.
+    terminal.press("1")
+    terminal.wait("nothing to run")
+    terminal.press("m", "Enter")  # in one go: the list comes later
+    terminal.wait("Which values of score are better?")
+    terminal.press("Enter")
+    terminal.wait("score is a metric now")
+    terminal.press("C-r")
+    terminal.wait("Run")
+    terminal.press("Enter")
+    until(lambda: "  score: {pattern: '\\bscore: *(@float@)', goal: max}\n" in file.read_text())
+    terminal.press("M-3")
+    terminal.wait(lambda screen: "score" in screen and "5.5" in screen)
 
     # SQL, then a chart of its answer.
     terminal.press("5")

@@ -27,6 +27,7 @@ from tui_lab.tui.base.config import state_folder
 from tui_lab.tui.base.templates import TEMPLATES
 from tui_lab.tui.panes.experiment import trial
 from tui_lab.tui.panes.experiment.launch import LaunchDialog, nodes_of, nodes_words, slots_of
+from tui_lab.tui.panes.experiment.offers import OffersScreen
 from tui_lab.tui.panes.experiment.pane import ExperimentPane
 from tui_lab.tui.panes.experiment.plan import PlanView
 from tui_lab.tui.panes.experiment.tester import PatternTester, columns_line, output_line
@@ -355,6 +356,38 @@ async def test_your_own_editor(own_lab: Workbench, monkeypatch: pytest.MonkeyPat
         await pilot.press("i", "ctrl+e")
         await wait_until(pilot, lambda: pane.side.text.endswith("# by hand\n"))
         assert not pane.unsaved
+
+
+async def test_what_tasks_print_becomes_a_metric(own_lab: Workbench) -> None:
+    app = small(own_lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        pane = await opened(pilot, app)
+        before = pane.side.text
+        await pilot.press("m")
+        await wait_until(pilot, lambda: "no other number" in str([one.message for one in app._notifications]))
+        pane = await rewrite(pilot, app, lambda text: text.replace("  loss: 'loss: (@float@)'\n", ""))
+        await pilot.press("m", "enter", "escape")
+        offers = await wait_until(pilot, lambda: isinstance(app.screen, OffersScreen) and app.screen)
+        assert "Metrics in the outputs of 3 tasks" in str(offers.box.border_title)
+        await pilot.press("enter")
+        assert str(offers.box.border_title) == "Which values of loss are better?"
+        assert "makes loss: {pattern: '\\bloss: *(@float@)', goal: min}" in shown(app, "OffersScreen Static")
+        await pilot.press("end", "enter")
+        await wait_until(pilot, lambda: pane.side.text.endswith("\n  loss: '\\bloss: *(@float@)'\n"))
+        await pilot.press("i", "ctrl+z", "ctrl+z")
+        assert pane.side.text == before
+
+
+async def test_metrics_are_offered_after_the_first_task(own_lab: Workbench) -> None:
+    path = own_lab.write("bare.yaml", "command: 'echo \"acc: 0.{x}\"'\nparameters: {x: [1, 2]}\n")
+    app = LabApp(own_lab.lab_path, file=path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, app)
+        await pilot.press("ctrl+r")
+        await wait_until(pilot, lambda: isinstance(app.screen, LaunchDialog))
+        await pilot.press("enter")
+        said = "tasks of bare print acc: m in the Experiment pane makes metrics of them"
+        await wait_until(pilot, lambda: said in [one.message for one in app._notifications])
 
 
 async def test_a_launch_asks_once_and_runs(own_lab: Workbench) -> None:

@@ -28,6 +28,7 @@ from tui_lab.client.errors import UsageError
 from tui_lab.client.formatting import plural
 from tui_lab.client.remote.connection import host_name, remote_lab
 from tui_lab.client.shortage import cores
+from tui_lab.experiment.additions import add_metric
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import mirrors
@@ -41,6 +42,7 @@ from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.experiment.check import Checked, Planned, check, forecast_of, mark_of, plan
 from tui_lab.tui.panes.experiment.file import EditedFile, FileError, UnsavedText
 from tui_lab.tui.panes.experiment.launch import Launch, LaunchDialog, last_nodes, slots_of, submit_file
+from tui_lab.tui.panes.experiment.offers import Chosen, OffersScreen, named, offered
 from tui_lab.tui.panes.experiment.plan import PlanView, problem_line
 from tui_lab.tui.panes.experiment.tester import PatternTester
 from tui_lab.tui.panes.experiment.trial import Asked, Outputs, Trial, asked_at, try_out
@@ -63,6 +65,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("experiment.next_problem", "f8,ctrl+n", "Problem", "Go to the next problem in the text."),
     Action("experiment.previous_problem", "shift+f8", "Back", "Go to the previous problem.", shown=False),
     Action("experiment.fix", "f7", "Correct", "Correct a problem as its message suggests.", shown=False),
+    Action("experiment.metrics", "m,alt+m", "Metrics", "Make a metric of a number that tasks have written."),
     Action("experiment.plan", "f5", "Plan", "Plan again, even if the sweep is large.", shown=False),
     Action("experiment.older", "right_square_bracket,alt+down", "Older output",
            "Try the pattern on the previous task.", shown=False),
@@ -75,6 +78,9 @@ HELP: Final = """
 The file of an experiment, checked as you type. Mistakes are marked in the text and listed beside it; enter goes to
 one, and f7 corrects it where its message suggests how. Without mistakes, the list shows the plan: what a run would do,
 and why, the time that it takes by past durations, and the first commands exactly as they would run.
+
+`m` offers the numbers that the last tasks have printed, or written to JSON and CSV files, as metrics: enter takes one,
+and asks which of its values are better. No pattern has to be typed. ctrl+z takes it back.
 
 With the cursor on a metric or on `rows`, its pattern is tried on a real output; `]` and `[` choose the output of
 another task.
@@ -395,6 +401,7 @@ class ExperimentPane(Pane):
         self._followed: str | None = None
         self._kept: UnsavedText | None = None  # unsaved text of an earlier session, until it was offered
         self._revision: dict[str, int] = {}
+        self._waiting: Timer | None = None
         self._slots = cores()
         self._nodes_used: dict[str, list[NodeEntry]] = {}
 
@@ -654,6 +661,57 @@ class ExperimentPane(Pane):
         self._which = max(0, self._which + step)
         self._try()
 
+    # --- Metrics that are offered
+
+    @work(exclusive=True, group="experiment-ask")
+    async def action_metrics(self) -> None:
+        side = self.side
+        if side.file is None:
+            self.lab_app.tell("there is no file: o opens one, n makes one", "warning")
+            return
+        path, text = side.file.path, side.text
+        found = await self.lab_app.before_question(
+            asyncio.to_thread(offered, self.lab_app.lab, path, text, self._outputs)
+        )
+        if not found.offers:
+            self.lab_app.tell(found.message, "warning")
+            return
+        chosen: Chosen | None = await self.app.push_screen_wait(OffersScreen(found))
+        if chosen is None or side.file is None or side.file.path != path:
+            return
+        name = chosen.offer.name
+        try:
+            edit = add_metric(side.text, path.name, name, chosen.offer.with_goal(chosen.goal))
+        except SpecError as error:
+            self.lab_app.tell(str(error), "error")
+            return
+        side.editor.apply(edit)
+        self.lab_app.tell(f"{name} is a metric now: ctrl+s saves the file, ctrl+z takes it back")
+
+    def _wait_for_output(self, name: str, path: Path, text: str) -> None:
+        """Offer metrics once a task has ended, to a user who has launched a file that has none."""
+        if self._waiting is not None:
+            self._waiting.stop()
+        experiment = self._checked.experiment if self._checked is not None else None
+        if experiment is not None and not experiment.metrics and experiment.rows is None:
+            self._waiting = self.set_interval(LOOK, partial(self._look_for_output, name, path, text))
+
+    def _look_for_output(self, name: str, path: Path, text: str) -> None:
+        one = next((one for one in self.lab_app.snapshot.experiments if one.name == name), None)
+        if one is None or self._waiting is None or not (one.counts.get("done") or one.ended):
+            return
+        self._waiting.stop()
+        self._waiting = None
+        if one.counts.get("done"):
+            self._say_offers(path, text)
+
+    @work(thread=True, exclusive=True, group="experiment-offers")
+    def _say_offers(self, path: Path, text: str) -> None:
+        found = offered(self.lab_app.lab, path, text, self._outputs)
+        if found.offers:
+            names = named(found.offers)
+            self.lab_app.tell(f"tasks of {path.stem} print {names}: m in the Experiment pane makes metrics of them")
+
     # --- The launch
 
     async def _prepare(self, path: Path, text: str) -> tuple[Checked, Planned, list[NodeEntry]]:
@@ -704,6 +762,7 @@ class ExperimentPane(Pane):
         app.tell(
             f"{name}: {plural(count, 'task')} to run" if count else f"{name}: nothing to run; the plan is recorded"
         )
+        self._wait_for_output(name, path, text)
         app.current = self._followed = name
         app.show_pane("tasks")
 
