@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.experiment.test_writer import values
-from tui_lab.experiment.additions import add_condition, add_metric
+from tui_lab.experiment.additions import add_condition, add_metric, set_repeat
 from tui_lab.experiment.yaml.parser import parse
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.experiment.yaml.writer import one_line, write_yaml
@@ -80,3 +80,20 @@ def test_a_condition_joins_the_one_that_is_there(text: str, expected: str) -> No
 def test_what_has_no_place_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match=r"f\.yaml:1:"):
         add_metric(text, "f.yaml", "loss", METRIC)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("repeat: 2  # as in the paper\ncommand: x\n", "repeat: 10  # as in the paper\ncommand: x\n"),
+        ("parameters: {a: [1]}\ncommand: x\n", "parameters: {a: [1]}\nrepeat: 10\ncommand: x\n"),
+        ("{command: x, repeat: 1}", "{command: x, repeat: 10}"),
+    ],
+)
+def test_repeats_are_set(text: str, expected: str) -> None:
+    assert set_repeat(text, "f.yaml", 10).applied(text) == expected
+
+
+def test_a_condition_of_repeats_stays() -> None:
+    with pytest.raises(SpecError, match="has a condition"):
+        set_repeat("repeat: {min: 2, max: 5, until: 'true'}", "f.yaml", 10)

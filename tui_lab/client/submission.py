@@ -44,6 +44,7 @@ from tui_lab.store.lab import Lab
 from tui_lab.store.plan import Plan, file_crc, keys_digest
 from tui_lab.store.planning import Planned, make_plan, rerun, seed_use
 from tui_lab.store.returned_names import ReturnedNames
+from tui_lab.store.spare import spare_tasks
 
 if TYPE_CHECKING:
     from tui_lab.engine.client import EngineClient
@@ -127,6 +128,7 @@ class Choice:
     replace: bool = False
     without_added: bool = False  # what name=value has added leaves the plan
     rerun_from: str | None = None  # with `rerun`: the stage from which on; None for all
+    hold: bool = False  # new tasks that are not chosen wait as spare ones, which the other settings don't lack
 
 
 @dataclass(frozen=True)
@@ -375,7 +377,8 @@ def queue(
     codes = _states(planned.plan, state)
     again = {fold.PENDING, fold.RUNNING} | (set() if choice.new else {fold.FAILED, fold.LOST})
     wanted = selected & codes.is_in(list(again))
-    spare = pl.repeat(False, len(ids), dtype=pl.Boolean, eager=True)
+    held = ids.is_in(pl.Series(spare_tasks(state), dtype=ids.dtype).implode())
+    spare = (held | (~planned.known if choice.hold else False)) & ~wanted
     if not isinstance(experiment.repeat, int):
         from tui_lab.results import until  # brings a database along
         from tui_lab.results.tables import refresh

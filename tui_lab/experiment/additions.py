@@ -1,4 +1,4 @@
-"""Changes of an experiment's text by program: another metric, another condition. Comments and layout stay."""
+"""Changes of an experiment's text by program: another metric, a condition, repeats. Comments and layout stay."""
 
 from __future__ import annotations
 
@@ -56,6 +56,20 @@ def add_condition(text: str, file: str, condition: str) -> Edit:
     if where.kind != "scalar":
         raise _refused(document, ("where",), '"where" must be text')
     return _first(document, _in_place(document, where, whole), wanted)
+
+
+def set_repeat(text: str, file: str, count: int) -> Edit:
+    """Return the change that has each combination run so often. Raises SpecError where the text can't be read, or says
+    by a condition how often."""
+    document = parse(text, file)
+    given = document.node(("repeat",))
+    wanted = {**_plain(document), "repeat": count}
+    if given is None:
+        entry = f"repeat: {count}"
+        return _first(document, _into(document, document.root, entry, entry, behind="parameters"), wanted)
+    if given.kind != "scalar":
+        raise _refused(document, ("repeat",), '"repeat" has a condition here', "raise its max")
+    return _first(document, _in_place(document, given, count), wanted)
 
 
 def _and(given: str, condition: str) -> str:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from tui_lab.client.control import Operation
+    from tui_lab.client.submission import Choice
     from tui_lab.engine.client import EngineClient
     from tui_lab.store.lab import Lab
     from tui_lab.tui.base.selection import Chosen
@@ -379,10 +380,11 @@ class LabApp(App[int]):
         self.file = path
         self._ask_pane("experiment", "open_file", path)
 
-    def open_text(self, path: Path, text: str, origin: str) -> None:
-        """Open another text of a file, not saved, in the Experiment pane. origin: where it is from, as shown."""
+    def open_text(self, path: Path, text: str, origin: str, choice: Choice | None = None) -> None:
+        """Open another text of a file, not saved, in the Experiment pane. origin: where it is from, as shown. choice:
+        ask whether to run that of it."""
         self.file = path
-        self._ask_pane("experiment", "open_text", path, text, origin)
+        self._ask_pane("experiment", "open_text", path, text, origin, choice)
 
     def arrangements(self, pane: str) -> dict[str, str]:
         """Return how a pane's panels were arranged; what is put into it is kept."""

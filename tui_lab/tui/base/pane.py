@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from tui_lab.client.control import Operation
+    from tui_lab.client.submission import Choice
     from tui_lab.engine.client import EngineClient
     from tui_lab.results.charts.colours import Palette
     from tui_lab.results.charts.model import Request
@@ -120,8 +121,9 @@ class Host(Protocol):
         """Open a file in the Experiment pane."""
         ...
 
-    def open_text(self, path: Path, text: str, origin: str) -> None:
-        """Open another text of a file, not saved. origin: where it is from, as shown."""
+    def open_text(self, path: Path, text: str, origin: str, choice: Choice | None = None) -> None:
+        """Open another text of a file, not saved. origin: where it is from, as shown. choice: ask whether to run that
+        of it."""
         ...
 
     def arrangements(self, pane: str) -> dict[str, str]:

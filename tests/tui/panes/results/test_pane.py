@@ -17,6 +17,7 @@ from tui_lab.experiment.expressions import expression
 from tui_lab.results.statistics.report import Options, make
 from tui_lab.results.tables import refresh
 from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.panes.experiment.launch import LaunchDialog
 from tui_lab.tui.panes.results.choice import ParametersDialog
 from tui_lab.tui.panes.results.pane import ResultsPane, SettingsTable
 from tui_lab.tui.panes.results.rows import condition, key
@@ -321,3 +322,37 @@ async def test_settings_are_seen_in_the_smallest_window(small_lab: Path) -> None
         app.show_pane("results")
         await wait_until(pilot, lambda: app.query_one(ResultsPane).table.frame.height == 3)
         await wait_until(pilot, lambda: app.query_one(ResultsPane).table.size.height >= 3)
+
+
+NEARLY_EQUAL = """
+command: |
+  case {x} in
+    1) echo "score: 1.$((2 * ({repeat} % 3)))" ;;
+    2) echo "score: 1.$((2 * ({repeat} % 3) + 4))" ;;
+    3) echo "score: 0.$(({repeat} % 3))" ;;
+  esac
+parameters: {x: [1, 2, 3]}
+repeat: 3  # as in the paper
+metrics: {score: {pattern: 'score: (@float@)', goal: max}}
+"""
+
+
+async def test_the_repeats_that_would_separate_two_settings_are_added(workbench: Workbench) -> None:
+    workbench.run_text(NEARLY_EQUAL)
+    app = LabApp(workbench.lab_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        detail = pane_of(app).query_one("#results-detail", Panel)
+        await wait_until(pilot, lambda: "more repeats would separate it from the next" in detail.subtitle)
+        assert detail.subtitle.startswith("a: about ")
+        more = int(detail.subtitle.split()[2])
+        await pilot.press("a")
+        await wait_until(pilot, lambda: isinstance(app.screen, LaunchDialog))
+        asked = f"Run {2 * more} tasks of e on localhost"
+        await wait_until(pilot, lambda: str(app.screen.query_one("#question", Static).render()).startswith(asked))
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: (one := app.snapshot.experiment("e")) and one.counts["done"] == 9 + 2 * more)
+        assert f"repeat: {3 + more}  # as in the paper" in (workbench.folder / "experiment.yaml").read_text()
+        await opened(pilot, app)
+        await wait_until(pilot, lambda: [row["n"] for row in cells(app)] == [str(3 + more), str(3 + more), "3"])
+        assert cells(app)[0]["c0"] == "★ best"  # and the third lacks nothing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -150,15 +150,17 @@ class LaunchDialog(ModalScreen[Launch | None]):
         unsaved: str,
         replan: Callable[[Choice], Forecast],
         host: str = "",
+        choice: Choice | None = None,
     ) -> None:
         """known: nodes of the last submission. replan: blocks; returns what another choice would run. host: the machine
-        of the lab, if that is another one."""
+        of the lab, if that is another one. choice: what is chosen already, to which the boxes add."""
         super().__init__()
         self._forecast = forecast
         self._known = known
         self._unsaved = unsaved
         self._host = host
         self._replan = replan
+        self._given = choice or Choice()
         self._read_nodes: list[NodeEntry] | None = None
         self._planning = False
         self._wrong = ""
@@ -176,11 +178,11 @@ class LaunchDialog(ModalScreen[Launch | None]):
             yield Input(nodes_words(self._known) or "localhost", id="nodes", compact=True)
             yield Static(id="wrong")
             yield Tick("Go on even if the first tasks all fail", id="keep-going", compact=True)
-            if failed:
+            if failed and not self._given.new:
                 yield Tick(f"Don't run the {failed:,} failed and lost tasks alone", id="new", compact=True)
             if prepared.reasons:
                 yield Tick("Keep the results of tasks that are new only because of an edit", id="adopt", compact=True)
-            if done:
+            if done and self._given.only is None:
                 yield Tick(f"Run the {plural(done, 'done task')} again, as the next version", id="rerun", compact=True)
             with Horizontal():
                 yield Button("Cancel", id="no", compact=True)
@@ -212,8 +214,9 @@ class LaunchDialog(ModalScreen[Launch | None]):
         return bool(self.query(f"#{name}")) and self.query_one(f"#{name}", Checkbox).value
 
     def _choice(self) -> Choice:
-        return Choice(
-            new=self._ticked("new"),
+        return replace(
+            self._given,
+            new=self._given.new or self._ticked("new"),
             rerun=self._ticked("rerun"),
             adopt=self._ticked("adopt"),
             replace=bool(self._forecast.replaces),

@@ -28,6 +28,7 @@ from tui_lab.client.errors import UsageError
 from tui_lab.client.formatting import plural
 from tui_lab.client.remote.connection import host_name, remote_lab
 from tui_lab.client.shortage import cores
+from tui_lab.client.submission import Choice
 from tui_lab.experiment.additions import add_metric
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.yaml.problem import SpecError
@@ -729,6 +730,10 @@ class ExperimentPane(Pane):
 
     @work(exclusive=True, group="experiment-ask")
     async def action_launch(self) -> None:
+        await self._launch(None)
+
+    async def _launch(self, choice: Choice | None) -> None:
+        """Ask, and run the experiment, or what is chosen of it."""
         side, app = self.side, self.lab_app
         if side.file is None:
             app.tell("there is no file: o opens one, n makes one", "warning")
@@ -747,7 +752,14 @@ class ExperimentPane(Pane):
         folder = planned.forecast.prepared.folder
         unsaved = path.name if side.unsaved or not side.file.exists else ""
         replan = partial(forecast_of, app.lab, path, text, self._slots, planned.forecast.replaces)
-        dialog = LaunchDialog(planned.forecast, known, unsaved, replan, host_name(app.lab_path))
+        forecast = planned.forecast
+        if choice is not None:
+            try:
+                forecast = await app.before_question(asyncio.to_thread(replan, choice))
+            except (SpecError, LabError, UsageError) as error:
+                app.tell(str(error), "error")
+                return
+        dialog = LaunchDialog(forecast, known, unsaved, replan, host_name(app.lab_path), choice)
         launch: Launch | None = await self.app.push_screen_wait(dialog)
         if launch is None or (unsaved and not await self._save()):
             return
@@ -791,8 +803,8 @@ class ExperimentPane(Pane):
             self.load_file(path)
 
     @work(exclusive=True, group="experiment-open")
-    async def open_text(self, path: Path, text: str, origin: str) -> None:
-        """Edit a file with a text that it had before, which is not saved."""
+    async def open_text(self, path: Path, text: str, origin: str, choice: Choice | None = None) -> None:
+        """Edit a file with another text, which is not saved. choice: ask whether to run that of it."""
         side = self.side
         if not await self._may_change_file():
             return
@@ -807,9 +819,16 @@ class ExperimentPane(Pane):
         if side.file is None or side.file.path != path.absolute():
             return  # it could not be read
         if side.file.exists and text.splitlines() == side.file.text.splitlines():
-            self.lab_app.tell(f"{path.name} is still {origin}")
+            if choice is None:
+                self.lab_app.tell(f"{path.name} is still {origin}")
         else:
-            side.replace_text(text, origin)
+            side.replace_text(text, origin if choice is None else "")  # the launch asks whether to save it
+        if choice is not None:
+            self._ask_launch(choice)
+
+    @work(exclusive=True, group="experiment-ask")
+    async def _ask_launch(self, choice: Choice) -> None:
+        await self._launch(choice)
 
     def load_file(self, path: Path) -> None:
         """Read a file into the editor. An error is shown as a message."""

@@ -15,20 +15,25 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
+from tui_lab.experiment.additions import set_repeat
+from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.results.export.described import paper_table
 from tui_lab.results.statistics.comparison import Goal
 from tui_lab.results.statistics.report import MetricReport, Report
+from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.pane import Pane, nothing
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.results.choice import MetricDialog, ParametersDialog
 from tui_lab.tui.panes.results.formatting import how, importance_line, notes, setting, title
+from tui_lab.tui.panes.results.repeats import Offer, offer
 from tui_lab.tui.panes.results.rows import KEY, PLACE, Rows, condition, in_groups, plot_width, rows, words
 from tui_lab.tui.panes.results.view import View, ViewRequest, make_view
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.table.table import FrameTable, next_order
 
 if TYPE_CHECKING:
+    from tui_lab.store.lab import Lab
     from tui_lab.tui.base.snapshot import LabSnapshot
 
 
@@ -40,6 +45,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("results.by", "v", "Settings", "Choose the parameters that make a setting; average over the others."),
     Action("results.pareto", "o", "Pareto", "Show only settings that no other beats in two metrics, or all."),
     Action("results.plot", "p", "Plot", "Draw the metric over the parameters."),
+    Action("results.add", "a", "Repeats", "Add the repeats that would separate the setting from the best."),
     Action("results.copy", "y", "Copy", "Copy the table as Markdown."),
     Action("results.goal", "d", "Goal", "Reverse the goal of the metric, in this pane only.", shown=False),
     Action("results.refresh", "ctrl+r,f5", "Refresh", "Read the results again now.", shown=False),
@@ -51,7 +57,9 @@ over one axis: `●` the mean, `├ ┤` its interval, a dot for each value, `�
 values of six, for one task failed.
 
 `b` makes the setting under the cursor the baseline: each other one shows its difference with interval, a verdict, the
-corrected p and the ratio. Enter lists the tasks of a setting. `s` on a metric's column ranks by it.
+corrected p and the ratio. Of a setting that is tied, the lower line says how many further repeats would probably
+separate it from the best, and `a` runs them. Who looks, adds and looks again finds differences a little more often than
+the level says. Enter lists the tasks of a setting. `s` on a metric's column ranks by it.
 
 The same on the command line: `tui-lab stats`.
 """
@@ -120,6 +128,7 @@ class ResultsPane(Pane):
         self._next = 0.0
         self._later: Timer | None = None
         self._plot_width = 0
+        self._offer: Offer | None = None
 
     def compose(self) -> ComposeResult:
         with Panel(title="Results", id="results-list"):
@@ -319,8 +328,13 @@ class ResultsPane(Pane):
         here = self.query_one("#results-detail", Panel)
         if self._shown is None or event.row is None:
             here.set_title("")
+            here.set_subtitle("")
+            self._offer = None
             return
-        here.set_title(setting(*self._shown, int(event.row[PLACE])))
+        place = int(event.row[PLACE])
+        here.set_title(setting(*self._shown, place))
+        self._offer = offer(*self._shown, place)
+        here.set_subtitle(self._offer.sentence if self._offer is not None else "")
 
     @on(FrameTable.RowSelected)
     def _selected(self, event: FrameTable.RowSelected) -> None:
@@ -351,6 +365,28 @@ class ResultsPane(Pane):
         else:
             self._change_request(baseline=condition(report, place))
             self.lab_app.tell(f"baseline: {words(report, place)}")
+
+    def action_add(self) -> None:
+        """Open the file with the repeats that the setting needs, and ask whether to run them."""
+        found = self._offer
+        if found is None:
+            self.lab_app.tell("it can't be said how many repeats would help here", "information")
+        elif found.reason or not found.tasks:
+            self.lab_app.tell(found.reason or found.sentence, "information")
+        elif self.lab_app.lab is not None:
+            self._add(self.lab_app.lab, found)
+
+    @work(thread=True, exclusive=True, group="results-add")
+    def _add(self, lab: Lab, found: Offer) -> None:
+        try:
+            path = lab.experiment(found.report.name).file()
+            text = path.read_text(encoding="utf-8-sig")
+            changed = set_repeat(text, str(path), found.repeat).applied(text)
+        except (LabError, SpecError, OSError, UnicodeDecodeError) as error:
+            self.lab_app.tell(str(error), "error")
+            return
+        origin = f"with {found.question}"
+        self.app.call_from_thread(self.lab_app.open_text, path, changed, origin, found.choice)
 
     @work(exclusive=True, group="results-ask")
     async def action_by(self) -> None:
