@@ -12,6 +12,8 @@ from tests.store.events import submitted
 from tui_lab.store.events import Assigned, Finished, Paused, Started
 from tui_lab.store.fold import State
 from tui_lab.tui.app.followers import Throughput, WatchedExperiment
+from tui_lab.tui.app.recent_events import RecentEvents
+from tui_lab.tui.base.snapshot import ExperimentSnapshot, LabSnapshot
 
 
 def test_throughput_covers_the_run_or_its_last_hour() -> None:
@@ -58,5 +60,26 @@ def test_what_only_the_clock_moves_is_no_news(tmp_path: Path, monkeypatch: pytes
     disk.journal(folder, Finished(0, 15, 1, "done", exit_code=0, duration=20.0))
     third = watched.take_snapshot(active=True)
     assert third != second and sum(third.throughput) == 16
-    disk.journal(folder, Paused(0, "asked", 0))
-    assert watched.take_snapshot(active=True).eta is None
+    disk.journal(folder, Finished(0, 16, 1, "failed", "exit", exit_code=3), Paused(0, "asked", 0))
+    last = watched.take_snapshot(active=True)
+    assert last.eta is None
+    lab = LabSnapshot(experiments=(last, ExperimentSnapshot("other")))
+    assert [(one.experiment, one.kind, one.text, one.task) for one in lab.happened(3)] == [
+        ("grid", "done", "done in 20 s", 15),
+        ("grid", "failed", "exit 3", 16),
+        ("grid", "paused", "paused: by command", None),
+    ]
+    assert watched.take_snapshot(active=True).happened is last.happened
+    again = WatchedExperiment(folder).take_snapshot(active=False)
+    assert [one.task for one in again.happened] == [*range(17)], "also what was before it is watched"
+
+
+def test_of_many_tasks_that_are_done_some_are_told_and_each_failure() -> None:
+    events, state = RecentEvents("grid"), State()
+    state.apply(submitted([(0, 999)]))
+    for task in range(1000):
+        end = "failed" if task % 100 == 0 else "done"
+        events.hear(Finished(1000 + task / 500, task, 1, end, "oom" if end == "failed" else None), state)  # type: ignore[arg-type]
+    told = events.take()
+    assert [one.task for one in told if one.kind == "failed"] == list(range(0, 1000, 100))
+    assert sum(one.kind == "done" for one in told) == 2

@@ -79,7 +79,10 @@ async def test_each_experiment_that_runs_has_a_line(tmp_path: Path) -> None:
 async def test_where_there_is_little_room_what_says_least_goes(tmp_path: Path) -> None:
     several = LabSnapshot(experiments=(going("other"), going("grid", grows=True)))
     paused = LabSnapshot(experiments=(going("grid", paused=Paused(0.0, "asked", 0)),))
-    (line,), (second,) = await shown(Runs, (80, 24), tmp_path, several, paused)
+    queued = going("grid", rate=None, eta=None, throughput=(), counts={"pending": 1920})
+    queue = LabSnapshot(experiments=(queued,))
+    (line,), (second,), (third,) = await shown(Runs, (80, 24), tmp_path, several, paused, queue)
+    assert "waiting" in third
     assert "64%" in line and "at least 2 h 10 min left" in line and "1,230/1,920" not in line
     assert line.endswith("✓ 1,203  ✗ 27  ▶ 5  · 685")
     assert "paused" in second and "left" not in second

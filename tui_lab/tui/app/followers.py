@@ -24,6 +24,7 @@ from tui_lab.store.fold import State
 from tui_lab.store.journal import damage_text
 from tui_lab.store.lab import Lab
 from tui_lab.store.spare import counts_without_spare
+from tui_lab.tui.app.recent_events import RecentEvents
 from tui_lab.tui.base.snapshot import EngineSnapshot, ExperimentSnapshot, NodeSample
 
 STEADY: Final = 0.02  # a share of change for which the rate and the end are not shown anew
@@ -109,6 +110,7 @@ class WatchedExperiment:
         self._state: State | None = None
         self._pace = Pace()
         self._throughput = Throughput()
+        self._events = RecentEvents(folder.name)
         self._failure: Finished | None = None
         self._line = ""
         self._last = ExperimentSnapshot(folder.name)
@@ -147,6 +149,7 @@ class WatchedExperiment:
             eta=kept(last.eta, eta, max(1.0, STEADY * (left or 0.0))),
             grows=spare > 0 and not state.note,
             throughput=self._throughput.bins(now if active else None),
+            happened=self._events.take(),
             drained=state.drained,
             failure=self._failed(),
             note=state.note,
@@ -160,6 +163,7 @@ class WatchedExperiment:
             self._state = self.folder.state()
             self._pace.begin(self._state)
             self._throughput.look_back(self._state)
+            self._events.begin(self._state)
             return self._state, True
         before, size = self._state.offset, self.folder.journal.stat().st_size
         if size == before:
@@ -172,6 +176,7 @@ class WatchedExperiment:
     def _hear(self, event: Event) -> None:
         state = self._state or State()
         self._pace.hear(event, state)
+        self._events.hear(event, state)
         if isinstance(event, Submitted | Resumed | Requeued):
             self._throughput.begin(event.at)
             if isinstance(event, Submitted):

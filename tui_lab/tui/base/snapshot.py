@@ -14,6 +14,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Happening:
+    """An event in a line. kind: the state in which a task ended, or the kind of the event; task: the one that ended.
+    at: seconds since 1970."""
+
+    at: float
+    experiment: str
+    kind: str
+    text: str
+    task: int | None = None
+
+
+@dataclass(frozen=True)
 class ExperimentSnapshot:
     """One experiment. rate counts tasks that end per second of late; eta is when it will end, in seconds since 1970.
     Both are None where nothing is going, and stay as they are while they hardly change."""
@@ -31,6 +43,7 @@ class ExperimentSnapshot:
     eta: float | None = None
     grows: bool = False  # `repeat: {until}` may ask for more: the end is the earliest one
     throughput: tuple[int, ...] = ()  # tasks that ended, in equal parts of the run, or of its last hour; newest last
+    happened: tuple[Happening, ...] = ()  # its last events, the newest last
     drained: bool = False  # the user asked to start nothing more
     failure: str = ""  # the last task that failed, in a line
     note: str = ""  # on the repeats of its newest submission: that `until` can't become true
@@ -82,6 +95,10 @@ class LabSnapshot:
     problem: str = ""  # why the lab can't be read
     samples: dict[str, tuple[NodeSample, ...]] = field(default_factory=dict)  # by node, the newest last
     taken: float = 0.0
+
+    def happened(self, most: int) -> list[Happening]:
+        """Return the last events of all experiments, the newest last."""
+        return sorted((event for one in self.experiments for event in one.happened), key=lambda event: event.at)[-most:]
 
     def experiment(self, name: str | None) -> ExperimentSnapshot | None:
         """Return the snapshot of an experiment; None where there is none."""

@@ -112,7 +112,10 @@ class Runs(Line):
             found["rate"] = Content(rate_words(one.rate))
         left = one.remaining(time.time())
         least = "at least " if one.grows else ""
-        found["left"] = Content(f"{least}{span_words(left)} left" if left is not None else "going")
+        waits = not one.rate and not one.counts.get("running") and not one.stages
+        found["left"] = Content(
+            f"{least}{span_words(left)} left" if left is not None else "waiting" if waits else "going"
+        )
         if any(one.throughput):
             width = max(4, min(_SPARK, (len(one.throughput) + 1) // 2))
             line = braille_line(one.throughput, width, low=0, filled=True, ascii=self.ascii)
