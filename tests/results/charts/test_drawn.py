@@ -351,3 +351,22 @@ def test_places_of_arrays_are_those_of_numbers(low: float, span: float, value: f
     on = scale(low, min(low + span, 1e308), log)
     one, many = on(value), float(on.many(np.array([value]))[0])
     assert many == pytest.approx(one, rel=1e-9, abs=1e-12)
+
+
+def test_learning_curves_are_smoothed_before_what_was_measured(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"step": [1, 2, 3, 4] * 2, "loss": [4.0, 0.0, 4.0, 0.0] * 2, "act": ["a"] * 4 + ["b"] * 4})
+    asked: Any = {"columns": {"x": "step", "y": "loss", "hue": "act"}, "smooth": 0.5}
+    found = chart("steps", frame, **asked)
+    raw, mean = (next(one for one in found.series if one.name == "a" and one.faint is faint) for faint in (True, False))
+    assert raw.points["y"].to_list() == [4, 0, 4, 0]
+    # As W&B has it: each mean is of the values so far, the newer ones with more weight.
+    weights = [0.125, 0.25, 0.5, 1]
+    assert mean.points["y"][3] == pytest.approx(sum(w * y for w, y in zip(weights, [4, 0, 4, 0], strict=True)) / 1.875)
+    assert found.table.height == 8 and "weight 0.5" in found.caption
+    text = draw(found, 80, 24, PLAIN)
+    assert text.count("● a") == 1 and "weight 0.5" in text
+    files.write(found, tmp_path / "a.html", (4, 3))
+    page = (tmp_path / "a.html").read_text()
+    assert "weight 0.5" in page or "<svg" in page
+    assert not re.search(r"(src|href)=[\"']http|<script", page)
+    assert chart("lines", frame, **asked).series[0].faint is False

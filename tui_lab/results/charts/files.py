@@ -248,7 +248,7 @@ def lines(chart: Chart, axes: Axes) -> None:
         styled = series.style if series.style != series.color else 0
         x, y = points["x"].to_numpy(), points["y"].to_numpy()
         low, high = (points[name].to_numpy() for name in ("low", "high"))
-        marker = _MARKERS[series.style % len(_MARKERS)] if len(x) <= _FEW else None
+        marker = _MARKERS[series.style % len(_MARKERS)] if len(x) <= _FEW and not series.faint else None
         axes.plot(
             x,
             y,
@@ -256,7 +256,8 @@ def lines(chart: Chart, axes: Axes) -> None:
             linestyle=_STYLES[styled % len(_STYLES)],
             marker=marker,
             ms=5,
-            label=_name(series),
+            alpha=0.35 if series.faint else 1.0,
+            label=None if series.faint else _name(series),
         )
         if np.isfinite(low).any():
             if chart.error_style == "band" and len(x) > 1:

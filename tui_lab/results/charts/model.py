@@ -62,6 +62,8 @@ class Request:
     """From where to where an axis goes, or the colours of z."""
     goals: Mapping[str, Goal] = field(default_factory=dict)
     """By column, for pareto."""
+    smooth: float = 0.0
+    """Of learning curves: the weight, below 1, that the mean of what was before has against each new value."""
 
 
 @dataclass(frozen=True)
@@ -191,3 +193,8 @@ class Chart:
         """The numbers in the cells of a heatmap, in the order of its points."""
         values = self.series[0].points["z"].to_list()
         return apart(values, 3) if self.number_format is None else [format(z, self.number_format) for z in values]
+
+
+def named(chart: Chart) -> list[Series]:
+    """Return the series that a legend names: of those with one name the last, which stands before the others."""
+    return list({series.name: series for series in chart.series}.values())

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import polars as pl
 import pytest
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from tui_lab.results.charts.colours import Palette
 from tui_lab.results.charts.model import Request, Source
 from tui_lab.results.charts.registry import KINDS
+from tui_lab.tui.panes.chart import saving
 from tui_lab.tui.panes.chart.choices import choices_line, column_items, log_words
 from tui_lab.tui.panes.chart.defaults import counted, default_request, described, error_column, of_kind
 from tui_lab.tui.panes.chart.making import made
@@ -223,3 +226,16 @@ def test_any_rows_make_a_chart_or_a_sentence(columns: list[list[object]], kind: 
     column_items(source, "x")
     if found.chart is not None:
         assert summary(found.chart)
+
+
+def test_a_picture_is_saved_beside_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chart = made(Request("lines"), described(pl.DataFrame({"lr": LR, "acc": [0.1, 0.2, 0.3]}))).chart
+    assert chart is not None
+    first = saving.next_file(tmp_path / "charts", "a/b c", ".svg")
+    assert first == tmp_path / "charts" / "a_b_c-1.svg"
+    saving.write(chart, str(first), False)
+    assert saving.next_file(tmp_path / "charts", "a/b c", ".svg").name == "a_b_c-2.svg"
+    monkeypatch.setattr(saving, "_has_matplotlib", lambda: False)
+    assert saving.verdict("a.svg").good and not saving.verdict("a.png").good
+    path = saving.write(chart, str(tmp_path / "cells.svg"), False)
+    assert ElementTree.fromstring(path.read_text()).tag.endswith("svg")

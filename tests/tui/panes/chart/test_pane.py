@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -211,12 +212,15 @@ async def test_a_chart_is_written(small_lab: Path, tmp_path: Path) -> None:
     async with opened(small_lab, frame=FRAME) as (pilot, pane):
         await wait_until(pilot, lambda: pane.made is not None)
         for name in ("a.txt", "a.csv", "a.svg"):
-            await pilot.press("w")
+            await pilot.press("W")
             await wait_until(pilot, lambda: isinstance(pilot.app.screen, PromptScreen))
             pilot.app.screen.query_one(Input).value = str(tmp_path / name)
             await pilot.press("enter")
             await wait_until(pilot, (tmp_path / name).exists)
         assert "●" in (tmp_path / "a.txt").read_text()
+        await pilot.press("w", "w")  # at once, as the last picture
+        await wait_until(pilot, lambda: len(list((small_lab / "charts").glob("acc-?.svg"))) == 2)
+        shutil.rmtree(small_lab / "charts")
 
 
 async def test_without_a_lab_a_sentence_says_so(tmp_path: Path) -> None:

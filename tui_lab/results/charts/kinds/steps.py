@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
+
+import polars as pl
 
 from tui_lab.results.charts import files, natural
 from tui_lab.results.charts.columns import Prepared
@@ -15,7 +18,19 @@ from tui_lab.results.charts.terminal import marks
 
 def make(prepared: Prepared) -> Chart:
     """The aggregate of y over x, a line for each hue and style."""
-    return aggregated(prepared, prepared.place("x", "x" in prepared.log), KIND)
+    chart = aggregated(prepared, prepared.place("x", "x" in prepared.log), KIND)
+    weight = prepared.request.smooth
+    return smoothed(chart, weight) if weight else chart
+
+
+def smoothed(chart: Chart, weight: float) -> Chart:
+    """Return the curves with their exponential means before them. Their bands stay those of what was measured."""
+    raw = [replace(series, faint=True) for series in chart.series]
+    mean = pl.col("y").ewm_mean(alpha=1 - weight)
+    nothing = pl.lit(None, pl.Float64)
+    smooth = [replace(one, points=one.points.with_columns(mean, low=nothing, high=nothing)) for one in chart.series]
+    said = f"smoothed by an exponential mean of weight {weight:g}, the values faint"
+    return replace(chart, series=(*raw, *smooth), caption="; ".join(filter(None, (chart.caption, said))))
 
 
 KIND: Final = ChartKind(

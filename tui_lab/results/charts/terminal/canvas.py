@@ -80,6 +80,7 @@ class Canvas:
         self._characters = np.full((height, width), _BLANK, dtype=np.int64)
         self._colors = np.full((height, width), NONE, dtype=np.int64)
         self._grounds = np.full((height, width), NONE, dtype=np.int64)
+        self._faint = np.zeros((height, width), dtype=np.bool_)
 
     def points(self, places: Places, mark: str, color: Color = None) -> None:
         """Put a mark at each place."""
@@ -93,9 +94,19 @@ class Canvas:
         """Put a small dot at each place."""
         self._touch(self._bits.points(xs, ys), color)
 
-    def line(self, xs: Any, ys: Any, color: int | None = None, dashes: tuple[int, int] | None = None) -> None:
-        """Draw a line through all places. dashes: dots that are drawn, and dots that are not."""
-        self._touch(self._bits.line(xs, ys, dashes), color)
+    def line(
+        self, xs: Any, ys: Any, color: int | None = None, dashes: tuple[int, int] | None = None, faint: bool = False
+    ) -> None:
+        """Draw a line through all places. dashes: dots that are drawn, and dots that are not. faint: behind lines that
+        come later, whose cells have no dots of it."""
+        if not faint and self._faint.any():
+            rows, columns = Bits(self.width, self.height).line(xs, ys, dashes)
+            behind = self._faint[rows, columns]
+            self._bits.clear((rows[behind], columns[behind]))
+            self._faint[rows, columns] = False
+        cells = self._bits.line(xs, ys, dashes)
+        self._faint[cells] |= faint
+        self._touch(cells, color)
 
     def text(self, column: int, row: int, text: str, color: Color = None) -> None:
         """Put characters of one cell each, from a cell on to the right."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from rich.cells import cell_len, set_cell_size
 
-from tui_lab.results.charts.model import Axis, Chart
+from tui_lab.results.charts.model import Axis, Chart, named
 from tui_lab.results.charts.terminal import marks
 from tui_lab.results.charts.terminal.canvas import Canvas, Run
 from tui_lab.results.charts.terminal.style import Look
@@ -146,7 +146,7 @@ def _below(chart: Chart, width: int, look: Look, height: int) -> list[list[Run]]
     if height >= 10:
         if chart.z is not None:
             lines.append(_z_scale(chart, width, look))
-        if len(chart.series) > 1 or chart.legend:
+        if len(named(chart)) > 1 or chart.legend:
             lines += _legend(chart, width, look)
         if chart.caption or chart.annotate:
             lines.append([Run(_cut(_visible(chart.caption), width, look))])
@@ -156,7 +156,7 @@ def _below(chart: Chart, width: int, look: Look, height: int) -> list[list[Run]]
 def _legend(chart: Chart, width: int, look: Look) -> list[list[Run]]:
     """The names of the series after their marks, wrapped."""
     words = [[Run(f"{_visible(chart.legend)}:")]] if chart.legend else []
-    for series in chart.series:
+    for series in named(chart):
         name = _cut(_visible(series.name), width - 3, look)
         words.append([Run(marks.legend_mark(chart, series, look), look.tint(series.color)), Run(f" {name}")])
     lines: list[list[Run]] = []

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from tui_lab.results.charts.model import Axis, Chart, Series
+from tui_lab.results.charts.model import Axis, Chart, Series, named
 from tui_lab.results.charts.terminal.canvas import EIGHTHS, Canvas, blend
 from tui_lab.results.charts.terminal.style import Look, readable
 from tui_lab.results.charts.ticks import Scale, scale
@@ -187,7 +187,7 @@ def lines(field: Field) -> None:
     thinned = [(series, thin_line(points, 2 * canvas.width)) for series, points in seen]
     for series, points in thinned:
         if field.chart.error_style == "band":
-            _band(field, points, look.tint(series.color), alone=len(thinned) == 1)
+            _band(field, points, look.tint(series.color), alone=len(named(field.chart)) == 1)
         else:
             _error_bars(field, points, look.tint(series.color))
     for series, points in sorted(thinned, key=lambda one: not one[0].faint):
@@ -195,7 +195,7 @@ def lines(field: Field) -> None:
         if series.faint and tint is not None and look.ground is not None:
             tint = blend(tint, look.ground, _FAINT)
         dashes = (1, 3) if series.faint and look.ground is None else look.dashes(series.color)
-        canvas.line(field.xs(points["x"]), field.ys(points["y"]), tint, dashes)
+        canvas.line(field.xs(points["x"]), field.ys(points["y"]), tint, dashes, series.faint)
     for number, (series, points) in enumerate(thinned):
         if series.faint or (look.color and points.height > 1 and points.height * _APART > canvas.width):
             continue

@@ -31,6 +31,7 @@ ACTIONS: Final = (
     Action("chart.aggregate", "m", "Mean", "Choose how several values at one point are combined.", shown=False),
     Action("chart.error", "e", "Error", "Choose what error bars and bands show."),
     Action("chart.log", "l", "Log", "Choose the axes that are logarithmic."),
+    Action("chart.smooth", "s", "Smooth", "Smooth learning curves more, or not at all.", shown=False),
     Action("chart.range", "r", "Range", "Set the limits of the y axis.", shown=False),
     Action("chart.grid", "g", "Grid", "Show a small chart for each metric and for the nodes, or one chart."),
     Action("chart.filter", "slash", "Filter", "Show the small charts whose names have a text.", shown=False),
@@ -38,5 +39,6 @@ ACTIONS: Final = (
     Action("chart.source", "o", "Source", "Choose the source: steps, results, or a query's answer."),
     Action("chart.ascii", "a", "ASCII", "Draw with ASCII characters only, or not.", shown=False),
     Action("chart.defaults", "Z", "Defaults", "Choose kind and columns automatically again.", shown=False),
-    Action("chart.write", "w", "Write", "Write the chart to a picture, a text or a table.", shown=False),
+    Action("chart.save", "w", "Save", "Write the chart to a picture in the lab's folder of charts."),
+    Action("chart.write", "W", "Write", "Write the chart to a picture, a text or a table.", shown=False),
 )

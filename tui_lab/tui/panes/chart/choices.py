@@ -40,6 +40,7 @@ LOGS: Final[dict[str, tuple[str, frozenset[Literal["x", "y"]] | None]]] = {
     "y": ("y", frozenset(("y",))),
     "xy": ("x and y", frozenset(("x", "y"))),
 }
+SMOOTHING: Final = (0.5, 0.8, 0.9, 0.95)
 NONE: Final = "\0none"
 """The item that stands for no column."""
 COLUMN_ERROR: Final = "\0column "
@@ -70,6 +71,8 @@ def choices_line(request: Request, log: str, errors: str | None, ascii: bool) ->
     if kind.errors:
         found.append(("e", "error", errors or request.error))
     found.append(("l", "log", log))
+    if kind.of_steps:
+        found.append(("s", "smooth", f"{request.smooth:g}" if request.smooth else "-"))
     line = Text()
     for key, name, value in found:
         line.append(key, style="bold reverse")
@@ -104,6 +107,15 @@ def column_items(source: Source, role: Role) -> list[Item]:
     items = [Item(NONE, "(none)", "one series")] if role == "hue" else []
     names = sorted(source.frame.columns, key=lambda name: role == "hue" and name != TASK)
     return [*items, *(Item(name, name, _about(source, name)) for name in names)]
+
+
+def source_items(current: str | None, answer: str | None) -> list[Item]:
+    """Return what can be drawn: of the current experiment, and the answer of a query by its title."""
+    items = []
+    if current is not None:
+        items.append(Item("steps", f"steps of {current}", "values by step, also during a run"))
+        items.append(Item("results", f"results of {current}", "its done tasks"))
+    return [*items, *([Item("given", "answer of a query", answer)] if answer is not None else [])]
 
 
 def error_items(column: str | None) -> list[Item]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -13,48 +11,7 @@ import polars as pl
 from tui_lab.results.charts.choice import choose
 from tui_lab.results.charts.making import make
 from tui_lab.results.charts.model import Chart, ChartError, Request, Role, Series, Source
-from tui_lab.results.charts.terminal.draw import draw
-from tui_lab.results.charts.terminal.style import Look
-from tui_lab.tui.base import exporting
-from tui_lab.tui.base.verdict import Verdict
 from tui_lab.tui.panes.chart.source import TASK, overlaid
-
-# --- A chart as a file: a picture, a text, or the table of its data
-PICTURES: Final = (".png", ".svg", ".pdf")
-TEXT: Final = (100, 30)
-"""Cells of a text."""
-
-
-def verdict(text: str) -> Verdict:
-    """Return what writing to a path will do."""
-    file = exporting.target(text) if text.strip() else Path()
-    ending = file.suffix.lower()
-    if ending in PICTURES and find_spec("matplotlib") is None:
-        return Verdict(False, "pictures need: pip install 'tui-lab[draw]'")
-    if ending not in (*PICTURES, ".txt"):
-        return exporting.export_verdict(text, PICTURES)
-    try:
-        if not file.absolute().parent.is_dir():
-            return Verdict(False, f"there is no folder {file.absolute().parent}")
-        there = ", replacing the existing file" if file.exists() else ""
-    except (OSError, ValueError) as error:
-        return Verdict(False, str(error))
-    return Verdict(True, f"as a {'text' if ending == '.txt' else 'picture'}{there}")
-
-
-def write(chart: Chart, text: str, ascii: bool) -> Path:
-    """Raises OSError, OutputError, ChartError."""
-    file = exporting.target(text)
-    if file.suffix.lower() in PICTURES:
-        from tui_lab.results.charts import files as pictures
-
-        pictures.write(chart, file, pictures.SIZE)
-    elif file.suffix.lower() == ".txt":
-        file.write_text(draw(chart, *TEXT, Look(color=False, ascii=ascii)) + "\n", encoding="utf-8")
-    else:
-        exporting.export(chart.table, text)
-    return file
-
 
 _FLAG: Final = re.compile(r"(?:--)(x|y|z|hue|style)-column")
 

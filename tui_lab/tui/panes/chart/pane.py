@@ -16,7 +16,6 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from tui_lab.experiment.model import Experiment
 from tui_lab.results.charts.model import Error, Request, Role, Source
 from tui_lab.results.charts.registry import KINDS, MEANS, kind_of
 from tui_lab.results.plain import shown
@@ -26,7 +25,7 @@ from tui_lab.tui.base.problem import Problem
 from tui_lab.tui.base.selection import Chosen
 from tui_lab.tui.base.snapshot import LabSnapshot, NodeSample
 from tui_lab.tui.base.workers import promised, work
-from tui_lab.tui.panes.chart import making
+from tui_lab.tui.panes.chart import saving
 from tui_lab.tui.panes.chart.actions import ACTIONS, HELP
 from tui_lab.tui.panes.chart.choices import (
     AGGREGATES,
@@ -34,18 +33,20 @@ from tui_lab.tui.panes.chart.choices import (
     ERRORS,
     LOGS,
     NONE,
+    SMOOTHING,
     choices_line,
     column_items,
     error_items,
     log_words,
     range_of,
     range_verdict,
+    source_items,
 )
 from tui_lab.tui.panes.chart.defaults import default_request, error_column, of_answer, of_kind
 from tui_lab.tui.panes.chart.grid import NODES, ChartGrid, Subject, of_metric
 from tui_lab.tui.panes.chart.making import MadeChart, made
 from tui_lab.tui.panes.chart.messages import ChartMade, ChartWritten, RowsRead
-from tui_lab.tui.panes.chart.source import Rows, What, read
+from tui_lab.tui.panes.chart.source import Rows, What, read, spec_of
 from tui_lab.tui.panes.chart.summary import summary
 from tui_lab.tui.widgets.choice import ChoiceScreen, Item
 from tui_lab.tui.widgets.panels.panel import Panel
@@ -99,6 +100,7 @@ class ChartPane(Pane):
         self._count = 0
         self._seen: object = None
         self._ended = 0.0
+        self._picture = saving.PICTURES[0]  # the kind that was written last
         self._samples: Mapping[str, Sequence[NodeSample]] = {}  # that the grid shows
 
     def compose(self) -> ComposeResult:
@@ -122,19 +124,11 @@ class ChartPane(Pane):
 
     def open_chart(self, frame: pl.DataFrame, title: str, request: Any = None) -> None:
         """Draw a frame, by default as its columns suggest."""
-        self._given = Rows(of_answer(frame, self._spec(), self.lab_app.current or ""), "given", title)
+        self._given = Rows(of_answer(frame, spec_of(self._folder()), self.lab_app.current or ""), "given", title)
         self._of = (None, "given")
         self._reading = 0
         self._take(self._given, request if isinstance(request, Request) else None, fresh=True)
         self.focus_first()
-
-    def _spec(self) -> Experiment | None:
-        """Return what the file of the current experiment says."""
-        folder = self._folder()
-        try:
-            return folder.spec() if folder is not None else None
-        except Exception:  # noqa: BLE001 - without its file the columns' types have to do
-            return None
 
     def _folder(self) -> ExperimentFolder | None:
         lab, current = self.lab_app.lab, self.lab_app.current
@@ -286,11 +280,7 @@ class ChartPane(Pane):
         rows, request = self.rows, self.made.request if self.made is not None else self.request
         if rows is None:
             return
-        live = " (live)" if rows.what != "given" and self._is_live() else ""
-        height = rows.source.frame.height
-        count = f"{height:,} row{'' if height == 1 else 's'}"
-        which = f", {rows.which}" if rows.which else ""
-        title = f"{rows.title}{live}{which}, {count}" if rows.what != "given" else f"{count}: {rows.title}"
+        title = rows.described(self._is_live())
         self.panel.set_title(Content(title))
         self.choices.update(
             choices_line(
@@ -380,6 +370,14 @@ class ChartPane(Pane):
     def _take_log(self, value: str) -> None:
         self._set(replace(self._full, log=LOGS[value][1]))
 
+    def action_smooth(self) -> None:
+        """Smooth learning curves more, or not at all."""
+        if not kind_of(self._full.kind).of_steps:
+            self.lab_app.tell("only learning curves are smoothed: kind steps", "warning")
+            return
+        later = [weight for weight in SMOOTHING if weight > self._full.smooth]
+        self._set(replace(self._full, smooth=later[0] if later else 0.0))
+
     def action_range(self) -> None:
         asked = self._full.ranges.get("y")
         value = "" if asked is None else " ".join(shown(end) for end in asked)
@@ -391,15 +389,7 @@ class ChartPane(Pane):
             self._set(replace(self._full, ranges={} if asked is None else {"y": asked}))
 
     def action_source(self) -> None:
-        current = self.lab_app.current
-        items = []
-        if current is not None:
-            items = [
-                Item("steps", f"steps of {current}", "values by step, also during a run"),
-                Item("results", f"results of {current}", "its done tasks"),
-            ]
-        if self._given is not None:
-            items.append(Item("given", "answer of a query", self._given.title))
+        items = source_items(self.lab_app.current, self._given.title if self._given is not None else None)
         self._choose("What to draw", items, self.rows.what if self.rows is not None else None, self._take_source)
 
     def _take_source(self, value: str) -> None:
@@ -475,23 +465,31 @@ class ChartPane(Pane):
         else:
             self._set(of_metric(self._full, event.name))
 
+    def action_save(self) -> None:
+        self._write_to(self._picture)
+
     def action_write(self) -> None:
+        about = f"a picture ({' '.join(saving.PICTURES)}), a text (.txt) or a table (.csv .parquet .json .md)"
+        self.app.push_screen(PromptScreen("Write the chart to", "chart.svg", saving.verdict, about), self._write_to)
+
+    def _write_to(self, text: str | None) -> None:
+        """Write the chart; an ending alone: to the next file in the lab's folder of charts."""
+        if text is None:
+            return
         if self.made is None or self.made.chart is None:
             self.lab_app.tell("there is no chart to write", "warning")
             return
-        about = "a picture (.png .svg .pdf), a text (.txt) or a table (.csv .parquet .json .md)"
-        self.app.push_screen(PromptScreen("Write the chart to", "chart.svg", making.verdict, about), self._write_to)
-
-    def _write_to(self, text: str | None) -> None:
-        if text is not None and self.made is not None and self.made.chart is not None:
-            self._write(self.made, text)
+        self._picture = next((ending for ending in saving.PICTURES if text.endswith(ending)), self._picture)
+        self._write(self.made, text)
 
     @work(thread=True, group="chart-write")
     def _write(self, chart: MadeChart, text: str) -> None:
         try:
             assert chart.chart is not None
             with promised():
-                path = making.write(chart.chart, text, self.plot.ascii)
+                if text in saving.PICTURES:
+                    text = str(saving.next_file(self.lab_app.lab_path / saving.FOLDER, chart.chart.y.label, text))
+                path = saving.write(chart.chart, text, self.plot.ascii)
             self.post_message(ChartWritten(f"written to {path}"))
         except Exception as error:  # noqa: BLE001 - said in place of a file
             self.post_message(ChartWritten(Problem.of(error).message, failed=True))

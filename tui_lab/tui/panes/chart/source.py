@@ -8,7 +8,9 @@ from typing import Final, Literal
 
 import polars as pl
 
+from tui_lab.client.formatting import plural
 from tui_lab.experiment.data_types import Row
+from tui_lab.experiment.model import Experiment
 from tui_lab.results.charts.model import Goal, Source
 from tui_lab.results.charts.sources import geometric
 from tui_lab.results.facts import is_fact
@@ -36,6 +38,21 @@ class Rows:
     """What reading took."""
     which: str = ""
     """Which tasks, as shown; empty: all."""
+
+    def described(self, live: bool) -> str:
+        """Return what they are, and how many. live: they grow."""
+        count = plural(self.source.frame.height, "row")
+        if self.what == "given":
+            return f"{count}: {self.title}"
+        return f"{self.title}{' (live)' if live else ''}{f', {self.which}' if self.which else ''}, {count}"
+
+
+def spec_of(folder: ExperimentFolder | None) -> Experiment | None:
+    """Return what the file of an experiment says; None where it can't be read."""
+    try:
+        return folder.spec() if folder is not None else None
+    except Exception:  # noqa: BLE001 - without its file the columns' types have to do
+        return None
 
 
 def read(folder: ExperimentFolder, what: What | None, chosen: Chosen | None = None) -> Rows:

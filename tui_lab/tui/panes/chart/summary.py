@@ -24,11 +24,12 @@ def summary(chart: Chart) -> list[str]:
         else f"{chart.y.label} over {chart.x.label}"
     )
     lines = [f"{chart.kind.called or chart.kind.name}: {axes}" + (f", {chart.caption}" if chart.caption else "")]
-    for series in chart.series[:MOST]:
+    measured = list({series.name: series for series in reversed(chart.series)}.values())[::-1]
+    for series in measured[:MOST]:
         sentence = _sentence(chart, series)
         lines.append(f"{series.name}: {sentence}" if series.name else sentence)
-    if len(chart.series) > MOST:
-        lines.append(f"and {len(chart.series) - MOST} more")
+    if len(measured) > MOST:
+        lines.append(f"and {len(measured) - MOST} more")
     return [*lines, *chart.notes]
 
 

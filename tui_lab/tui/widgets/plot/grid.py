@@ -14,7 +14,7 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 
-from tui_lab.results.charts.model import Chart
+from tui_lab.results.charts.model import Chart, named
 from tui_lab.results.charts.terminal.canvas import Run
 from tui_lab.results.charts.terminal.draw import drawn
 from tui_lab.results.charts.terminal.marks import legend_mark
@@ -54,10 +54,11 @@ def _newest(chart: Chart, look: Look) -> list[Run]:
     """The last value of the first series."""
     if not chart.kind.connected:
         return []
-    known = [series for series in chart.series if series.points.height][:VALUES]
+    several = len(named(chart)) > 1
+    known = [series for series in named(chart) if series.points.height][:VALUES]
     last = [series.points["y"][-1] for series in known]
     shown = apart(last, 3) if chart.y.kind == "number" else texts(chart.y, last)
-    if len(chart.series) == 1:
+    if not several:
         return [Run(f" {value}") for value in shown]
     return [
         Run(f" {legend_mark(chart, series, look)} {value}", look.tint(series.color))
