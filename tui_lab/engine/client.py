@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import itertools
 import os
@@ -27,7 +28,9 @@ from tui_lab.protocol.control import (
     CleanNodes,
     Command,
     FetchFiles,
+    Piece,
     ProtocolError,
+    ReadFile,
     Refusal,
     Requeue,
     Resume,
@@ -93,6 +96,8 @@ class EngineClient:
         """Send a command; return its answer. patience: seconds until EngineSilent is raised; by default there is no
         limit while the engine is alive. A command that begins work starts another engine if this one has just ended."""
         side = mirrors.other_side(self.lab.path)
+        if side is not None and isinstance(command, ReadFile):
+            return cast(A, read_there(side, command))
         if isinstance(command, Submit | Requeue | Resume) and command.umask is None:
             command = cast(Command[A], structs.replace(command, umask=_umask() if side is None else side.umask))
         for last in (False, True):
@@ -249,6 +254,12 @@ def _reach(lab: Lab, facts: EngineFacts) -> socket.socket | None:
         channel.close()
         raise
     return channel
+
+
+def read_there(side: mirrors.OtherSide, asked: ReadFile) -> Piece:
+    """Return a piece of an output of a lab on another machine, which may be there or on a node. Raises LabError."""
+    data, total = side.read(asked.experiment, asked.task, asked.attempt, asked.name, asked.offset, asked.most)
+    return Piece(None if data is None else base64.b64encode(data).decode(), total)
 
 
 def _through(side: mirrors.OtherSide, lab: Lab, *, start: bool) -> EngineClient | None:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias, get_args
 import msgspec
 
 from tui_lab.experiment.cluster.entry import NodeEntry
+from tui_lab.store.ranges import Ranges
 
 GREETING: Final = b"tui-lab remote helper"
 """The helper's first line; what a login shell prints before it is skipped."""
@@ -155,6 +156,18 @@ class Replaced(_Message, frozen=True):
     mtime: int
 
 
+class Rows(_Message, frozen=True):
+    """A table of results; the body is what it says of itself, compressed (`about`: bytes of that), and the rows, as
+    Parquet. `base`: the table (by its time) of which these rows are news, 0 for all rows. `changed`: the tasks whose
+    rows they replace."""
+
+    file: str
+    mtime: int
+    about: int
+    base: int = 0
+    changed: Ranges = []
+
+
 class Removed(_Message, frozen=True):
     """A file, or the folder of an experiment, that is gone."""
 
@@ -211,7 +224,7 @@ class Failed(_Message, frozen=True):
 
 ToHelper: TypeAlias = Follow | Bring | Read | Outputs | Engine | Write | Launch | Verify | Ping
 FromHelper: TypeAlias = (
-    Hello | Sum | Appended | Replaced | Removed | Synced | Done | Content | Found | Written | Launched | Failed
+    Hello | Sum | Appended | Replaced | Rows | Removed | Synced | Done | Content | Found | Written | Launched | Failed
 )
 TO_HELPER: Final[tuple[type[ToHelper], ...]] = get_args(ToHelper)
 FROM_HELPER: Final[tuple[type[FromHelper], ...]] = get_args(FromHelper)

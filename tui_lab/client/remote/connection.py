@@ -44,6 +44,7 @@ from tui_lab.protocol.remote import (
     RemoteError,
     Removed,
     Replaced,
+    Rows,
     Sum,
     Synced,
     ToHelper,
@@ -334,7 +335,10 @@ class RemoteLab:
                 elif isinstance(message, Appended | Replaced) and not self._connected:
                     came += message.raw
                     self._progress(came, total)
-                self._take(self._mirror, message, body)
+                if isinstance(message, Rows):
+                    await asyncio.to_thread(_take_rows, self._mirror.path(message.file), message, body)
+                else:
+                    self._take(self._mirror, message, body)
         except asyncio.IncompleteReadError:
             why = (await asyncio.wait_for(said, 2)).strip().splitlines() if not said.cancelled() else []
             raise StorageError(f"{self.name}: the helper there has ended" + (f": {why[-1]}" if why else "")) from None
@@ -433,6 +437,12 @@ def host_name(lab: Path) -> str:
     """Return the machine of a lab; empty if it is this one."""
     found = remote_lab(lab)
     return "" if found is None else found.address.host
+
+
+def _take_rows(path: Path, message: Rows, body: bytes) -> None:
+    from tui_lab.client.remote.tables import take
+
+    take(path, message, body)
 
 
 async def _copy(reader: Any, writer: Any) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from tui_lab import __version__
 from tui_lab.client.remote import files
@@ -52,6 +52,9 @@ from tui_lab.protocol.remote import (
 )
 from tui_lab.store import layout
 from tui_lab.store.errors import LabError, StorageError, storage_error
+
+if TYPE_CHECKING:
+    from tui_lab.client.remote.tables import TableSender
 
 LOOK: Final = 0.2  # seconds between looks at the lab
 WALK: Final = 2.0  # seconds between looks at the files of projects
@@ -125,6 +128,7 @@ class Helper:
         self.channel = channel
         self._tables = ThreadPoolExecutor(1, thread_name_prefix="tables")  # they take long
         self._rest = ThreadPoolExecutor(4, thread_name_prefix="requests")
+        self._sender: TableSender | None = None  # in the thread of the tables
         self._ending = threading.Event()
         self._follower: threading.Thread | None = None
 
@@ -184,7 +188,11 @@ class Helper:
                 self.channel.fail(number, error)
 
     def _bring(self, message: Bring) -> None:
+        from tui_lab.client.remote.tables import TableSender
         from tui_lab.results.tables import refresh
+
+        if self._sender is None:
+            self._sender = TableSender()
 
         folder = self.lab.experiment(message.experiment)
         found = refresh(folder)
@@ -194,7 +202,14 @@ class Helper:
             elif kind == "rows":
                 found.rows  # noqa: B018
         for file in files.of_tables(self.lab.path, message.experiment):
-            send_whole(self.channel, self.lab.path / file, file, message.have.get(file))
+            known = message.have.get(file)
+            if not file.endswith(".parquet"):
+                send_whole(self.channel, self.lab.path / file, file, known)
+                continue
+            with suppress(FileNotFoundError):
+                news = self._sender.news(self.lab.path / file, file, known.mtime if known is not None else 0)
+                if news is not None:
+                    self.channel.send(*news)
         self.channel.send(Done(message.id))
 
     def _read(self, message: Read) -> None:
@@ -333,6 +348,9 @@ class Follower:
         for name in changed:
             for file in files.of_experiment(self.lab, name):
                 self._bring(file)
+            if f"{name}/{layout.JOURNAL_FILE}" not in self._have:  # later it makes its own
+                file = f"{name}/{layout.CHECKPOINT_FILE}"
+                send_whole(self.channel, self.lab / file, file, None)
             self._grow(f"{name}/{layout.JOURNAL_FILE}", sizes[name][0])
             self._seen[name] = sizes[name]
             self._find_file(name)

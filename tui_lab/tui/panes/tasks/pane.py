@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -17,8 +18,7 @@ from textual.widgets import Input
 from textual.worker import Worker, WorkerState
 
 from tui_lab.client.errors import UsageError
-from tui_lab.client.remote.outputs import reader
-from tui_lab.engine.client import EngineClient
+from tui_lab.engine.client import EngineClient, read_there
 from tui_lab.experiment.facts import FACTS
 from tui_lab.protocol.control import Piece, ReadFile
 from tui_lab.store import mirrors
@@ -303,7 +303,7 @@ class TasksPane(Pane):
         lab = self.lab_app.lab
         side = mirrors.other_side(lab.path) if lab is not None else None
         if side is not None:
-            return reader(side)
+            return partial(read_there, side)
         if self._engine is None and lab is not None:
             self._engine = EngineClient.connect(lab)
         return None if self._engine is None else self._ask_engine
