@@ -35,6 +35,7 @@ from tui_lab.tui.panes.experiment.trial import Asked, Line, Outputs, Trial, aske
 from tui_lab.tui.widgets.dialogs import Confirm
 from tui_lab.tui.widgets.open_dialog import NewDialog, OpenDialog, entries
 from tui_lab.tui.widgets.panels.panel import Panel
+from tui_lab.tui.widgets.table.table import FrameTable
 
 Change = Callable[[str], str]
 
@@ -405,6 +406,7 @@ async def test_a_launch_asks_once_and_runs(own_lab: Workbench) -> None:
         await wait_until(pilot, lambda: "Run 4 tasks of small on localhost (1 slot)?" in shown(app, "#question"))
         await pilot.press("ctrl+j")
         await wait_until(pilot, lambda: app.pane is not None and app.pane.NAME == "tasks")
+        await wait_until(pilot, lambda: app.pane is not None and app.pane.query(FrameTable))  # else it is being made
         until(lambda: len(own_lab.events("submitted", "small")) == 2)
         assert "repeat: 3" in (own_lab.folder / "small.yaml").read_text()
         until(lambda: sum(task["state"] == "done" for task in own_lab.tasks("small")) >= 9)
