@@ -82,6 +82,7 @@ def protocol() -> str:
     """`protocol.md`: its own text, and the tables of messages from their types."""
     from tui_lab.protocol.agent import FROM_AGENT, TO_AGENT
     from tui_lab.protocol.control import COMMANDS
+    from tui_lab.protocol.remote import FROM_HELPER, TO_HELPER
 
     commands = _members("command", COMMANDS)
     answers = ["answer", "---", *(_answer(command.answer_type()) for command in COMMANDS)]
@@ -91,7 +92,9 @@ def protocol() -> str:
     text = (HERE / "protocol.md").read_text(encoding="utf-8")
     text = _between("protocol.md", text, "commands", commands)
     text = _between("protocol.md", text, "messages to the agent", _members("type", TO_AGENT))
-    return _between("protocol.md", text, "messages from the agent", _members("type", FROM_AGENT))
+    text = _between("protocol.md", text, "messages from the agent", _members("type", FROM_AGENT))
+    text = _between("protocol.md", text, "messages to the helper", _members("type", TO_HELPER))
+    return _between("protocol.md", text, "messages from the helper", _members("type", FROM_HELPER))
 
 
 def _answer(kind: type[msgspec.Struct]) -> str:

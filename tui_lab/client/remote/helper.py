@@ -178,6 +178,10 @@ class Helper:
                     with suppress(OSError):
                         self.channel.fail(0, StorageError(f"{self.lab.path}: the lab is gone: {error.strerror}"))
                     return
+            except Exception as error:  # noqa: BLE001  (the screen says it, and connects again)
+                with suppress(OSError):
+                    self.channel.fail(0, error)
+                return
             self._ending.wait(LOOK)
 
     def _do(self, number: int, call: Callable[[], None]) -> None:
