@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING  # noqa: E402
 gc.set_threshold(250_000)
 
 from tui_lab.cli import main as command  # noqa: E402
-from tui_lab.cli.commands import Screen  # noqa: E402
+from tui_lab.cli.commands import COMMANDS, Screen  # noqa: E402
 from tui_lab.cli.interrupts import interrupt  # noqa: E402
 from tui_lab.client.exit_status import INTERRUPTED  # noqa: E402
 
@@ -39,14 +39,19 @@ def _open_screen(lab: "Path", file: "Path | None") -> int:
     """Show the screen; what it needs is imported only then."""
     from tui_lab.tui.app.entry import open_screen
 
-    return open_screen(lab, file)
+    return open_screen(lab, file, _commands)
 
 
 def _serve_screen(lab: "Path", file: "Path | None", port: int) -> int:
     """Show the screen in browsers; what that needs is imported only then."""
     from tui_lab.tui.serving.server import serve_screen
 
-    return serve_screen(lab, file, port)
+    return serve_screen(lab, file, port, _commands())
+
+
+def _commands() -> "dict[str, str]":
+    """Return the subcommands with their help, for the command line of the screen."""
+    return {name: one.help for name, one in COMMANDS.members().items()}
 
 
 def main() -> int:

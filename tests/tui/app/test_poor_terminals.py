@@ -66,7 +66,7 @@ async def test_the_chosen_line_of_a_list_can_be_read(small_lab: Path, theme: str
     app = LabApp(small_lab, config=Config(theme=theme))
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: app.current is not None and app.pane is not None)
-        for key in ("E", "colon"):
+        for key in ("E", "ctrl+p"):
             await pilot.press(key)
             await wait_until(pilot, lambda: len(app.screen_stack) == 2)
             listed = app.screen.query_one(OptionList)

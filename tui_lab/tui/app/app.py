@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from tui_lab.client.submission import Choice
     from tui_lab.engine.client import EngineClient
     from tui_lab.store.lab import Lab
+    from tui_lab.tui.app.command_line.run import Lines
     from tui_lab.tui.base.selection import Chosen
 
 
@@ -139,8 +140,10 @@ class LabApp(App[int]):
         file: Path | None = None,
         config: Config | None = None,
         driver_class: type[Driver] | None = None,
+        commands: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """driver_class: what paints in another place than the terminal, as in a browser."""
+        """driver_class: what paints in another place than the terminal, as in a browser. commands: the subcommands of
+        `tui-lab`, each with its line of help; asked for when a command is typed."""
         super().__init__(driver_class)
         self.lab_path = lab_path
         self.lab: Lab | None = None
@@ -154,6 +157,7 @@ class LabApp(App[int]):
         self._input = InputOrder(self, self._is_way_out)
         self._ways_out = {one.action for one in ACTIONS if one.leads_away}
         self._control = LabControl(self)
+        self._commands = commands
         self._panes: dict[str, Pane] = {}  # those that were opened, by name
         self.pane: Pane | None = None  # the one that is visible
         self.palette = Palette()
@@ -546,7 +550,8 @@ class LabApp(App[int]):
                     release = self.hold_input()
                 await before.remove()
             words = (sys.executable, "-P", "-m", *module)
-            panel = ProcessPanel(Program(title, words, self.command_environment(), tied))
+            environment = self.command_environment() | ({} if tied else {"TUI_LAB_DIR": str(self.lab_path.absolute())})
+            panel = ProcessPanel(Program(title, words, environment, tied))
             await self.screen_stack[0].mount(panel, after="#panes")
         finally:
             release()
@@ -568,7 +573,7 @@ class LabApp(App[int]):
         """While a question is open, panes don't change, whatever key is pressed."""
         if action == "leave_text":
             return is_text(self.focused)
-        return len(self.screen_stack) == 1 or action not in ("show_pane", "command_palette")
+        return len(self.screen_stack) == 1 or action not in ("show_pane", "command_palette", "command_line")
 
     def action_show_pane(self, name: str) -> None:
         self.show_pane(name)
@@ -642,6 +647,27 @@ class LabApp(App[int]):
     @work(group="control")
     async def action_undo(self) -> None:
         await self._control.undo()
+
+    @work(exclusive=True, group="dialog")
+    async def action_command_line(self) -> None:
+        """Take a line, and carry it out. Those of before are kept for each lab."""
+        release = self.hold_input()
+        try:
+            from tui_lab.tui.app.command_line.line import CommandLine
+            from tui_lab.tui.app.command_line.run import Lines
+
+            lines = Lines(self, self._control, self._commands())
+            earlier = self.saved_state.lines_of_lab("commands")
+        finally:
+            release()
+        line = await self.ask(CommandLine(lines.vocabulary, earlier, lines.wrong))
+        if line is not None:
+            self.saved_state.put_lines_of_lab("commands", [*(one for one in earlier if one != line), line])
+            self._run_line(lines, line)
+
+    @work(group="control")
+    async def _run_line(self, lines: Lines, line: str) -> None:
+        await lines.run(line)
 
     @work(thread=True, exclusive=True, group="engine")
     def action_start_engine(self) -> None:

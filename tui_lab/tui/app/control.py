@@ -62,19 +62,20 @@ class LabControl:
 
     # --- Experiments
 
-    async def pause(self) -> None:
-        """Pause the current experiment, or continue it where it is paused or interrupted."""
-        name = self._experiment()
+    async def pause(self, name: str | None = None, goes_on: bool | None = None) -> None:
+        """Pause an experiment, by default the current one, or continue it where it is paused or interrupted. goes_on:
+        which of both, if it is said."""
+        name = name or self._experiment()
         if name is not None:
-            await self.carry_out(partial(self._pause_or_resume, name))
+            await self.carry_out(partial(self._pause_or_resume, name, goes_on))
 
-    async def stop(self) -> None:
-        """Ask whether to stop the current experiment or all, and do so."""
+    async def stop(self, name: str | None = None) -> None:
+        """Ask whether to stop an experiment, by default the current one, or all; and do so."""
         going = [one.name for one in self._app.snapshot.experiments if _is_going(one)]
         if not going:
             self._app.tell("nothing is running", "warning")
             return
-        name = self._experiment()
+        name = name or self._experiment()
         try:
             plans = await self._app.before_question(asyncio.to_thread(self._plan_stop, going))
         except (LabError, OSError) as error:
@@ -240,7 +241,7 @@ class LabControl:
                 engine.close()
         return said
 
-    def _pause_or_resume(self, name: str) -> Operation:
+    def _pause_or_resume(self, name: str, goes_on: bool | None) -> Operation:
         from tui_lab.client import control
         from tui_lab.client.failures import open_tasks
         from tui_lab.client.retry import check_code
@@ -252,7 +253,10 @@ class LabControl:
         engine = EngineClient.connect(self._lab())
         active = engine.request(AskStatus(), patience=PATIENCE).active if engine is not None else []
         environment = self._app.command_environment()
-        if name in active and state.paused is None and not state.drained:
+        runs = name in active and state.paused is None and not state.drained
+        if runs if goes_on is None else not goes_on:
+            if name not in active:
+                raise LabError(f"{name} is not running")
             return control.pause(folder, environment)
         if not (state.queued_tasks() or open_tasks(state)):
             raise LabError(f"{name}: nothing is running or waits")

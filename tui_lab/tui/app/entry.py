@@ -11,7 +11,7 @@ import signal
 import string
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,8 +66,9 @@ class Hangup:
         threading.Thread(target=self._leave, name="leave", daemon=True).start()
 
 
-def open_screen(lab: Path, file: Path | None) -> int:
-    """Show the screen until the user leaves it; its exit status. Raises UsageError for a bad configuration.
+def open_screen(lab: Path, file: Path | None, commands: Callable[[], Mapping[str, str]]) -> int:
+    """Show the screen until the user leaves it; its exit status. commands: see `LabApp`. Raises UsageError for a bad
+    configuration.
 
     A lab that is there must be one that can be read: LabError otherwise.
     """
@@ -75,18 +76,21 @@ def open_screen(lab: Path, file: Path | None) -> int:
         raise UsageError("the screen needs a terminal; without one use --run, status, query: see tui-lab --help")
     if isinstance(sys.__stderr__, io.TextIOWrapper):  # there Textual paints; an escape would be wider than its letter
         sys.__stderr__.reconfigure(errors=glyphs.FITTED_ERRORS)
-    return _show(lab, file, ascii=not glyphs.shows_signs(sys.stdout))
+    return _show(lab, file, commands, ascii=not glyphs.shows_signs(sys.stdout))
 
 
-def open_in_browser(lab: Path, file: Path | None, driver: type[Driver], size: tuple[int, int]) -> int:
+def open_in_browser(
+    lab: Path, file: Path | None, commands: Mapping[str, str], driver: type[Driver], size: tuple[int, int]
+) -> int:
     """Show the screen in a tab of a browser, to which standard input and output lead; see `open_screen`. size: columns
     and rows at first."""
-    return _show(lab, file, ascii=False, driver=driver, size=size)
+    return _show(lab, file, lambda: commands, ascii=False, driver=driver, size=size)
 
 
 def _show(
     lab: Path,
     file: Path | None,
+    commands: Callable[[], Mapping[str, str]],
     *,
     ascii: bool,
     driver: type[Driver] | None = None,
@@ -103,7 +107,7 @@ def _show(
     _tell_alt()
     config = read_config(config_file(), ascii=ascii)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # for which asyncio has one of its own
-    app = LabApp(lab, file=file, config=config, driver_class=driver)
+    app = LabApp(lab, file=file, config=config, driver_class=driver, commands=commands)
     said = io.StringIO()
     app.error_console = Console(file=said, width=120)
     hangup = Hangup(app.hung_up)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -18,6 +18,7 @@ from tui_lab.client.errors import UsageError
 from tui_lab.experiment.data_types import Json, JsonObject
 
 REFRESH: Final = (0.2, 10.0)
+LINES: Final = 200  # of a list that is kept for each lab
 LABS: Final = 100  # that the screen remembers
 CRASH_FILE: Final = "crash.log"
 CRASH_LIMIT: Final = 1 << 20  # bytes
@@ -218,6 +219,18 @@ class SavedState:
         facts = labs.get(self.lab)
         value = facts.get(name) if isinstance(facts, dict) else None
         return value if isinstance(value, str) else None
+
+    def lines_of_lab(self, name: str) -> list[str]:
+        """Return the lines that were saved for the present lab under a name, the newest last."""
+        try:
+            found = json.loads(self.of_lab(name) or "[]")
+        except ValueError:
+            return []
+        return [str(line) for line in found] if isinstance(found, list) else []
+
+    def put_lines_of_lab(self, name: str, lines: Sequence[str]) -> None:
+        """Save the newest of some lines for the present lab."""
+        self.put_of_lab(name, json.dumps(list(lines)[-LINES:]))
 
     def put_of_lab(self, name: str, value: str | None) -> None:
         """Save a value for the present lab. Only the labs that were used last are kept."""

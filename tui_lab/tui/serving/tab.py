@@ -37,7 +37,7 @@ def main() -> int:
 
     file = Path(given["file"]) if given["file"] is not None else None
     try:
-        return open_in_browser(Path(given["lab"]), file, BrowserDriver, size)
+        return open_in_browser(Path(given["lab"]), file, given["commands"], BrowserDriver, size)
     except (UsageError, LabError) as error:
         print(f"tui-lab: {error}", file=sys.stderr)
         return USAGE
