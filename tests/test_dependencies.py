@@ -41,14 +41,20 @@ def declared(group: str | None = None) -> set[str]:
 
 
 # Distributions of another name than their module, and modules that only extend others.
-DISTRIBUTIONS = {"yaml": "pyyaml", "rich_argparse": "rich-argparse", "textual_serve": "textual-serve"}
+DISTRIBUTIONS = {
+    "yaml": "pyyaml",
+    "rich_argparse": "rich-argparse",
+    "textual_serve": "textual-serve",
+    "PIL": "pillow",
+    "resvg_py": "resvg-py",
+}
 GRAMMARS = {"tree-sitter", "tree-sitter-sql", "tree-sitter-yaml"}
 
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_used() -> None:
     names = {name for path in PACKAGE.rglob("*.py") for name in imported(ast.parse(path.read_bytes())) if foreign(name)}
     used = {DISTRIBUTIONS.get(top, top) for top in (name.partition(".")[0] for name in names)}
-    extras = declared("draw") | declared("excel") | declared("notebook") | declared("serve")
+    extras = declared("draw") | declared("excel") | declared("notebook") | declared("images") | declared("serve")
     assert used - extras == declared() - GRAMMARS
 
 

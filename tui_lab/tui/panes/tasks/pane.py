@@ -35,6 +35,7 @@ from tui_lab.tui.panes.tasks.frame import TaskSource
 from tui_lab.tui.panes.tasks.groups import FAILURES, GroupView
 from tui_lab.tui.panes.tasks.live import LiveTasks
 from tui_lab.tui.panes.tasks.model import PACE, HeardLive, LiveJob, MadeTable, TableJob, TaskModel
+from tui_lab.tui.panes.tasks.pictures import Shown, TaskPictures
 from tui_lab.tui.panes.tasks.view import View
 from tui_lab.tui.widgets.dialogs import Choose
 from tui_lab.tui.widgets.log.choice import TaskDetail
@@ -63,6 +64,8 @@ is, and what is left: by its steps where done tasks ended at the same one, else 
 another metric.
 **Marks**: `space` marks a task, `*` all that are shown; `r`, `x` act on what is marked, else on the task under the
 cursor. Columns that have one value everywhere are hidden: `c` shows them.
+**Pictures** (`i`) that the task has written into its folder (PNG, JPEG, GIF, WebP, SVG, a PDF's first page) take the
+place of the log; of marked tasks they stand side by side, and `[` and `]` show those of the next name.
 """
 
 
@@ -89,6 +92,23 @@ ACTIONS: Final = (
     _action("copy", "y", "Copy", "Copy the command that repeats the task, a cell, the row, or the log.", True),
     _action("columns", "c", "Columns", "Choose the columns.", True),
     _action("group", "v", "Group", "Group the tasks by state, by a parameter, or see them one by one.", True),
+    _action("pictures", "i", "Pictures", "Show the pictures that the task has written, or its log again."),
+    Action(
+        "tasks.picture_before",
+        "left_square_bracket",
+        "Picture before",
+        "Show the picture before.",
+        shown=False,
+        call="picture(-1)",
+    ),
+    Action(
+        "tasks.next_picture",
+        "right_square_bracket",
+        "Next picture",
+        "Show the next picture.",
+        shown=False,
+        call="picture(1)",
+    ),
     _action("metric", "m", "Metric", "Show the live values of another metric of the tasks that run."),
     _action("zoom", "z", "Zoom", "Enlarge the log, or shrink it again."),
     _action(
@@ -100,15 +120,21 @@ ACTIONS: Final = (
 )
 
 
-ROOMS: Final = {"task-list": Room(60, 3), "task-log": Room(50, 2), "task-curve": Room(40, 2)}
+ROOMS: Final = {
+    "task-list": Room(60, 3),
+    "task-log": Room(50, 2),
+    "task-pictures": Room(50, 2),
+    "task-curve": Room(40, 2),
+}
 ARRANGEMENTS: Final = (
     (("task-list", "task-curve"),),
-    (("task-list", "task-log"),),
-    (("task-list",), ("task-log",)),
-    (("task-list",), ("task-log", "task-curve")),
-    (("task-list",), ("task-log",), ("task-curve",)),
+    (("task-list", "task-log", "task-pictures"),),
+    (("task-list",), ("task-log", "task-pictures")),
+    (("task-list",), ("task-log", "task-pictures", "task-curve")),
+    (("task-list",), ("task-log", "task-pictures"), ("task-curve",)),
 )
-"""Tasks, the log of one of them, and its curves, which are not there where nothing has steps."""
+"""Tasks, the log of one of them or the pictures in its place, and its curves, which are not there where nothing has
+steps."""
 REST: Final = 0.06
 """Seconds that the cursor rests on a task before its log is opened."""
 TYPING: Final = 0.12
@@ -162,6 +188,7 @@ class TasksPane(Pane):
         self._live_metric: str | None = None
         self._at: int | None = None  # the task whose log is wanted
         self._timer: Timer | None = None  # for the next table
+        self.are_pictures_shown = False  # in the place of the log
 
     def compose(self) -> ComposeResult:
         tasks = Panel(
@@ -171,9 +198,11 @@ class TasksPane(Pane):
             id="task-list",
         )
         log = LogPanel(id="task-log", connect=self._connect, searching=self._log_is_searched)
-        curve = CurvePanel(id="task-curve")
-        chosen = self.lab_app.arrangements(self.NAME)
-        yield PanelRow(tasks, log, curve, rooms=ROOMS, arrangements=ARRANGEMENTS, chosen=chosen, absent=("task-curve",))
+        pictures, curve = TaskPictures(id="task-pictures"), CurvePanel(id="task-curve")
+        chosen, absent = self.lab_app.arrangements(self.NAME), ("task-curve", "task-pictures")
+        yield PanelRow(
+            tasks, log, pictures, curve, rooms=ROOMS, arrangements=ARRANGEMENTS, chosen=chosen, absent=absent
+        )
 
     def _log_is_searched(self, going: bool) -> None:
         (self.hold_keys if going else self.let_keys_go)()
@@ -212,9 +241,14 @@ class TasksPane(Pane):
         self.row.set_present("task-curve", True)
 
     @property
+    def pictures(self) -> TaskPictures:
+        """The pictures that tasks have written, in the place of the log."""
+        return self.query_one(TaskPictures)
+
+    @property
     def is_zoomed(self) -> bool:
-        """Whether the log has the whole pane."""
-        return self.row.alone == "task-log"
+        """Whether the log, or what is in its place, has the whole pane."""
+        return self.row.alone in ("task-log", "task-pictures")
 
     @property
     def is_grouped(self) -> bool:
@@ -243,7 +277,9 @@ class TasksPane(Pane):
             self.focus_first()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer the stages only where there are any."""
+        """Offer the stages only where there are any, and another picture only where pictures are shown."""
+        if action == "picture":
+            return self.are_pictures_shown
         return action != "expand" or (self.model.table is not None and self.model.table.staged)
 
     # --- Which experiment
@@ -376,6 +412,7 @@ class TasksPane(Pane):
             else:
                 self.log_panel.clear("this task is unknown")
             self._show_curve()
+            self._show_pictures()
 
     # --- Tables, metrics and live facts: made in threads, taken in here
 
@@ -454,6 +491,7 @@ class TasksPane(Pane):
         """Show how many tasks are shown, and tell the other panes which."""
         model, table = self.model, self.table
         self.lab_app.chosen = model.chosen(table.frame, table.total, table.marked)
+        self._show_pictures()  # of those that are marked now
         if model.table is None:
             self._say("")
         elif self.is_grouped:
@@ -483,6 +521,40 @@ class TasksPane(Pane):
     def _take_metrics(self, source: TaskSource, came: bool, seconds: float) -> None:
         if self.model.take_metrics(source, came, seconds):
             self._want_table()
+
+    # --- Pictures
+
+    def action_pictures(self) -> None:
+        """Show the pictures in the place of the log, or the log again."""
+        shown = self.are_pictures_shown = not self.are_pictures_shown
+        was_in_it = self.is_zoomed or self.log_panel.has_pseudo_class("focus-within")
+        was_in_it = was_in_it or self.pictures.has_pseudo_class("focus-within")
+        degree = ALONE if self.is_zoomed else 0
+        self.row.set_present("task-pictures", shown)
+        self.row.set_present("task-log", not shown)
+        self.row.enlarge("task-pictures" if shown else "task-log", degree)
+        self._show_pictures()
+        if was_in_it:
+            self._focus_beside()
+        self.refresh_bindings()
+
+    def action_picture(self, by: int) -> None:
+        """Show the next picture, or one before."""
+        self.pictures.step(by)
+
+    def _focus_beside(self) -> None:
+        (self.pictures.focus_first if self.are_pictures_shown else self.log_panel.view.focus)()
+
+    def _show_pictures(self) -> None:
+        source = self.model.source
+        if source is None or not self.are_pictures_shown:
+            return
+        if self.table.marked and not self.is_grouped:
+            name = source.folder.name
+            self.pictures.open([Shown(f"{name}/{one}", source.folder.task_folder(one)) for one in self.chosen_tasks()])
+        elif self.detail is not None:
+            node = self.detail.node if self.detail.node != "localhost" else None
+            self.pictures.open([Shown(self.detail.address, self.detail.folder, node)])
 
     def _second(self) -> None:
         if not self.is_on_screen:
@@ -592,7 +664,7 @@ class TasksPane(Pane):
         elif self.is_zoomed:
             self.row.reveal("task-list")
             self.focus_first()
-        elif self.log_panel.has_pseudo_class("focus-within"):
+        elif self.log_panel.has_pseudo_class("focus-within") or self.pictures.has_pseudo_class("focus-within"):
             self.focus_first()
         elif self.is_grouped:
             self.leave_groups()
@@ -896,10 +968,13 @@ class TasksPane(Pane):
             self._read_live_soon()
 
     def action_zoom(self) -> None:
-        self.row.enlarge("task-log", -ALONE if self.is_zoomed else ALONE)
+        self.row.enlarge(
+            "task-pictures" if self.are_pictures_shown else "task-log", -ALONE if self.is_zoomed else ALONE
+        )
         if self.is_zoomed:
-            self._await_log()
-            self.log_panel.view.focus()
+            if not self.are_pictures_shown:
+                self._await_log()
+            self._focus_beside()
         else:
             self.focus_first()
 

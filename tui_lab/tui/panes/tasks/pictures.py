@@ -1,0 +1,204 @@
+"""The pictures that tasks have written: of the task under the cursor, or of the marked ones side by side."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.strip import Strip
+from textual.timer import Timer
+from textual.worker import Worker, get_current_worker
+
+from tui_lab.client.formatting import printable
+from tui_lab.client.formatting import size as size_words
+from tui_lab.results.pictures import PictureError, PictureFile, find, rasterize
+from tui_lab.tui.base.formatting import MUTED
+from tui_lab.tui.base.pane import host_of
+from tui_lab.tui.base.workers import deliver, work
+from tui_lab.tui.widgets.panels.panel import Panel
+from tui_lab.tui.widgets.picture.blocks import half_blocks
+from tui_lab.tui.widgets.picture.picture import Picture
+
+BESIDE: Final = 4  # tasks whose pictures stand side by side
+NARROWEST: Final = 14  # cells of a picture
+KEPT: Final = 16  # drawn pictures
+LOOK: Final = 2.0  # seconds between looks at files that may change
+REST: Final = 0.1  # seconds that a size stays before pictures are made for it
+
+
+class Shown(NamedTuple):
+    """A task whose pictures are shown. node: where it ran, if that is another machine."""
+
+    address: str
+    folder: Path
+    node: str | None = None
+
+
+class Found(NamedTuple):
+    """The pictures of a task, by their names."""
+
+    task: Shown
+    pictures: dict[str, PictureFile]
+
+
+class TaskPictures(Panel):
+    """One picture of each of a few tasks, all of the same name. Files are found and read in a thread, one at a time,
+    while the panel is shown."""
+
+    DEFAULT_CSS = "TaskPictures > Horizontal { height: 1fr; }"
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._asked: tuple[Shown, ...] = ()
+        self._tasks: tuple[Shown, ...] = ()  # of these, those for which there is room
+        self._found: list[Found] = []
+        self._chosen = ""  # of the picture that is shown
+        self._drawn: OrderedDict[object, list[Strip] | str] = OrderedDict()
+        self._one_at_a_time = threading.Lock()
+        self._looking: Worker[None] | None = None
+        self._resting: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            for _ in range(BESIDE):
+                yield Picture()
+
+    def on_mount(self) -> None:
+        self.set_interval(LOOK, self._look_again)
+        for picture in self._pictures[1:]:
+            picture.display = False
+
+    @property
+    def _pictures(self) -> list[Picture]:
+        return list(self.query(Picture))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all pictures of the tasks."""
+        return sorted({name for one in self._found for name in one.pictures})
+
+    def focus_first(self) -> None:
+        """Give the focus to the first picture."""
+        self._pictures[0].focus()
+
+    def open(self, tasks: Sequence[Shown]) -> None:
+        """Show the pictures of some tasks; nothing is read if they are shown already."""
+        self._asked = tuple(tasks)
+        wanted = self._asked[: max(1, min(BESIDE, self.size.width // NARROWEST or BESIDE))]
+        if wanted == self._tasks:
+            return
+        self._tasks, self._found = wanted, []
+        for number, picture in enumerate(self._pictures):
+            picture.display = number == 0 or number < len(wanted)
+            picture.say(self._owner(wanted[number]) if number < len(wanted) else "", "looking for pictures")
+        self._say()
+        self.call_after_refresh(self._start)
+
+    def step(self, by: int) -> None:
+        """Show the next picture, or one before."""
+        names = self.names
+        if names:
+            number = names.index(self._chosen) if self._chosen in names else 0
+            self._chosen = names[(number + by) % len(names)]
+            self._say()
+            self._start()
+
+    def on_resize(self) -> None:
+        super().on_resize()
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = self.set_timer(REST, self._fit)
+
+    def _fit(self) -> None:
+        before = self._tasks
+        self.open(self._asked)
+        if self._tasks == before:
+            self._start()
+
+    # --- Reading, in a thread
+
+    def _look_again(self) -> None:
+        if self.is_on_screen and (self._looking is None or self._looking.is_finished):
+            self._start()
+
+    def _start(self) -> None:
+        if self._tasks and self.is_on_screen:
+            ascii_only = host_of(self).config.ascii
+            sizes = [picture.pixels for picture in self._pictures]
+            self._looking = self._look(self._tasks, self._chosen, sizes, ascii_only)
+
+    @work(thread=True, exclusive=True, group="pictures")
+    def _look(self, tasks: tuple[Shown, ...], name: str, sizes: list[tuple[int, int]], ascii_only: bool) -> None:
+        worker = get_current_worker()
+        found = [Found(one, {file.name: file for file in find(one.folder)}) for one in tasks]
+        names = sorted({name for one in found for name in one.pictures})
+        name = name if name in names else names[0] if names else ""
+        deliver(self, self._take_found, found, name)
+        for number, one in enumerate(found):
+            with self._one_at_a_time:
+                if worker.is_cancelled:
+                    return
+                deliver(self, self._take, number, one, self._draw(one.pictures.get(name), sizes[number], ascii_only))
+
+    def _draw(self, file: PictureFile | None, size: tuple[int, int], ascii_only: bool) -> list[Strip] | str | None:
+        """Return the lines of a picture, or why there are none; None where there is no such file."""
+        if file is None:
+            return None
+        if min(size) < 2:  # it has not been laid out yet
+            return ""
+        key = (file, size, ascii_only)
+        if key not in self._drawn:
+            try:
+                self._drawn[key] = half_blocks(rasterize(file, *size), ascii_only)
+            except PictureError as error:
+                self._drawn[key] = printable(str(error))
+            while len(self._drawn) > KEPT:
+                self._drawn.popitem(last=False)
+        self._drawn.move_to_end(key)
+        return self._drawn[key]
+
+    # --- What was read
+
+    def _take_found(self, found: list[Found], name: str) -> None:
+        self._found, self._chosen = found, name
+        self._say()
+
+    def _take(self, number: int, one: Found, lines: list[Strip] | str | None) -> None:
+        picture, title = self._pictures[number], self._owner(one.task)
+        if isinstance(lines, list):
+            picture.draw(title, lines)
+        elif lines is not None:
+            picture.say(title, lines)
+        else:
+            picture.say(title, self._nothing(one))
+
+    def _owner(self, task: Shown) -> str:
+        return task.address if len(self._tasks) > 1 else ""
+
+    def _nothing(self, one: Found) -> str:
+        if one.pictures or self._chosen:
+            return "it has no picture of this name"
+        if one.task.node is not None:
+            return f"no picture is here; some may be on {one.task.node}: tui-lab fetch {one.task.address}"
+        return "it has written no picture into its folder ($TUI_LAB_OUTPUT)"
+
+    def _say(self) -> None:
+        names = self.names
+        of = self._tasks[0].address if len(self._tasks) == 1 else f"{len(self._tasks)} tasks"
+        if len(self._asked) > len(self._tasks):
+            of = f"{len(self._tasks)} of {len(self._asked):,} tasks"
+        words = [Content.styled(f"Pictures of {of}" if self._tasks else "Pictures", "bold")]
+        if self._chosen in names:
+            file = next(one.pictures[self._chosen] for one in self._found if self._chosen in one.pictures)
+            many = f"  {names.index(self._chosen) + 1} of {len(names)}" if len(names) > 1 else ""
+            words.append(
+                Content.styled(f"  {printable(self._chosen)}  {size_words(file.size)}{many}", f"not bold {MUTED}")
+            )
+        self.set_title(Content.assemble(*words))
+        self.set_subtitle(("[ ] next, " if len(names) > 1 else "") + "i log")
