@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, Final, Literal
 
@@ -97,6 +97,10 @@ class Shared:
     def sql(self) -> str:
         """The conditions as SQL has them."""
         return " AND ".join(condition.sql for condition in self.conditions)
+
+    def renamed(self, names: Mapping[str, str]) -> Shared:
+        """Return the same with other names of columns."""
+        return replace(self, conditions=tuple(replace(one, column=names[one.column]) for one in self.conditions))
 
     @property
     def words(self) -> str:

@@ -14,6 +14,7 @@ from textual.widgets import Static
 from tests.tui.conftest import wait_until
 from tests.workbench import Workbench, until
 from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.panes.experiment.pane import ExperimentPane
 from tui_lab.tui.panes.tasks import live
 from tui_lab.tui.panes.tasks.columns import ChooseColumns
 from tui_lab.tui.panes.tasks.pane import TasksPane
@@ -354,3 +355,28 @@ async def test_a_border_shows_which_panel_has_the_focus(small_lab: Path) -> None
         await s.until(lambda: (tasks.styles.border_top, log.styles.border_top) == (quiet, focused))
         s.pane.table.focus()
         await s.until(lambda: (tasks.styles.border_top, log.styles.border_top) == (focused, quiet))
+
+
+DIVERGING = """
+name: wide
+command: |
+  echo "lr {lr}"
+  [ {lr} -lt 6 ] || { echo "step {seed}: loss is nan" >&2; echo "see the manual"; exit 3; }
+parameters:
+  lr: [1, 2, 6, 10]
+  act: [a, b]
+"""
+
+
+async def test_failures_say_what_they_share_and_e_leaves_that_out(workbench: Workbench) -> None:
+    file = workbench.write("wide.yaml", DIVERGING)
+    workbench("--run", file.name, "--keep-going", "--node", "localhost", 2, code=1)
+    async with screen(workbench.lab_path, (120, 40)) as s:
+        await s.press("F")
+        await s.until(lambda: s.pane.groups.frame.height == 1)
+        why = s.pane.query_one("#task-why", Static)
+        await s.until(lambda: "all 4 with lr >= 6; none of 4 below" in str(why.render()))
+        await s.press("e")
+        await s.until(lambda: "where: 'not (lr >= 6)'" in s.app.query_one(ExperimentPane).side.text)
+        assert s.app.query_one(ExperimentPane).side.unsaved
+        assert "where" not in file.read_text()

@@ -198,9 +198,13 @@ class EditorSide(Panel):
 
     def replace_text(self, text: str, origin: str = "") -> None:
         """Put another text into the editor, not saved; undo brings the old one back. origin: where it is from."""
+        before = [*self.editor.document.lines]
         self.editor.replace(text, self.editor.document.start, self.editor.document.end)
-        self._origin = (origin, [*self.editor.document.lines])
-        self.editor.move_cursor((0, 0))
+        lines = [*self.editor.document.lines]
+        self._origin = (origin, lines)
+        pairs = enumerate(zip(before, lines, strict=False))
+        changed = next((number for number, (old, new) in pairs if old != new), 0) if origin else 0
+        self.editor.move_cursor((changed, 0))
 
     def encoded(self) -> bytes:
         """Return the text as the file has it. Raises UnicodeEncodeError."""

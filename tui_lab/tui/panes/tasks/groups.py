@@ -3,79 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 import polars as pl
 from textual import on
+from textual.content import Content
 from textual.worker import get_current_worker
 
-from tui_lab.client.formatting import plural, printable
+from tui_lab.client.formatting import plural
 from tui_lab.experiment.facts import FACTS
-from tui_lab.results.failures.clusters import Cluster, FailureReader, clusters, failed_tasks
-from tui_lab.results.failures.shared import Shared, shared
+from tui_lab.results.failures.shared import LEAST, Shared
 from tui_lab.results.sql.text import is_equal
 from tui_lab.store.errors import LabError
-from tui_lab.tui.base.formatting import mark
+from tui_lab.tui.base.formatting import MUTED, mark
 from tui_lab.tui.base.pane import PATIENT, host_of
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.tasks import view
 from tui_lab.tui.panes.tasks.columns import MEAN_DURATION, TONES, columns
-from tui_lab.tui.panes.tasks.frame import TaskSource, TaskTable
+from tui_lab.tui.panes.tasks.failures import FailedTasks, Failures
+from tui_lab.tui.panes.tasks.frame import TaskTable
 from tui_lab.tui.panes.tasks.model import TaskModel
 from tui_lab.tui.widgets.table.table import Column, FrameTable, next_order
 
 FAILURES: Final = "failures by why"
 """In the place of a column: no column has spaces in its name."""
-
-# --- Failures in kinds
-
-READ_AT_MOST: Final = 20_000  # failed tasks whose outputs are read
-JUDGED: Final = 20
-"""Kinds, the largest ones, of which is said what their tasks share."""
-
-
-@dataclass(frozen=True)
-class Failures:
-    """`frame` has a row per kind: group (its number), tasks, reason, the telling line, what they share; `kinds` and
-    `shared` have more of each. `left` were not read: too many."""
-
-    frame: pl.DataFrame
-    kinds: tuple[Cluster, ...]
-    shared: tuple[tuple[Shared, ...], ...]
-    left: int = 0
-
-
-class FailedTasks:
-    """Reads why tasks failed, each attempt once."""
-
-    def __init__(self, source: TaskSource) -> None:
-        self._source = source
-        self._reader = FailureReader(source.folder)
-
-    def read(self, table: TaskTable, going: Callable[[], bool] = lambda: True) -> Failures:
-        """Return the failed and lost planned tasks in kinds, the largest first. Raises LabError."""
-        with self._source.reading() as folder:
-            failed = failed_tasks(folder.state(), stages=False)
-        kinds = clusters(self._reader.with_lines(failed[:READ_AT_MOST], going))
-        columns = [*table.parameters, "node", "repeat"]
-        found = [
-            tuple(shared(table.frame, kind.tasks, columns, min(len(kinds), JUDGED))) if going() else ()
-            for kind in kinds[:JUDGED]
-        ]
-        found += [()] * (len(kinds) - len(found))
-        frame = pl.DataFrame(
-            {
-                "group": list(range(len(kinds))),
-                "tasks": [len(kind.tasks) for kind in kinds],
-                "reason": [kind.reason for kind in kinds],
-                "line": [printable(kind.line) for kind in kinds],
-                "share": [ones[0].words if ones else "" for ones in found],
-            },
-            schema={"group": pl.Int64, "tasks": pl.Int64, "reason": pl.String, "line": pl.String, "share": pl.String},
-        )
-        return Failures(frame, tuple(kinds), tuple(found), max(0, len(failed) - READ_AT_MOST))
 
 
 class GroupView(FrameTable):
@@ -153,6 +106,27 @@ class GroupView(FrameTable):
             return []
         same = pl.col(self.by).eq_missing(pl.lit(group))
         return [int(task) for task in self._model.table.frame.filter(same)["task_id"]]
+
+    def shared_here(self) -> tuple[Shared, ...]:
+        """Return what the failures under the cursor share."""
+        row = self.row(self.cursor_row)
+        if row is None or self.by != FAILURES or self._failures is None:
+            return ()
+        return self._failures.shared[row["group"]]
+
+    def explained(self) -> Content:
+        """Return all that is known of the failures under the cursor: what they said and what they share."""
+        row = self.row(self.cursor_row)
+        if row is None or self.by != FAILURES or self._failures is None:
+            return Content()
+        found = self.shared_here()
+        lines = [Content.styled(row["line"], "$text-error")] if row["line"] else []
+        lines += [Content.assemble((one.words, "" if one.certain else MUTED)) for one in found]
+        if not found:
+            few = row["tasks"] < LEAST
+            why = f"fewer than {LEAST} failures tell nothing of what they share" if few else "they share nothing"
+            lines.append(Content.styled(f"{why} that tells them from done tasks" if not few else why, MUTED))
+        return Content("\n").join(lines)
 
     def _show_groups(self, table: TaskTable, column: str) -> None:
         if column not in table.frame.columns:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -14,13 +15,15 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.events import DescendantFocus
 from textual.timer import Timer
-from textual.widgets import Input
+from textual.widgets import Input, Static
 from textual.worker import Worker, WorkerState
 
 from tui_lab.client.errors import UsageError
 from tui_lab.engine.client import EngineClient, read_there
 from tui_lab.experiment.facts import FACTS
+from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.protocol.control import Piece, ReadFile
+from tui_lab.results.failures.shared import Shared
 from tui_lab.store import mirrors
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
@@ -31,6 +34,7 @@ from tui_lab.tui.panes.tasks.columns import ChooseColumns, columns
 from tui_lab.tui.panes.tasks.curve import CurvePanel
 from tui_lab.tui.panes.tasks.detail import command_line, read_detail
 from tui_lab.tui.panes.tasks.expansion import StageRun, labelled
+from tui_lab.tui.panes.tasks.failures import excluding
 from tui_lab.tui.panes.tasks.frame import TaskSource
 from tui_lab.tui.panes.tasks.groups import FAILURES, GroupView
 from tui_lab.tui.panes.tasks.live import LiveTasks
@@ -56,7 +60,9 @@ Every task of the experiment, live; below, the log of the task under the cursor.
 
 **Filter** (`/`): words that must all occur in a row (`failed relu`), or SQL: `loss < 0.3 and state = 'failed'`.
 **Why did it fail?** `f` goes to the next failed task and shows the end of its standard error; `F` groups all failures
-by what they said, and says what those of a kind share. `enter` opens the log as large as the pane, `esc` goes back.
+by what they said, and says what those of a kind share: `enter` filters, `r` and `R` retry, `e` leaves these
+combinations out of the file (`where`, not saved yet). Elsewhere `enter` opens the log as large as the pane, `esc` goes
+back.
 **Stages**: `e` shows the runs of stages behind a task, below it: `train ×12` is one that 12 tasks share. Log, retry,
 stop and copy then act on the run under the cursor, whose name is that of the task and the stage, as `grid/17:train`.
 **What runs** stands on top, unless an order was chosen. It says its newest value of a metric with its curve, how far it
@@ -77,6 +83,7 @@ ACTIONS: Final = (
     _action("filter", "slash", "Filter", "Show the tasks with some words, or that meet a SQL condition.", True),
     _action("next_failed", "f", "Next failed", "Go to the next failed task and the end of its standard error.", True),
     _action("failures", "F", "Failures", "Group the failures by what they said and share.", True),
+    _action("exclude", "e", "Leave out", "Leave the combinations out of the file that such failures share.", True),
     _action("expand", "e", "Stages", "Show the runs of stages behind the task below it, or hide them.", True),
     _action("mark", "space", "Mark", "Mark or unmark the task.", True),
     _action("mark_all", "asterisk", "Mark all", "Mark all tasks that are shown, or none."),
@@ -171,6 +178,8 @@ class TasksPane(Pane):
         & #tasks, & #task-groups { height: 1fr; }
         &.-grouped #tasks, & #task-groups { display: none; }
         &.-grouped #task-groups { display: block; }
+        & #task-why { display: none; height: auto; max-height: 5; padding: 0 1; }
+        &.-failures #task-why { display: block; }
     }
     """
 
@@ -195,6 +204,7 @@ class TasksPane(Pane):
             Input(id="task-filter", placeholder="/ filter: words, or SQL as in loss < 0.3", compact=True),
             TaskTableView(id="tasks", key="task_id", frozen=2),
             GroupView(self.model, id="task-groups"),
+            Static(id="task-why"),
             id="task-list",
         )
         log = LogPanel(id="task-log", connect=self._connect, searching=self._log_is_searched)
@@ -277,10 +287,14 @@ class TasksPane(Pane):
             self.focus_first()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer the stages only where there are any, and another picture only where pictures are shown."""
+        """Offer the stages only where there are any, to leave something out only among failures, and another picture
+        only where pictures are shown."""
         if action == "picture":
             return self.are_pictures_shown
-        return action != "expand" or (self.model.table is not None and self.model.table.staged)
+        if action == "exclude":
+            return self.has_class("-failures")
+        staged = self.model.table is not None and self.model.table.staged
+        return action != "expand" or (staged and not self.has_class("-failures"))
 
     # --- Which experiment
 
@@ -755,14 +769,32 @@ class TasksPane(Pane):
 
     def _group_by(self, by: str) -> None:
         self.add_class("-grouped")
+        self.set_class(by == FAILURES, "-failures")
         self.row.reveal("task-list")
         self.groups.open(by, unread=self.table.placeholder)
         self.focus_first()
 
+    def action_exclude(self) -> None:
+        """Open the file with a condition in `where` that leaves out what the failures under the cursor share."""
+        source, found = self.model.source, self.groups.shared_here()
+        if source is not None and found:
+            self._exclude(source, found)
+        else:
+            self.lab_app.tell("these failures share nothing that could be left out", "information")
+
+    @work(thread=True, exclusive=True, group="exclude")
+    def _exclude(self, source: TaskSource, found: Sequence[Shared]) -> None:
+        try:
+            path, text, condition = excluding(source, found)
+        except (LabError, SpecError, OSError, UnicodeDecodeError) as error:
+            self.lab_app.tell(str(error), "error")
+        else:
+            self.app.call_from_thread(self.lab_app.open_text, path, text, f"with {condition}")
+
     def leave_groups(self) -> None:
         """Show tasks one by one again."""
         self.groups.close()
-        self.remove_class("-grouped")
+        self.remove_class("-grouped", "-failures")
         self.say_count()
 
     @on(GroupView.Regrouped)
@@ -783,8 +815,10 @@ class TasksPane(Pane):
 
     @on(FrameTable.RowHighlighted, "#task-groups")
     def _group_highlighted(self, event: FrameTable.RowHighlighted) -> None:
-        """Show the log of the first task of a group."""
+        """Show the log of the first task of a group, and why such tasks failed."""
         event.stop()
+        if self.has_class("-failures"):
+            self.query_one("#task-why", Static).update(self.groups.explained())
         if event.row is not None and self.is_grouped and (tasks := self.groups.tasks_of(event.row["group"])):
             self.rest_on(tasks[0])
 
