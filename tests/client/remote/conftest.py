@@ -96,8 +96,9 @@ class Far:
 @pytest.fixture
 def far(fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Far]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("HOME", str(fleet.home))
     far = Far(fleet)
+    for name in ("HOME", "PATH", "SSH_AUTH_SOCK"):
+        monkeypatch.setenv(name, far.environment[name])
     try:
         yield far
     finally:

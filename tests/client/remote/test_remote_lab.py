@@ -12,6 +12,8 @@ from textual.content import Content
 from tests.client.remote.conftest import Far
 from tests.tui.panes.tasks.test_pane import Screen, screen
 from tests.workbench import until
+from tui_lab.cli.commands import Screen as ScreenOf
+from tui_lab.cli.main import main
 from tui_lab.client.remote.connection import RemoteLab
 from tui_lab.engine.client import EngineClient
 from tui_lab.protocol.control import AskStatus, Stop
@@ -128,3 +130,12 @@ def test_its_engine_takes_commands_and_connections_break(far: Far) -> None:
     started = EngineClient.start(lab)
     assert started.request(AskStatus()).active == []
     started.close()
+    remote.close()
+    opened: list[Path] = []
+
+    def show(path: Path, _: Path | None) -> int:
+        opened.append(path)
+        return len(Lab.open(path).experiments())
+
+    assert main([f"far:{far.place}/lab"], ScreenOf(show, lambda *_: 3)) == 1
+    assert opened == [remote.lab]

@@ -224,7 +224,8 @@ class RemoteLab:
             raise self._away() from None
 
     def _away(self) -> StorageError:
-        return StorageError(f"{self.name}: {self.trouble or 'the connection is closed'}")
+        why = f"{self.trouble}; it is tried again" if self.trouble else "the connection is closed"
+        return StorageError(f"{self.name}: {why}")
 
     async def _request(self, make: Callable[[int], ToHelper], body: bytes) -> tuple[FromHelper, bytes]:
         if not self._connected:

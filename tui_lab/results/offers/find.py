@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ from tui_lab.results.extraction.values import Scalar
 from tui_lab.results.offers.lines import candidates
 from tui_lab.results.offers.offer import Candidate, Definition, Offer, guessed_goal, is_progress
 from tui_lab.results.offers.structured import in_files, of_json
+from tui_lab.store import mirrors
 from tui_lab.store.errors import LabError
 from tui_lab.store.task_files import TaskFile
 
@@ -44,6 +46,11 @@ def find_offers(
     """Return what the outputs of some tasks have in common, the most telling first. known: names that are taken."""
     outputs = OutputFolders(folder)
     tasks = tasks[:TASKS]
+    side = mirrors.other_side(folder.parent)
+    if side is not None:
+        for task, _ in tasks:
+            with suppress(LabError):  # then there is nothing to offer
+                side.fetch(folder.name, task)
     read = [_candidates(experiment, outputs, task) for task in tasks]
     if not read:
         return []
