@@ -71,6 +71,7 @@ def test_what_tasks_say_that_run(disk: LabOnDisk, monkeypatch: pytest.MonkeyPatc
     assert len(said[0].trend) == live.TREND_WIDTH and said[0].trend.endswith("⣀")
     assert str(said[1].value) == "nan" and said[1].left == 210.0, "by how long others took"
 
+    assert not {*SHOWN} & {*shown(table, View()).frame.columns}, "they take no room in a large table"
     rows = filled(shown(table, View()).frame, said, table.columns)
     assert rows[SHARE].to_list()[0] == 0.25 and rows[VALUE].null_count() == 6
     row = rows.row(0, named=True)
@@ -104,4 +105,6 @@ def test_others_of_the_same_setting_say_how_long_it_takes(disk: LabOnDisk) -> No
 def test_a_column_of_such_a_name_stays_what_it_is() -> None:
     frame = pl.DataFrame({"task_id": [0], VALUE: [7.0]})
     table = TaskTable(frame, (VALUE,), (), frozenset(), 0, running=1)
-    assert filled(frame, {0: LiveRow(1.0)}, table.columns) is frame
+    assert filled(frame, {0: LiveRow(1.0)}, table.columns).row(0, named=True) == {
+        "task_id": 0, VALUE: 7.0, TREND: None, SHARE: None, LEFT: None,
+    }  # fmt: skip

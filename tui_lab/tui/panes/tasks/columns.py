@@ -81,16 +81,16 @@ def _live_column(name: str, metric: str, ascii_only: bool) -> Column:
         head = visible(f"{metric} now", _VALUE + TREND_WIDTH)
 
         def value(row: Row, width: int) -> Drawing:
-            if row[VALUE] is None:
+            if row.get(VALUE) is None:
                 return ()
-            return (f"{_number(row[VALUE]):>{_VALUE}} ", ""), (row[TREND] or "", "primary")
+            return (f"{_number(row[VALUE]):>{_VALUE}} ", ""), (row.get(TREND) or "", "primary")
 
         width = _VALUE + 1 + TREND_WIDTH
         return Column(name, head, "right", width=width, draw=value, head=lambda _: ((f"{head:>{_VALUE}}", ""),))
     if name == SHARE:
 
         def progress(row: Row, width: int) -> Drawing:
-            share = row[SHARE]
+            share = row.get(SHARE)
             if share is None:
                 return ()
             (full, _), *empty = [*bar(_BAR, [(share, "")], 1.0, ascii_only), ("", "")]
@@ -101,7 +101,7 @@ def _live_column(name: str, metric: str, ascii_only: bool) -> Column:
         return Column(name, _LIVE[name], "left", width=_BAR + 4, draw=progress)
 
     def left(row: Row, width: int) -> Drawing:
-        return () if row[LEFT] is None else ((f"{_short_span(row[LEFT]):>{width}}", ""),)
+        return () if row.get(LEFT) is None else ((f"{_short_span(row[LEFT]):>{width}}", ""),)
 
     return Column(name, _LIVE[name], "right", width=_LEFT, draw=left)
 

@@ -188,20 +188,12 @@ def _settings(table: TaskTable, tasks: npt.NDArray[np.int64], names: Sequence[st
     return table.frame.select("task_id", *names)[places[ids[places] == tasks] if len(ids) else []]
 
 
-def with_live(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return rows with the live columns, empty: those in sight are filled when they are shown."""
-    missing = [pl.lit(None, dtype).alias(name) for name, dtype in SCHEMA.items() if name not in rows.columns]
-    return rows.with_columns(missing)
-
-
 def filled(rows: pl.DataFrame, live: Mapping[int, LiveRow], own: Collection[str]) -> pl.DataFrame:
-    """Return rows in sight with their live columns. own: columns that are no live ones."""
-    wanted = [name for name in SCHEMA if name in rows.columns and name not in own]
-    if not live or not wanted:
-        return rows
+    """Return rows in sight with the live columns. own: columns that are no live ones. No other rows have them: in a
+    table of a million they would take much memory."""
     cells = [live[task].values() if task in live else {} for task in rows["task_id"].to_list()]
-    found = rows.clone()
-    for name in wanted:
-        series = pl.Series(name, [row.get(name) for row in cells], dtype=SCHEMA[name], strict=False)
-        found.replace_column(rows.columns.index(name), series)
-    return found
+    return rows.with_columns(
+        pl.Series(name, [row.get(name) for row in cells], dtype=dtype, strict=False)
+        for name, dtype in SCHEMA.items()
+        if name not in own
+    )

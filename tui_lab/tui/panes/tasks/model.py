@@ -277,7 +277,8 @@ class TaskModel:
         """Return rows with the live facts in the place of older ones."""
         if "task_id" not in rows.columns or self.table is None:
             return rows
-        return filled(overlaid(rows, self.live) if self.live else rows, self.said, self.table.columns)
+        found = overlaid(rows, self.live) if self.live else rows
+        return filled(found, self.said, self.table.columns) if self.table.running else found
 
     def worker_failed(self, group: str) -> None:
         """Note that work ended by an error of this program."""

@@ -14,12 +14,12 @@ from tui_lab.client.errors import UsageError
 from tui_lab.experiment.facts import FACTS
 from tui_lab.store.fold import STATES
 from tui_lab.tui.panes.tasks.frame import TaskTable
-from tui_lab.tui.panes.tasks.live import SHOWN, with_live
+from tui_lab.tui.panes.tasks.live import SHOWN
 
 _SQL: Final = re.compile(r"[=<>()]|\b(?:is|in|i?like|between|similar)\b", re.IGNORECASE)
 _CERTAIN: Final = re.compile(r"[=<>]")
 _FIRST: Final = ("task_id", "state")
-MOST_PARTS: Final = 64
+MOST_PARTS: Final = 256
 PINNED_AFTER: Final = 2.0
 """Seconds after which a task that runs stands on top: shorter ones would come and go."""
 _BEHIND: Final = ("node", "attempts", "duration", "reason")
@@ -71,7 +71,6 @@ def shown(table: TaskTable, view: View) -> Shown:
     found, total = frame.select(name for name in names if name in frame.columns), table.frame.height
     if not table.running:
         return Shown(found, total, problem)
-    found = with_live(found)
     if view.order is not None:
         return Shown(found, total, problem)
     runs = frame["state"] == "running"

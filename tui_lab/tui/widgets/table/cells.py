@@ -78,16 +78,13 @@ def number(value: float) -> str:
     return f"{value:.{DIGITS}g}"
 
 
-def is_right(column: Column, dtype: pl.DataType) -> bool:
-    """Return whether the cells of a column are aligned to the right."""
-    return dtype.is_numeric() if column.align is None else column.align == "right"
+def is_right(column: Column, dtype: pl.DataType | None) -> bool:
+    """Return whether the cells of a column are aligned to the right. dtype: None where the frame lacks the column."""
+    return column.align == "right" if column.align is not None else dtype is not None and dtype.is_numeric()
 
 
 def cells(column: Column, values: pl.Series, null: str) -> list[Cell]:
-    """The cells of some rows of a column. What `format` can't make a text of is shown as it is. Those that are drawn
-    are empty here: their row and their width are not known."""
-    if column.draw is not None:
-        return [Cell("", 0)] * values.len()
+    """The cells of some rows of a column. What `format` can't make a text of is shown as it is."""
     if column.format is None and values.dtype not in (pl.String, pl.Int64, pl.Float64):
         values = plain_column(values)
     aligned = column.format is None and values.dtype.is_numeric() and column.align != "left"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
+from tui_lab.experiment.data_types import Row
 from tui_lab.tui.widgets.table.cells import Cell, Column, Measure, cells
 
 Overlay = Callable[[pl.DataFrame], pl.DataFrame]
@@ -25,6 +26,13 @@ class Page:
         self.stop = start + self.rows.height
         self._columns, self._null = columns, null
         self._cells: dict[int, list[Cell]] = {}
+        self._named: list[Row] | None = None
+
+    def row(self, row: int) -> Row:
+        """Return the values of a row. row: in the whole table."""
+        if self._named is None:
+            self._named = self.rows.to_dicts()
+        return self._named[row - self.start]
 
     def holds(self, start: int, stop: int) -> bool:
         """Whether these rows are on the page."""
@@ -35,7 +43,10 @@ class Page:
         found = self._cells.get(place)
         if found is None:
             column = self._columns[place]
-            found = self._cells[place] = cells(column, self.rows[column.name], self._null)
+            if column.draw is not None:  # its row and its width are not known here
+                found = self._cells[place] = [Cell("", 0)] * self.rows.height
+            else:
+                found = self._cells[place] = cells(column, self.rows[column.name], self._null)
         return found
 
     def cell(self, place: int, row: int) -> Cell:

@@ -142,6 +142,8 @@ class FrameTable(ScrollView, can_focus=True):
         self._measures: list[Measure] = []
         self._layout_ = Layout.of((), 0, 0)
         self._pinned = 0
+        self._about = (0, 0, 0)
+        self._sight = Sight()
         self._page = self._held = Page(self.frame, (), 0, 0, None, "")
         self._chosen: Any = None  # the key that the user went to
         self._tones = Tones(self)
@@ -184,7 +186,7 @@ class FrameTable(ScrollView, can_focus=True):
                 self._measures[place] = Measure()
         self._columns = shown
         schema = frame.schema
-        self._right = [is_right(column, schema[column.name]) for column in shown]
+        self._right = [is_right(column, schema.get(column.name)) for column in shown]
         row = self._row_of(self._chosen)
         if row is None and self.rests_on_first and self._chosen is None:
             row = 0
@@ -238,7 +240,7 @@ class FrameTable(ScrollView, can_focus=True):
             return None
         for page in (self._held, self._page):
             if page.holds(index, index + 1):
-                return page.rows.row(index - page.start, named=True)
+                return page.row(index)
         return self.frame.row(index, named=True)
 
     def rest(self) -> None:
@@ -258,7 +260,12 @@ class FrameTable(ScrollView, can_focus=True):
     @property
     def sight(self) -> Sight:
         """Which rows stand on which lines."""
-        return Sight.of(self.frame.height, self._pinned, self.scrollable_content_region.height - 1)
+        return self._sight_of(self.scrollable_content_region.height - 1)
+
+    def _sight_of(self, lines: int) -> Sight:
+        if self._about != (about := (self.frame.height, self._pinned, lines)):
+            self._about, self._sight = about, Sight.of(*about)
+        return self._sight
 
     @property
     def _null(self) -> str:
@@ -390,12 +397,12 @@ class FrameTable(ScrollView, can_focus=True):
         row = self.row(self.cursor_row)
         if row is not None and self.cursor_column < len(self._columns):
             name = self._columns[self.cursor_column].name
-            self._copy([row[name]], name)
+            self._copy([row.get(name)], name)
 
     def action_copy_row(self) -> None:
         row = self.row(self.cursor_row)
         if row is not None:
-            self._copy([row[column.name] for column in self._columns], "the row")
+            self._copy([row.get(column.name) for column in self._columns], "the row")
 
     def _copy(self, values: Sequence[Any], what: str) -> None:
         copy = getattr(self.app, "copy", None)
@@ -409,12 +416,13 @@ class FrameTable(ScrollView, can_focus=True):
         self._tones.clear()
 
     def render_line(self, y: int) -> Strip:
-        width = self.scrollable_content_region.width
+        region = self.scrollable_content_region
+        width = region.width
         if y == 0:
             plain, current = self._tones("header"), self._tones("header", "column")
             title = lambda place, room: self._title(place, room, plain, current)  # noqa: E731
             return line(width, self._layout_, self.scroll_offset.x, title, Segment("", plain), plain)
-        sight = self.sight
+        sight = self._sight_of(region.height - 1)
         row = sight.row_at(y - 1, self.scroll_offset.y)
         if row is None:
             if sight.held and y == sight.held + 1:
