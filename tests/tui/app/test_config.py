@@ -30,10 +30,11 @@ def test_no_file_is_the_usual_configuration() -> None:
 def test_a_whole_file() -> None:
     found = read(
         'theme = "nord"\nascii = true\nrefresh = 2\nbell = false\nnotify = "osc9"\nnotify_command = "say {body}"\n'
+        'images = "blocks"\n'
         '[keys]\n"tasks.retry" = "R"\napp.leave = ["q", "f10"]\n'
     )
     keys = {"tasks.retry": "R", "app.leave": "q,f10"}
-    assert found == Config("nord", True, 2, False, keys, "osc9", "say {body}")
+    assert found == Config("nord", True, 2, False, keys, "osc9", "say {body}", "blocks")
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,7 @@ def test_a_whole_file() -> None:
         ('ascii = "yes"', "ascii: must be true or false"),
         ("refresh = 100", "refresh: updates per second, from 0.2 to 10"),
         ("refresh = true", "refresh: must be a number"),
+        ('images = "block"', 'images: there is no "block"; did you mean "blocks"?'),
         ('notify = "osc8"', 'notify: there is no "osc8"; did you mean "osc9"?'),
         ('notify_command = "say \'a"', "notify_command: is no command: no closing quotation"),
         ('notify_command = "say {text}"', "notify_command: {text} means nothing; {title} and {body} are replaced"),

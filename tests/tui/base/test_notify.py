@@ -15,7 +15,7 @@ from tests.tui.conftest import wait_until
 from tui_lab.store.events import Ended
 from tui_lab.store.lab import Lab
 from tui_lab.tui.app.app import LabApp
-from tui_lab.tui.base import notify
+from tui_lab.tui.base import notify, terminal
 from tui_lab.tui.base.config import Config
 from tui_lab.tui.base.notify import Notifier, cleaned, notifications
 from tui_lab.tui.base.snapshot import ExperimentSnapshot, LabSnapshot
@@ -62,7 +62,7 @@ def test_each_terminal_gets_the_sequence_that_it_knows(environment: dict[str, st
 
 
 def test_what_tmux_shows_is_asked_and_the_sequence_is_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notify, "_outside_tmux", lambda: iter(["xterm-256color", "WezTerm 20240203"]))
+    monkeypatch.setattr(terminal, "_asked", lambda _: ["xterm-256color", "WezTerm 20240203"])
     inside = {"TERM": "tmux-256color", "TMUX": "/tmp/tmux,1,0", "KITTY_WINDOW_ID": "1"}
     made = Notifier("auto", "", inside).sequence("TUI Lab", "grid has ended")
     assert made == "\x1bPtmux;\x1b\x1b]777;notify;TUI Lab;grid has ended\x1b\x1b\\\x1b\\"

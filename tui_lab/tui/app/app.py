@@ -423,10 +423,10 @@ class LabApp(App[int]):
 
     @work(thread=True, group="notify")
     def _notify_outside(self, text: str) -> None:
-        """Send a notification to a user who looks elsewhere. Textual has no public way to write to the terminal."""
+        """Send a notification to a user who looks elsewhere."""
         title = f"{self.TITLE} {self.lab_path.absolute().name}"
         with promised():
-            problem = self._notifier.send(title, text, lambda said: self._driver and self._driver.write(said))
+            problem = self._notifier.send(title, text, self.write_to_terminal)
         self.tell(problem, "error")
 
     def watch_current(self) -> None:
@@ -484,6 +484,17 @@ class LabApp(App[int]):
                 yield
             finally:
                 drop_typed()
+
+    def write_to_terminal(self, text: str) -> None:
+        """Write an escape sequence to the terminal, between what is painted. Also from a worker's thread."""
+        if self._driver is not None:  # Textual has no public way
+            self._driver.write(text)
+
+    @property
+    def shows_all_colours(self) -> bool:
+        """Whether what is painted reaches a terminal with its colours unchanged."""
+        plain = self.config.ascii or "NO_COLOR" in os.environ
+        return not (plain or self.is_web) and self.console.color_system == "truecolor"
 
     def command_environment(self) -> dict[str, str]:
         """Return the environment of commands that are launched from here: that of the machine of the lab."""

@@ -19,6 +19,7 @@ from tui_lab.experiment.data_types import Json, JsonObject
 
 REFRESH: Final = (0.2, 10.0)
 LINES: Final = 200  # of a list that is kept for each lab
+IMAGES: Final = ("auto", "kitty", "blocks")
 LABS: Final = 100  # that the screen remembers
 CRASH_FILE: Final = "crash.log"
 CRASH_LIMIT: Final = 1 << 20  # bytes
@@ -31,7 +32,8 @@ _KEY: Final = re.compile(r"(?:(?:ctrl|alt|shift|super)\+)*(?:[a-z0-9_]+|\S)", re
 class Config:
     """theme: a name; empty means as left last. refresh: looks at the lab per second. keys: action id -> keys in
     place of the usual ones. bell: rings when a run ends, and at its first failure. notify: how the terminal is asked to
-    show that, too, while it is not looked at. notify_command: what is run then, in words as a shell has them."""
+    show that, too, while it is not looked at. notify_command: what is run then, in words as a shell has them.
+    images: how pictures are drawn."""
 
     theme: str = ""
     ascii: bool = False
@@ -40,6 +42,7 @@ class Config:
     keys: dict[str, str] = field(default_factory=dict)
     notify: str = "auto"
     notify_command: str = ""
+    images: str = "auto"
 
 
 def config_file() -> Path:
@@ -104,6 +107,7 @@ def read_config(path: Path, *, ascii: bool = False) -> Config:
         "ascii": _typed(path, given, "ascii", bool, "true or false"),
         "bell": _typed(path, given, "bell", bool, "true or false"),
         "refresh": refresh,
+        "images": _one_of(path, "images", _typed(path, given, "images", str, "a text"), IMAGES),
         "notify": _notify(path, _typed(path, given, "notify", str, "a text")),
         "notify_command": _notify_command(path, _typed(path, given, "notify_command", str, "a text")),
         "keys": _keys(path, _typed(path, given, "keys", dict, "a table of action = keys")),
@@ -133,8 +137,12 @@ def _theme(path: Path, name: str | None) -> str | None:
 def _notify(path: Path, way: str | None) -> str | None:
     from tui_lab.tui.base.notify import WAYS
 
-    if way is not None and way not in WAYS:
-        raise _wrong(path, "notify", f'there is no "{way}"', _near(way, WAYS) or "one of " + ", ".join(WAYS))
+    return _one_of(path, "notify", way, WAYS)
+
+
+def _one_of(path: Path, key: str, way: str | None, ways: Sequence[str]) -> str | None:
+    if way is not None and way not in ways:
+        raise _wrong(path, key, f'there is no "{way}"', _near(way, ways) or "one of " + ", ".join(ways))
     return way
 
 

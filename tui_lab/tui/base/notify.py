@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from tui_lab.client.formatting import shortened
 from tui_lab.tui.base.formatting import count_words
+from tui_lab.tui.base.terminal import names, through_tmux
 
 if TYPE_CHECKING:
     from tui_lab.tui.base.snapshot import ExperimentSnapshot, LabSnapshot
@@ -98,14 +99,6 @@ _TERMINALS: Final = {  # part of a terminal's name, in small letters -> what it 
     "iterm": "osc9",
     "windows terminal": "osc9",
 }
-_MARKS: Final = {  # a variable that only one terminal sets -> its name. Programs that it starts may inherit it
-    "KITTY_WINDOW_ID": "kitty",
-    "WEZTERM_PANE": "wezterm",
-    "GHOSTTY_RESOURCES_DIR": "ghostty",
-    "ITERM_SESSION_ID": "iterm",
-    "WT_SESSION": "windows terminal",
-    "VTE_VERSION": "vte",
-}
 
 
 def protocol_of(names: Iterator[str]) -> str | None:
@@ -115,27 +108,6 @@ def protocol_of(names: Iterator[str]) -> str | None:
             if part in name.lower():
                 return protocol
     return None
-
-
-def _names(environment: Mapping[str, str]) -> Iterator[str]:
-    if environment.get("TMUX"):
-        yield from _outside_tmux()
-    yield from (environment.get(name, "") for name in ("TERM", "TERM_PROGRAM", "LC_TERMINAL"))
-    yield from (name for variable, name in _MARKS.items() if environment.get(variable))
-
-
-def _outside_tmux() -> Iterator[str]:
-    """Yield the names of the terminal that shows tmux now: the environment may be that of an earlier one."""
-    command = ["tmux", "display-message", "-p", "#{client_termname}\n#{client_termtype}"]
-    try:
-        yield from subprocess.run(command, capture_output=True, text=True, timeout=2, check=False).stdout.splitlines()
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return
-
-
-def through_tmux(sequence: str) -> str:
-    """Return a sequence as tmux hands it on to its terminal, if its option allow-passthrough is on."""
-    return "\x1bPtmux;" + sequence.replace("\x1b", "\x1b\x1b") + "\x1b\\"
 
 
 def cleaned(text: str) -> str:
@@ -174,7 +146,7 @@ class Notifier:
         """Return what makes the terminal show a notification; nothing where it is not known to understand any."""
         if self._way == "off":
             return ""
-        protocol = protocol_of(_names(self._environment)) if self._way == "auto" else self._way
+        protocol = protocol_of(names(self._environment)) if self._way == "auto" else self._way
         if protocol is None:
             return ""
         made = PROTOCOLS[protocol](title, text)

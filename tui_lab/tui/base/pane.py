@@ -146,6 +146,15 @@ class Host(Protocol):
         """Lend the terminal to another program. Raises SuspendNotSupported."""
         ...
 
+    def write_to_terminal(self, text: str) -> None:
+        """Write an escape sequence to the terminal. Also from a worker's thread."""
+        ...
+
+    @property
+    def shows_all_colours(self) -> bool:
+        """Whether what is painted reaches a terminal with its colours unchanged."""
+        ...
+
     def command_environment(self) -> dict[str, str]:
         """Return the environment of commands that are launched from here."""
         ...

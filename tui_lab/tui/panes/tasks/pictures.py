@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -23,11 +25,13 @@ from tui_lab.tui.base.pane import host_of
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.picture.blocks import half_blocks
+from tui_lab.tui.widgets.picture.kitty import MARKS, Sent, cell_size, is_known
 from tui_lab.tui.widgets.picture.picture import Picture
 
 BESIDE: Final = 4  # tasks whose pictures stand side by side
 NARROWEST: Final = 14  # cells of a picture
 KEPT: Final = 16  # drawn pictures
+MOST_SENT: Final = 1_000_000  # pixels of a picture that the terminal gets
 LOOK: Final = 2.0  # seconds between looks at files that may change
 REST: Final = 0.1  # seconds that a size stays before pictures are made for it
 
@@ -60,6 +64,8 @@ class TaskPictures(Panel):
         self._found: list[Found] = []
         self._chosen = ""  # of the picture that is shown
         self._drawn: OrderedDict[object, list[Strip] | str] = OrderedDict()
+        self._sent: dict[object, Sent] = {}  # of these, what the terminal has
+        self._by_kitty: bool | None = None  # not known yet
         self._one_at_a_time = threading.Lock()
         self._looking: Worker[None] | None = None
         self._resting: Timer | None = None
@@ -71,6 +77,7 @@ class TaskPictures(Panel):
 
     def on_mount(self) -> None:
         self.set_interval(LOOK, self._look_again)
+        self.app.app_resume_signal.subscribe(self, self._send_again)
         for picture in self._pictures[1:]:
             picture.display = False
 
@@ -155,13 +162,49 @@ class TaskPictures(Panel):
         key = (file, size, ascii_only)
         if key not in self._drawn:
             try:
-                self._drawn[key] = half_blocks(rasterize(file, *size), ascii_only)
+                self._drawn[key] = self._sent_to_kitty(key, file, size) or half_blocks(
+                    rasterize(file, *size), ascii_only
+                )
             except PictureError as error:
                 self._drawn[key] = printable(str(error))
             while len(self._drawn) > KEPT:
-                self._drawn.popitem(last=False)
+                self._forget(self._drawn.popitem(last=False)[0])
         self._drawn.move_to_end(key)
         return self._drawn[key]
+
+    # --- Terminals that show pixels
+
+    def _sent_to_kitty(self, key: object, file: PictureFile, size: tuple[int, int]) -> list[Strip]:
+        """Send a picture to the terminal, and return the lines that show it; none where it knows no pictures."""
+        host = host_of(self)
+        if self._by_kitty is None:
+            way = host.config.images
+            self._by_kitty = host.shows_all_colours and (way == "kitty" or (way == "auto" and is_known(os.environ)))
+        if not self._by_kitty:
+            return []
+        width, height = cell_size()
+        columns, rows = min(size[0], len(MARKS)), min(size[1] // 2, len(MARKS))
+        room = columns * width, rows * height
+        finer = min(1.0, (MOST_SENT / (room[0] * room[1])) ** 0.5)  # it is enlarged by the terminal
+        raster = rasterize(file, *(int(length * finer) for length in room))
+        cells = ceil(raster.width / finer / width), ceil(raster.height / finer / height)
+        sent = self._sent[key] = Sent(raster, (min(cells[0], columns), min(cells[1], rows)))
+        host.write_to_terminal(sent.sequence(os.environ))
+        return sent.lines()
+
+    def _forget(self, key: object) -> None:
+        if (sent := self._sent.pop(key, None)) is not None:
+            host_of(self).write_to_terminal(sent.removal(os.environ))
+
+    def _send_again(self, _: object) -> None:
+        """Send all again: while another program had the terminal, it may have lost them."""
+        self._drawn.clear()
+        self._sent.clear()
+        self._start()
+
+    def on_unmount(self) -> None:
+        for key in list(self._sent):
+            self._forget(key)
 
     # --- What was read
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_lab.client.formatting import shortened
+
+_NONE: Final[list[Strip]] = []
 
 
 class Picture(Widget, can_focus=True):
@@ -17,7 +21,7 @@ class Picture(Widget, can_focus=True):
     def __init__(self) -> None:
         super().__init__()
         self._title = self._note = ""
-        self._lines: list[Strip] = []
+        self._lines: list[Strip] = _NONE
 
     @property
     def pixels(self) -> tuple[int, int]:
@@ -36,13 +40,16 @@ class Picture(Widget, can_focus=True):
 
     def say(self, title: str, note: str) -> None:
         """Show a note in the place of a picture. title: whose it is; nothing where that need not be said."""
-        self._title, self._note, self._lines = title, note, []
-        self.refresh()
+        self._put(title, note, _NONE)
 
     def draw(self, title: str, lines: list[Strip]) -> None:
         """Show a picture."""
-        self._title, self._note, self._lines = title, "", lines
-        self.refresh()
+        self._put(title, "", lines)
+
+    def _put(self, title: str, note: str, lines: list[Strip]) -> None:
+        if (title, note) != (self._title, self._note) or lines is not self._lines:
+            self._title, self._note, self._lines = title, note, lines
+            self.refresh()
 
     def render_line(self, y: int) -> Strip:
         width, style = self.size.width, self.rich_style
