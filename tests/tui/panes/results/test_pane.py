@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from tui_lab.results.tables import refresh
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.panes.experiment.launch import LaunchDialog
 from tui_lab.tui.panes.results.choice import ParametersDialog
+from tui_lab.tui.panes.results.compare import ComparingSettings
 from tui_lab.tui.panes.results.pane import ResultsPane, SettingsTable
 from tui_lab.tui.panes.results.rows import condition, key
 from tui_lab.tui.panes.results.view import ViewRequest, make_view
+from tui_lab.tui.widgets.log.panel import LogPanel
 from tui_lab.tui.widgets.panels.panel import Panel
 
 # Values chosen so that x=3 is best, x=2 is tied with it, x=1 is worse; null and NaN are among them.
@@ -356,3 +359,30 @@ async def test_the_repeats_that_would_separate_two_settings_are_added(workbench:
         await opened(pilot, app)
         await wait_until(pilot, lambda: [row["n"] for row in cells(app)] == [str(3 + more), str(3 + more), "3"])
         assert cells(app)[0]["c0"] == "★ best"  # and the third lacks nothing
+
+
+def _has(log: LogPanel, text: str) -> bool:
+    return text in log.view.text
+
+
+async def test_marked_settings_are_compared(small_lab: Path) -> None:
+    app = LabApp(small_lab)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        await pilot.press("c")
+        assert not isinstance(app.screen, ComparingSettings)  # nothing is marked
+        await pilot.press("space", "j", "space", "c")
+        await wait_until(pilot, lambda: isinstance(app.screen, ComparingSettings))
+
+        def said(panel: str) -> str:
+            return str(app.screen.query_one(f"#compare-{panel} Static", Static).render())
+
+        await wait_until(pilot, lambda: "compared with it" in said("differences"))
+        assert said("differences").startswith("A  ") and "\nB  " in said("differences")
+        assert "corrected for 1 comparisons" not in said("differences")
+        assert any(line.split()[0] in ("x", "kind") for line in said("parameters").splitlines()[1:])
+        for letter in "AB":
+            log = app.screen.query_one(f"#compare-{letter}", LogPanel)
+            await wait_until(pilot, partial(_has, log, "loss: 0."))
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: pane_of(app).table.has_focus)

@@ -25,9 +25,10 @@ from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.pane import Pane, nothing
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.results.choice import MetricDialog, ParametersDialog
+from tui_lab.tui.panes.results.compare import FEWEST, MOST_SETTINGS, ComparingSettings
 from tui_lab.tui.panes.results.formatting import how, importance_line, notes, setting, title
 from tui_lab.tui.panes.results.repeats import Offer, offer
-from tui_lab.tui.panes.results.rows import KEY, PLACE, Rows, condition, in_groups, plot_width, rows, words
+from tui_lab.tui.panes.results.rows import KEY, PLACE, Rows, condition, in_groups, key, plot_width, rows, words
 from tui_lab.tui.panes.results.view import View, ViewRequest, make_view
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.table.table import FrameTable, next_order
@@ -45,6 +46,8 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("results.by", "v", "Settings", "Choose the parameters that make a setting; average over the others."),
     Action("results.pareto", "o", "Pareto", "Show only settings that no other beats in two metrics, or all."),
     Action("results.plot", "p", "Plot", "Draw the metric over the parameters."),
+    Action("results.mark", "space", "Mark", "Mark the setting, or take its mark away; two to five can be compared."),
+    Action("results.compare", "c", "Compare", "Show the marked settings side by side: values, curves, logs."),
     Action("results.add", "a", "Repeats", "Add the repeats that would separate the setting from the best."),
     Action("results.copy", "y", "Copy", "Copy the table as Markdown."),
     Action("results.goal", "d", "Goal", "Reverse the goal of the metric, in this pane only.", shown=False),
@@ -59,7 +62,8 @@ values of six, for one task failed.
 `b` makes the setting under the cursor the baseline: each other one shows its difference with interval, a verdict, the
 corrected p and the ratio. Of a setting that is tied, the lower line says how many further repeats would probably
 separate it from the best, and `a` runs them. Who looks, adds and looks again finds differences a little more often than
-the level says. Enter lists the tasks of a setting. `s` on a metric's column ranks by it.
+the level says. `space` marks two to five
+settings, and `c` shows them side by side. Enter lists the tasks of a setting. `s` on a metric's column ranks by it.
 
 The same on the command line: `tui-lab stats`.
 """
@@ -365,6 +369,23 @@ class ResultsPane(Pane):
         else:
             self._change_request(baseline=condition(report, place))
             self.lab_app.tell(f"baseline: {words(report, place)}")
+
+    def action_mark(self) -> None:
+        self.table.toggle_mark()
+
+    def action_compare(self) -> None:
+        """Show the marked settings side by side; one that is marked alone, with the one under the cursor."""
+        shown, here = self._shown, self._here()
+        if shown is None:
+            return
+        report, metric = shown
+        marked = [place for place in metric.order if key(report, place) in self.table.marked]
+        if len(marked) == 1 and here is not None and here not in marked:
+            marked.append(here)
+        if not FEWEST <= len(marked) <= MOST_SETTINGS:
+            self.lab_app.tell(f"space marks {FEWEST} to {MOST_SETTINGS} settings to compare: {len(marked)} are marked")
+            return
+        self.app.push_screen(ComparingSettings(report, metric, marked))
 
     def action_add(self) -> None:
         """Open the file with the repeats that the setting needs, and ask whether to run them."""
