@@ -154,6 +154,7 @@ OTHER_MEANINGS = {
     ("store/", "function"): "what a task calls",
     ("api/", "function"): "what a task calls",
     ("tui/panes/query/", "function"): "a function of SQL",
+    ("tui/widgets/completion/", "function"): "a function of SQL",
     ("experiment/sources/function.py", "json"): TYPE,
     ("engine/agent/", "returned"): "a message of the agent",
 }

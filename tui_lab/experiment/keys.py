@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final, Literal, get_args, get_type_hints
 
 from tui_lab.experiment import source
 from tui_lab.experiment.metric import Decimal, Goal, Metric, MetricType, Rows, Take, Thousands
@@ -91,6 +91,8 @@ class Key:
     """What other tools call it."""
     of_stage: bool = False
     """Whether a stage may have it, too."""
+    holds: Literal["", "files", "parameters"] = ""
+    """What its texts name without braces: files beside the experiment's, or parameters. An editor completes them."""
 
 
 # --- Schemas of mappings within
@@ -221,6 +223,7 @@ _ALL: Final = (
             "func",
         ),
         of_stage=True,
+        holds="files",
     ),
     Key(
         "python",
@@ -231,6 +234,7 @@ _ALL: Final = (
         examples=[".venv/bin/python", "python3.12"],
         elsewhere=("interpreter",),
         of_stage=True,
+        holds="files",
     ),
     Key(
         "args",
@@ -314,6 +318,7 @@ _ALL: Final = (
         or_null({"type": "array", "items": {"type": "array", "items": TEXT, "minItems": 2}}),
         "Groups of parameters that advance together instead of crossing.",
         examples=[[["lr", "warmup"]]],
+        holds="parameters",
     ),
     Key(
         "where",
@@ -329,6 +334,7 @@ _ALL: Final = (
             "when",
             "if",
         ),
+        holds="parameters",
     ),
     Key(
         "derive",
@@ -336,6 +342,7 @@ _ALL: Final = (
         or_null(named(ANY_TEXT)),
         "Derived parameters, each a SQL expression over the others.",
         examples=[{"hidden": "2 * n"}],
+        holds="parameters",
     ),
     Key(
         "sample",
@@ -381,6 +388,7 @@ _ALL: Final = (
         "Files to write into `{output}` before the first step, with placeholders filled in.",
         examples=[{"input.nml": "templates/input.nml"}, {"in.xml": {"from": "in.tmpl", "marks": ["#", "#"]}}],
         of_stage=True,
+        holds="files",
     ),
     Key(
         "workdir",
@@ -392,6 +400,7 @@ _ALL: Final = (
         examples=["~/project", "{output}"],
         elsewhere=("cwd",),
         of_stage=True,
+        holds="files",
     ),
     Key(
         "env",
@@ -568,6 +577,7 @@ _ALL: Final = (
         "environments and caches.",
         examples=["*.py", ["main.py", "lib/**"], "."],
         of_stage=True,
+        holds="files",
     ),
     Key(
         "inputs",
@@ -576,6 +586,7 @@ _ALL: Final = (
         "The same for input files, whose content joins a task's identity.",
         examples=["data/*.csv"],
         of_stage=True,
+        holds="files",
     ),
     Key(
         "keep",
@@ -608,6 +619,7 @@ _ALL: Final = (
         "Parameters that are no part of a task's identity.",
         examples=["threads", ["threads", "log"]],
         of_stage=True,
+        holds="parameters",
     ),
     Key(
         "run_on",

@@ -11,7 +11,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
-from textual import events
+from textual import events, on
 from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.geometry import Offset
@@ -20,6 +20,7 @@ from textual.widgets.text_area import TextAreaTheme
 
 from tui_lab.experiment.yaml.edit import Edit
 from tui_lab.tui.base import themes
+from tui_lab.tui.widgets.completion.completer import Completer
 from tui_lab.tui.widgets.edit_area import EditArea
 
 Level = Literal["error", "notice"]
@@ -59,6 +60,9 @@ class Editor(EditArea):
         &:focus { border: none; }
     }
     """
+
+    completer: Completer | None = None
+    """Completes words, where its owner has set it."""
 
     def __init__(self, text: str = "", *, id: str | None = None, ascii: bool = False) -> None:
         self.marks: tuple[Mark, ...] = ()
@@ -166,7 +170,7 @@ class Editor(EditArea):
 
     def on_key(self, event: events.Key) -> None:
         """A new line begins where the one above does, or further in behind a `:`."""
-        if event.key != "enter" or self.read_only:
+        if self.read_only or (self.completer is not None and self.completer.key(event)) or event.key != "enter":
             return
         event.stop()
         event.prevent_default()
@@ -176,6 +180,15 @@ class Editor(EditArea):
         if before.rstrip().endswith((":", ": |", ": >")) and not before.lstrip().startswith("#"):
             indent += " " * self.indent_width
         self.replace("\n" + indent, *self.selection, maintain_selection_offset=False)
+
+    @on(EditArea.Changed)
+    def _typed(self) -> None:
+        if self.completer is not None:
+            self.completer.typed()
+
+    def on_blur(self) -> None:
+        if self.completer is not None:
+            self.completer.popup.close()
 
     def action_pass_on(self) -> None:
         raise SkipAction

@@ -359,6 +359,24 @@ async def test_your_own_editor(own_lab: Workbench, monkeypatch: pytest.MonkeyPat
         assert not pane.unsaved
 
 
+async def test_words_are_completed_and_keys_explained(own_lab: Workbench) -> None:
+    app = small(own_lab)
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane = await opened(pilot, app)
+        editor, panel = pane.side.editor, pane.side
+        await pilot.press("i")
+        editor.move_cursor(editor.document.end)
+        await pilot.press(*"ord", "tab", *"shuf", "down", "enter")  # the list came by itself
+        assert pane.side.text.endswith("\norder: shuffled-rounds")
+        assert panel.subtitle.startswith("order: ")
+        await pilot.press("enter", *"env: {A: '{ki", "tab", *"}'}")
+        assert pane.side.text.endswith("\nenv: {A: '{kind}'}")
+        await pilot.press("enter", *"re", "escape")  # from the list, then from the text
+        assert editor.has_focus
+        await pilot.press("escape")
+        assert pane.side.text.endswith("\nre") and not editor.has_focus
+
+
 async def test_what_tasks_print_becomes_a_metric(own_lab: Workbench) -> None:
     app = small(own_lab)
     async with app.run_test(size=(80, 24)) as pilot:

@@ -99,20 +99,20 @@ async def test_completion_while_typing(small_lab: Path) -> None:
         editor.set_text("")
         editor.focus()
         await pilot.press(*"FROM", "space", *"sma")
-        await wait_until(pilot, lambda: editor.popup.is_open)
-        assert editor.popup.completion.candidates[0].text == "small"
+        await wait_until(pilot, lambda: editor.completer.popup.is_open)
+        assert editor.completer.popup.completion.candidates[0].text == "small"
         await pilot.press("enter")  # a list that came unasked does not take enter
         assert editor.text == "FROM sma\n"
         await pilot.press("backspace", "tab")
-        await wait_until(pilot, lambda: editor.popup.is_open)
+        await wait_until(pilot, lambda: editor.completer.popup.is_open)
         await pilot.press("down", "up", "enter")
         assert editor.text == "FROM small"
         await pilot.press("space", *"where", "space", *"sco", "tab")
         await wait_until(pilot, lambda: editor.text == "FROM small where score")
         await pilot.press("space", "ctrl+@")
-        await wait_until(pilot, lambda: editor.popup.is_open)
+        await wait_until(pilot, lambda: editor.completer.popup.is_open)
         await pilot.press("escape")
-        assert editor.has_focus and not editor.popup.is_open
+        assert editor.has_focus and not editor.completer.popup.is_open
         await pilot.press("escape")
         await wait_until(pilot, lambda: pane.view.table.has_focus)
 

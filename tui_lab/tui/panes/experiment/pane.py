@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -29,6 +31,7 @@ from tui_lab.client.formatting import plural
 from tui_lab.client.remote.connection import host_name, remote_lab
 from tui_lab.client.shortage import cores
 from tui_lab.client.submission import Choice
+from tui_lab.experiment import completions
 from tui_lab.experiment.additions import add_metric
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.yaml.problem import SpecError
@@ -41,12 +44,16 @@ from tui_lab.tui.base.recent import recent_files, remember
 from tui_lab.tui.base.templates import Template
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.experiment.check import Checked, Planned, check, forecast_of, mark_of, plan
+from tui_lab.tui.panes.experiment.completion import Known, complete, files_beside, meaning
 from tui_lab.tui.panes.experiment.file import EditedFile, FileError, UnsavedText
 from tui_lab.tui.panes.experiment.launch import Launch, LaunchDialog, last_nodes, slots_of, submit_file
 from tui_lab.tui.panes.experiment.offers import Chosen, OffersScreen, named, offered
 from tui_lab.tui.panes.experiment.plan import PlanView, problem_line
 from tui_lab.tui.panes.experiment.tester import PatternTester
 from tui_lab.tui.panes.experiment.trial import Asked, Outputs, Trial, asked_at, try_out
+from tui_lab.tui.widgets.completion.candidates import Completion
+from tui_lab.tui.widgets.completion.completer import Completer
+from tui_lab.tui.widgets.completion.popup import Popup
 from tui_lab.tui.widgets.editor import Editor, Mark
 from tui_lab.tui.widgets.open_dialog import NewDialog, OpenDialog
 from tui_lab.tui.widgets.panels.panel import Panel
@@ -67,6 +74,8 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("experiment.previous_problem", "shift+f8", "Back", "Go to the previous problem.", shown=False),
     Action("experiment.fix", "f7", "Correct", "Correct a problem as its message suggests.", shown=False),
     Action("experiment.metrics", "m,alt+m", "Metrics", "Make a metric of a number that tasks have written."),
+    Action("experiment.complete", "ctrl+space,ctrl+@", "Complete", "In the text: complete the word (also `tab`).",
+           shown=False),
     Action("experiment.plan", "f5", "Plan", "Plan again, even if the sweep is large.", shown=False),
     Action("experiment.older", "right_square_bracket,alt+down", "Older output",
            "Try the pattern on the previous task.", shown=False),
@@ -79,6 +88,9 @@ HELP: Final = """
 The file of an experiment, checked as you type. Mistakes are marked in the text and listed beside it; enter goes to
 one, and f7 corrects it where its message suggests how. Without mistakes, the list shows the plan: what a run would do,
 and why, the time that it takes by past durations, and the first commands exactly as they would run.
+
+In the text, keys, words, parameters in braces and files are completed: a list opens behind two letters, or with `tab`.
+The border says what the key under the cursor means.
 
 `m` offers the numbers that the last tasks have printed, or written to JSON and CSV files, as metrics: enter takes one,
 and asks which of its values are better. No pattern has to be typed. ctrl+z takes it back.
@@ -110,6 +122,7 @@ PAUSE: Final = 0.3
 """Seconds after the last key until the text is read."""
 KEEP: Final = 2.0
 """Seconds after the last key until a copy of an unsaved text is kept."""
+_BEGUN: Final = re.compile(r"(?:^|[\s{\[,])[A-Za-z][\w.-]+\Z|(?<!\$)[{\[]\w+\Z")
 LOOK: Final = 2.0
 """Seconds between looks at the file on disk."""
 
@@ -137,6 +150,8 @@ class EditorSide(Panel):
         super().__init__(id=id)
         self.file: EditedFile | None = None
         self.conflict = False
+        self.known: Known | None = None
+        """What completion knows; None until the text was checked for the first time."""
         self._origin: tuple[str, list[str]] = ("", [])
         self._ascii = ascii
         self._saved: list[str] = [""]
@@ -146,8 +161,21 @@ class EditorSide(Panel):
         self._copying: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        yield Editor(id="editor", ascii=self._ascii)
+        editor, popup = Editor(id="editor", ascii=self._ascii), Popup()
+        editor.completer = Completer(editor, popup, self._find, _is_begun)
+        yield editor
         yield Static(id="said", classes="empty")
+        yield popup
+
+    def _find(self, text: str, index: int) -> Completion:
+        return Completion(index, index) if self.known is None else complete(text, index, self.known)
+
+    @on(Popup.Chosen)
+    def _chosen(self, event: Popup.Chosen) -> None:
+        event.stop()
+        if self.editor.completer is not None:
+            self.editor.completer.take(event.candidate)
+        self.editor.focus()
 
     def on_mount(self) -> None:
         self.editor.read_only = True  # until there is a file
@@ -296,6 +324,11 @@ class EditorSide(Panel):
         said.set_class(not here, "empty")
         said.update(problem_line(here, self.editor.signs))
 
+    def _show_meaning(self) -> None:
+        """Show in the border what the key under the cursor means."""
+        if self.known is not None:
+            self.set_subtitle(meaning(self.editor.document.lines, *self.editor.cursor_location))
+
     def _show_name(self) -> None:
         self.set_title(self._headline())
 
@@ -338,6 +371,7 @@ class EditorSide(Panel):
     @on(TextArea.SelectionChanged)
     def _moved(self, event: TextArea.SelectionChanged) -> None:
         event.stop()
+        self._show_meaning()
         line = self.editor.cursor_location[0]
         if line != self._line:
             self._line = line
@@ -347,6 +381,21 @@ class EditorSide(Panel):
     def _settle(self) -> None:
         self._show_name()
         self.post_message(self.Edited())
+
+
+def _is_begun(before: str) -> bool:
+    """Whether completions are shown unasked behind a text."""
+    return _BEGUN.search(before) is not None
+
+
+def known(checked: Checked, folder: Path) -> Known:
+    """Return what the text of an experiment and its folder have to be completed. For a thread worker."""
+    experiment = checked.experiment
+    names: tuple[str, ...] = ()
+    if experiment is not None:
+        swept = [name for sweep in experiment.parameters for name in sweep]
+        names = tuple(dict.fromkeys((*swept, *experiment.defaults, *experiment.derive)))
+    return Known(names, files_beside(folder))
 
 
 def editor_command() -> list[str]:
@@ -511,6 +560,8 @@ class ExperimentPane(Pane):
     def _check(self, path: Path, text: str, asked: bool = False) -> None:
         worker = get_current_worker()
         checked = check(path, text)
+        completions.load()
+        deliver(self, self._show_known, known(checked, path.absolute().parent))
         deliver(self, self._show_checked, checked)
         if checked.problems or worker.is_cancelled:
             return
@@ -520,6 +571,11 @@ class ExperimentPane(Pane):
         finally:
             self._planning = False
         deliver(self, self._show_planned, planned)
+
+    def _show_known(self, found: Known) -> None:
+        """Let completion know the parameters and files. While the text has mistakes, the parameters of before count."""
+        before = self.side.known
+        self.side.known = replace(found, parameters=found.parameters or (before.parameters if before else ()))
 
     def _show_checked(self, checked: Checked) -> None:
         if checked.text != self.side.text:
@@ -608,6 +664,10 @@ class ExperimentPane(Pane):
             self.lab_app.tell("no problem has a suggestion" if editor.marks else "no problems")
         else:
             editor.apply(mark.fix)
+
+    def action_complete(self) -> None:
+        if self.side.editor.completer is not None and self.side.editor.has_focus:
+            self.side.editor.completer.complete()
 
     def action_edit(self) -> None:
         self.side.editor.focus()

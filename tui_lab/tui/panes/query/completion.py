@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 from tui_lab.results.sql.macros import MACROS
 from tui_lab.results.sql.text import Token, quoted, tokens
+from tui_lab.tui.widgets.completion.candidates import MOST, Candidate, Completion, matching
 
 # --- Words of SQL (DuckDB's) that are offered while a query is typed
 KEYWORDS: Final = (
@@ -92,10 +93,6 @@ CLAUSES: Final = frozenset(_CLAUSES.split())
 """Words after which something else may stand than before them."""
 
 
-Kind = Literal["column", "table", "macro", "function", "keyword"]
-MOST: Final = 200
-
-
 _TYPES: Final = {
     "DOUBLE": "float",
     "BIGINT": "int",
@@ -140,31 +137,6 @@ class Catalog:
         return next((name for name in self.tables if name.lower() == table.lower()), None)
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A completion."""
-
-    text: str
-    """What is written into the query."""
-    kind: Kind
-    detail: str = ""
-    """Type of a column, or what else there is to know."""
-
-    @property
-    def label(self) -> str:
-        """The text as the list shows it: without an open bracket."""
-        return self.text.rstrip("(")
-
-
-@dataclass(frozen=True)
-class Completion:
-    """Candidates for the characters from `start` to `end` of the text, the likeliest first."""
-
-    start: int
-    end: int
-    candidates: tuple[Candidate, ...] = ()
-
-
 def complete(sql: str, offset: int, catalog: Catalog) -> Completion:
     """Return the completions at an offset."""
     offset = min(max(offset, 0), len(sql))
@@ -190,7 +162,7 @@ def complete(sql: str, offset: int, catalog: Catalog) -> Completion:
     found = _candidates(before, typed, _Scope.of(words, catalog), catalog)
     if opened is not None:
         found = (Candidate(_in_quotes(c.text), c.kind, c.detail) for c in found if c.kind in ("column", "table"))
-    return Completion(start, end, tuple(_matching(found, typed))[:MOST])
+    return Completion(start, end, tuple(matching(found, typed, ("column", "table")))[:MOST])
 
 
 def tables_in(sql: str, catalog: Catalog) -> list[str]:
@@ -342,33 +314,6 @@ _MACROS: Final = {
     }.items()
     if name in MACROS
 }
-
-_ORDER: Final[dict[Kind, int]] = {"column": 0, "table": 1, "macro": 2, "function": 3, "keyword": 4}
-
-
-def _matching(found: Iterable[Candidate], typed: str) -> list[Candidate]:
-    """Return names that begin with what was typed, then those with a part that does, then those that contain it."""
-    wanted = typed.lower()
-    ranked: list[tuple[int, int, Candidate]] = []
-    seen: set[str] = set()
-    for place, candidate in enumerate(found):
-        name = candidate.label.strip('"').lower()
-        if candidate.text.lower() in seen:
-            continue
-        seen.add(candidate.text.lower())
-        if not wanted or name.startswith(wanted):
-            rank = 0
-        elif any(part.startswith(wanted) for part in re.split(r"[_\W]", name)):
-            rank = 1
-        elif wanted in name and len(wanted) > 1 and candidate.kind in ("column", "table"):
-            rank = 2
-        else:
-            continue
-        ranked.append((rank, place, candidate))
-    exact = [one for one in ranked if one[2].label.lower() == wanted]
-    if wanted and len(ranked) == len(exact) == 1 and exact[0][2].text == typed:
-        return []  # it is written already
-    return [candidate for _, _, candidate in sorted(ranked, key=lambda one: one[:2])]
 
 
 def _in_quotes(text: str) -> str:

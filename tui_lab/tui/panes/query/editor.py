@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import ClassVar, Final
 
@@ -11,113 +12,22 @@ from textual import events, on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.geometry import Offset
-from textual.message import Message
-from textual.widgets import OptionList, TextArea
-from textual.widgets.option_list import Option
+from textual.widgets import TextArea
 from textual.widgets.text_area import TextAreaTheme
 
 from tui_lab.tui.base import themes
-from tui_lab.tui.panes.query.completion import Candidate, Catalog, Completion, Kind
+from tui_lab.tui.panes.query.completion import Catalog
 from tui_lab.tui.panes.query.completion import complete as completions
+from tui_lab.tui.widgets.completion.candidates import Completion
+from tui_lab.tui.widgets.completion.completer import Completer
+from tui_lab.tui.widgets.completion.popup import Popup
 from tui_lab.tui.widgets.edit_area import EditArea
 from tui_lab.tui.widgets.panels.panel import Panel
 
-# --- The list of what could be meant, at the cursor of the query
-ROWS: Final = 8
-WIDEST: Final = 56
-SIGNS: Final[dict[Kind, str]] = {"column": "c", "table": "t", "macro": "m", "function": "f", "keyword": "k"}
-
-
-class Popup(OptionList, can_focus=False):
-    """Shows a Completion; the editor keeps the focus and hands it keys."""
-
-    DEFAULT_CSS = """
-    Popup {
-        overlay: screen;
-        constrain: inside inflect;
-        position: absolute;
-        display: none;
-        width: auto;
-        min-width: 16;
-        height: auto;
-        max-height: 8;
-        border: none;
-        padding: 0;
-        background: $panel;
-        color: $foreground;
-        scrollbar-size-vertical: 1;
-        & > .option-list--option-highlighted { background: $primary; color: $text; text-style: none; }
-    }
-    """
-
-    class Chosen(Message):
-        """A candidate was clicked."""
-
-        def __init__(self, candidate: Candidate) -> None:
-            super().__init__()
-            self.candidate = candidate
-
-    BINDINGS: ClassVar = []
-
-    def __init__(self) -> None:
-        super().__init__(compact=True)
-        self.completion = Completion(0, 0)
-        self.touched = False
-        """Whether the user moved in the list, so that enter means a candidate and not a new line."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the list is shown."""
-        return self.display
-
-    @property
-    def candidate(self) -> Candidate | None:
-        """The candidate under the cursor; None while the list is closed."""
-        if not self.is_open or self.highlighted is None:
-            return None
-        return self.completion.candidates[self.highlighted]
-
-    def open(self, completion: Completion, place: Offset, asked: bool) -> None:
-        """Show completions; `place` is the cell of the screen below which the list is."""
-        self.completion = completion
-        self.touched = asked
-        shown = completion.candidates
-        widest = max((len(candidate.label) for candidate in shown), default=0)
-        self.clear_options()
-        self.add_options(Option(_line(candidate, min(widest, WIDEST // 2))) for candidate in shown)
-        self.highlighted = 0 if shown else None
-        self.absolute_offset = place + Offset(-2, 1)
-        self.display = bool(shown)
-
-    def close(self) -> None:
-        """Hide the list."""
-        self.display = False
-
-    def move(self, step: int) -> None:
-        """Move the cursor; behind the last candidate comes the first."""
-        self.touched = True
-        if self.highlighted is not None and self.option_count:
-            self.highlighted = (self.highlighted + step) % self.option_count
-
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        event.stop()
-        self.post_message(self.Chosen(self.completion.candidates[event.option_index]))
-
-
-def _line(candidate: Candidate, widest: int) -> Text:
-    text = Text(f"{SIGNS[candidate.kind]} ", style="dim", no_wrap=True, overflow="ellipsis", end="")
-    name = candidate.label if len(candidate.label) <= widest else candidate.label[: widest - 1] + "…"
-    text.append(name.ljust(widest), style="bold" if candidate.kind in ("column", "table") else "not dim")
-    if candidate.detail:
-        text.append(f"  {candidate.detail}"[: WIDEST - widest - 2])
-    return text
-
-
 # Keys that the text area would take for itself, and that the pane or the app have a use for.
 _PASSED_ON: Final = "ctrl+e,ctrl+o,ctrl+r,ctrl+s,f5,f6,f7,f8"
-_BY_ITSELF: Final = 2
-"""Letters of a word from which on completions are shown unasked."""
+_BEGUN: Final = re.compile(r"[A-Za-z0-9_]{2}\Z|[^\W\d]\.\Z")
+"""Where completions are shown unasked: a word has begun, or a point stands behind a table."""
 
 
 class SqlEditor(EditArea):
@@ -139,7 +49,7 @@ class SqlEditor(EditArea):
     """
 
     def __init__(self, popup: Popup, *, id: str | None = None) -> None:
-        self.popup = popup
+        self.completer = Completer(self, popup, self._find, _is_begun)
         self.catalog = Catalog()
         self.error: tuple[int, int] | None = None
         """Line and column, from 0, where the query is wrong."""
@@ -169,16 +79,6 @@ class SqlEditor(EditArea):
         before = self.document.get_line(row)[:column]
         blank = " " if before and (before[-1].isalnum() or before[-1] in "_,\"'") else ""
         self.replace(blank + name, *self.selection, maintain_selection_offset=False)
-
-    @property
-    def cursor_index(self) -> int:
-        """Characters before the cursor."""
-        row, column = self.cursor_location
-        return sum(len(self.document.get_line(line)) + 1 for line in range(row)) + column
-
-    def _location(self, index: int) -> tuple[int, int]:
-        before = self.text[:index]
-        return before.count("\n"), index - (before.rfind("\n") + 1)
 
     # --- The error
 
@@ -214,85 +114,16 @@ class SqlEditor(EditArea):
     @on(TextArea.Changed)
     def _typed(self) -> None:
         self.clear_error()
-        if self.popup.is_open and self.popup.touched:
-            self.show_completions(True)
+        self.completer.typed()
 
-    def show_completions(self, asked: bool) -> None:
-        """Open the list of completions at the cursor. asked: a key asked for it."""
-        found = completions(self.text, self.cursor_index, self.catalog)
-        if not found.candidates or (not asked and not self.selection.is_empty):
-            self.popup.close()
-            return
-        back = self.cursor_index - found.start
-        self.popup.open(found, self.cursor_screen_offset - (back, 0), asked)
-
-    def _offer(self) -> None:
-        """Show completions unasked: where a word has begun, or after the point behind a table."""
-        before = self.text[: self.cursor_index]
-        begun = len(before) - len(before.rstrip(_WORD_CHARACTERS))
-        after_point = before.endswith(".") and before[-2:-1].isidentifier()
-        if begun >= _BY_ITSELF or after_point:
-            self.show_completions(False)
-        else:
-            self.popup.close()
-
-    def take(self, candidate: Candidate) -> None:
-        """Write a candidate in place of the word that it completes."""
-        found = self.popup.completion
-        self.popup.close()
-        text = candidate.text
-        if text.endswith("(") and self.text[found.end : found.end + 1] == "(":
-            text = text[:-1]
-        start, end = self._location(found.start), self._location(found.end)
-        self.replace(text, start, end, maintain_selection_offset=False)
-
-    def complete(self) -> None:
-        """Show the completions; take the only one at once."""
-        self.show_completions(True)
-        if len(self.popup.completion.candidates) == 1 and self.popup.candidate is not None:
-            self.take(self.popup.candidate)
-
-    # --- Keys
+    def _find(self, text: str, index: int) -> Completion:
+        return completions(text, index, self.catalog)
 
     def on_key(self, event: events.Key) -> None:
-        popup = self.popup
-        if popup.is_open and self._in_popup(event):
-            event.stop()
-            event.prevent_default()
-            return
-        if event.key == "tab" and self._after_word():
-            event.stop()
-            event.prevent_default()
-            self.complete()
-            return
-        if event.is_printable or event.key == "backspace":
-            if event.is_printable or popup.is_open:
-                self.call_later(self._offer)  # before the next key: it may be meant for the list
-        else:
-            popup.close()
-
-    def _in_popup(self, event: events.Key) -> bool:
-        """Return whether the list of completions takes a key."""
-        popup = self.popup
-        if event.key in ("up", "down"):
-            popup.move(-1 if event.key == "up" else 1)
-        elif event.key in ("pageup", "pagedown"):
-            popup.move(-5 if event.key == "pageup" else 5)
-        elif event.key == "escape":
-            popup.close()
-        elif popup.candidate is not None and (event.key == "tab" or (event.key == "enter" and popup.touched)):
-            self.take(popup.candidate)
-        else:
-            return False
-        return True
-
-    def _after_word(self) -> bool:
-        row, column = self.cursor_location
-        before = self.document.get_line(row)[:column]
-        return self.selection.is_empty and before[-1:] != "" and (before[-1] in '_."' or before[-1].isalnum())
+        self.completer.key(event)
 
     def on_blur(self) -> None:
-        self.popup.close()
+        self.completer.popup.close()
 
     def action_pass_on(self) -> None:
         raise SkipAction
@@ -322,11 +153,12 @@ class EditorBox(Panel):
     @on(Popup.Chosen)
     def _chosen(self, event: Popup.Chosen) -> None:
         event.stop()
-        self.editor.take(event.candidate)
+        self.editor.completer.take(event.candidate)
         self.editor.focus()
 
 
-_WORD_CHARACTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"
+def _is_begun(before: str) -> bool:
+    return _BEGUN.search(before) is not None
 
 
 def _word_end(text: str, start: int) -> int:

@@ -271,7 +271,7 @@ class QueryPane(Pane):
 
     def action_run(self) -> None:
         editor = self.editor
-        editor.popup.close()
+        editor.completer.popup.close()
         part = bool(editor.selected_text.strip())
         self._from = min(editor.selection) if part else (0, 0)
         self._begin(editor.selected_text if part else editor.text)
@@ -500,7 +500,7 @@ class QueryPane(Pane):
 
     def action_complete(self) -> None:
         self.editor.focus()
-        self.editor.complete()
+        self.editor.completer.complete()
 
     def action_schema(self) -> None:
         self._asked = not self.tables.display

@@ -1,0 +1,1 @@
+"""Completion in text areas: what could be meant, a list of it, and the keys of the list."""
