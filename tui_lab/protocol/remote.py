@@ -69,12 +69,15 @@ class Read(_Message, frozen=True):
 
 
 class Outputs(_Message, frozen=True):
-    """Send the small files of a task that has ended, those that differ."""
+    """Send the files of a task, those that differ and have no more than `most` bytes. `endings`: of their names, empty
+    for all."""
 
     id: int
     experiment: str
     task: int
     have: Mapping[str, Have]
+    most: int
+    endings: Sequence[str] = ()
 
 
 class Engine(_Message, frozen=True):

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from tui_lab.store.errors import LabError
 
 
 class OtherSide(Protocol):
@@ -47,8 +50,9 @@ class OtherSide(Protocol):
         """Return a piece of an output, and the size of the whole; None where the machine has no such file."""
         ...
 
-    def fetch(self, experiment: str, task: int) -> None:
-        """Bring the small files of a task that has ended into the mirror."""
+    def fetch(self, experiment: str, task: int, most: int = ..., endings: Sequence[str] = ...) -> None:
+        """Bring the files of a task into the mirror. most: bytes of each, at most. endings: of their names, by default
+        all, which is for a task that has ended."""
         ...
 
     def verify(self, experiment: str) -> None:
@@ -88,6 +92,16 @@ def other_side(lab: Path) -> OtherSide | None:
 def in_mirror(path: Path) -> bool:
     """Return whether a path belongs to a mirror: to the lab, or to the files around it."""
     return any(path.absolute().is_relative_to(one.root) for one in _mirrors.values())
+
+
+def bring(folder: Path, most: int, endings: Sequence[str]) -> None:
+    """Bring files of a task here, given its folder in a mirror. most: bytes of each, at most. endings: of their names.
+    Nothing happens for a folder of this machine, nor while the other one is away."""
+    for lab, one in list(_mirrors.items()):
+        if folder.is_relative_to(lab):
+            name, *_, task = folder.relative_to(lab).parts
+            with suppress(LabError):
+                one.side.fetch(name, int(task), most, endings)
 
 
 def as_there(text: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from tui_lab import __version__
+from tui_lab.client.remote import files
 from tui_lab.client.remote.address import RemoteAddress
 from tui_lab.client.remote.mirror import Mirror
 from tui_lab.engine.transports.failures import ChannelError
@@ -172,12 +173,13 @@ class RemoteLab:
         found, body = self._ask(lambda number: Read(number, experiment, task, attempt, name, offset, most), Content)
         return (None, 0) if found.total < 0 else (body, found.total)
 
-    def fetch(self, experiment: str, task: int) -> None:
-        """Bring the small files of a task that has ended into the mirror."""
+    def fetch(self, experiment: str, task: int, most: int = files.SMALL, endings: Sequence[str] = ()) -> None:
+        """Bring the files of a task into the mirror. most: bytes of each, at most. endings: of their names, by default
+        all, which is for a task that has ended."""
         assert self._mirror is not None
         folder = self._mirror.path(experiment)
         have = self._mirror.have_below(ExperimentFolder(folder).task_folder(task))
-        self._ask(lambda number: Outputs(number, experiment, task, have), Done)
+        self._ask(lambda number: Outputs(number, experiment, task, have, most, endings), Done)
 
     def verify(self, experiment: str) -> None:
         """Raises LabError where tasks have changed the program of the newest submission."""

@@ -259,12 +259,14 @@ class Helper:
         place = folder.task_folder(message.task)
         for name, facts in listed(place, deep=True):
             file = f"{message.experiment}/{folder.relative_folder(message.task)}/{name}"
+            if message.endings and not name.lower().endswith(tuple(message.endings)):
+                continue
             known = message.have.get(file)
             same = known is not None and (known.size, known.mtime) == (facts.st_size, facts.st_mtime_ns)
-            if same or facts.st_size > files.SMALL or not files.is_text(name):
+            if same or facts.st_size > message.most or not files.is_text(name):
                 continue
             with suppress(OSError), os.fdopen(TaskFile(str(place), name).open(), "rb") as stream:
-                data = stream.read(files.SMALL)
+                data = stream.read(message.most)
                 self.channel.send(Replaced(file, len(data), facts.st_mtime_ns), zlib.compress(data, 1))
         self.channel.send(Done(message.id))
 

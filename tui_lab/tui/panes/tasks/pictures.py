@@ -19,7 +19,8 @@ from textual.worker import Worker, get_current_worker
 
 from tui_lab.client.formatting import printable
 from tui_lab.client.formatting import size as size_words
-from tui_lab.results.pictures import PictureError, PictureFile, find, rasterize
+from tui_lab.results.pictures import ENDINGS, PictureError, PictureFile, find, rasterize
+from tui_lab.store import mirrors
 from tui_lab.tui.base.formatting import MUTED
 from tui_lab.tui.base.pane import host_of
 from tui_lab.tui.base.workers import deliver, work
@@ -32,6 +33,7 @@ BESIDE: Final = 4  # tasks whose pictures stand side by side
 NARROWEST: Final = 14  # cells of a picture
 KEPT: Final = 16  # drawn pictures
 MOST_SENT: Final = 1_000_000  # pixels of a picture that the terminal gets
+FETCHED: Final = 16 << 20  # bytes of a picture that is fetched from the machine of the lab
 LOOK: Final = 2.0  # seconds between looks at files that may change
 REST: Final = 0.1  # seconds that a size stays before pictures are made for it
 
@@ -143,6 +145,8 @@ class TaskPictures(Panel):
     @work(thread=True, exclusive=True, group="pictures")
     def _look(self, tasks: tuple[Shown, ...], name: str, sizes: list[tuple[int, int]], ascii_only: bool) -> None:
         worker = get_current_worker()
+        for shown in tasks:
+            mirrors.bring(shown.folder, FETCHED, ENDINGS)
         found = [Found(one, {file.name: file for file in find(one.folder)}) for one in tasks]
         names = sorted({name for one in found for name in one.pictures})
         name = name if name in names else names[0] if names else ""
