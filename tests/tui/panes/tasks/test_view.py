@@ -15,7 +15,7 @@ from tui_lab.store.lab import Lab
 from tui_lab.tui.panes.tasks.detail import command_line, read_detail
 from tui_lab.tui.panes.tasks.failures import FailedTasks
 from tui_lab.tui.panes.tasks.frame import TaskSource, TaskTable, overlaid
-from tui_lab.tui.panes.tasks.view import View, chosen, default_columns, grouped, shown
+from tui_lab.tui.panes.tasks.view import MOST_PINNED, View, chosen, default_columns, grouped, shown
 
 
 @pytest.fixture
@@ -162,3 +162,7 @@ def test_what_runs_stands_on_top() -> None:
     ordered = shown(table, View(order=("task_id", True)))
     assert ordered.frame["task_id"].to_list() == [4, 3, 2, 1, 0] and not ordered.pinned
     assert shown(TaskTable(frame, (), (), frozenset(), 0), View()).pinned == 0
+    many = pl.concat([frame] * 200).with_columns(task_id=pl.int_range(1000), duration=pl.lit(9.0))
+    found = shown(TaskTable(many, (), (), frozenset(), 0, running=600), View())
+    assert (found.pinned, found.unsteady, found.frame.height) == (MOST_PINNED, False, 1000)
+    assert sorted(found.frame["task_id"]) == [*range(1000)] and set(found.frame["state"][:256]) == {"running"}

@@ -19,7 +19,8 @@ from tui_lab.tui.panes.tasks.live import SHOWN
 _SQL: Final = re.compile(r"[=<>()]|\b(?:is|in|i?like|between|similar)\b", re.IGNORECASE)
 _CERTAIN: Final = re.compile(r"[=<>]")
 _FIRST: Final = ("task_id", "state")
-MOST_PARTS: Final = 256
+MOST_PINNED: Final = 256
+"""Tasks that stand on top: each parts the rows once more."""
 PINNED_AFTER: Final = 2.0
 """Seconds after which a task that runs stands on top: shorter ones would come and go."""
 _BEHIND: Final = ("node", "attempts", "duration", "reason")
@@ -75,19 +76,16 @@ def shown(table: TaskTable, view: View) -> Shown:
         return Shown(found, total, problem)
     runs = frame["state"] == "running"
     steady = runs & (frame["duration"] >= PINNED_AFTER).fill_null(False)
-    places = steady.arg_true()
+    places = steady.arg_true()[:MOST_PINNED]
     if places.len():
-        found = pl.concat([found[places], _without(found, places.to_list())])
-    return Shown(found, total, problem, places.len(), int(runs.sum()) > places.len())
+        found = pl.concat([found[places], *_between(found, places.to_list())], rechunk=False)
+    return Shown(found, total, problem, places.len(), bool((runs & ~steady).any()))
 
 
-def _without(rows: pl.DataFrame, places: Sequence[int]) -> pl.DataFrame:
-    """Return the rows but for those at some places, ascending: where these are few, as parts that need no copy."""
-    if len(places) > MOST_PARTS:
-        return rows.filter(~pl.int_range(rows.height, eager=True).is_in(pl.Series(places).implode()))
+def _between(rows: pl.DataFrame, places: Sequence[int]) -> list[pl.DataFrame]:
+    """Return the rows around those at some places, ascending, as parts: no row is copied."""
     begins, ends = [0, *(place + 1 for place in places)], [*places, rows.height]
-    parts = [rows[begin:end] for begin, end in zip(begins, ends, strict=True) if end > begin]
-    return pl.concat(parts, rechunk=False) if parts else rows.clear()
+    return [rows[begin:end] for begin, end in zip(begins, ends, strict=True) if end > begin]
 
 
 def chosen(frame: pl.DataFrame, text: str) -> pl.Series:
