@@ -193,6 +193,7 @@ class ResultsPane(Pane):
         self._asked = asked
         if self._view is None or self._view.experiment != experiment.name:
             self.table.rest()
+            self.table.marked.clear()
             self._say(f"reading {experiment.name} …")
         self._looking = True
         if new:
