@@ -33,6 +33,7 @@ from tui_lab.tui.app.frame.notice import Notice
 from tui_lab.tui.app.frame.runs import Runs
 from tui_lab.tui.app.frame.tabs import Tabs
 from tui_lab.tui.app.input_order import LONGEST, InputOrder, drop_typed
+from tui_lab.tui.app.places import Place, Places
 from tui_lab.tui.app.watcher import Watcher
 from tui_lab.tui.base import panes, themes
 from tui_lab.tui.base.actions import Action, bindings
@@ -87,6 +88,8 @@ def start_engine(app: LabApp) -> tuple[str, SeverityLevel]:
     return f"an engine is running again: {', '.join(left)}", "information"
 
 
+AWAY: Final = ("show_pane", "command_palette", "command_line", "go_back", "go_forward", "jump")
+"""Actions that wait until a question is answered."""
 STATE_FILE: Final = "screen.json"
 LEAVING: Final = 0.3  # seconds that the watcher has for its end
 RESUMED: Final = 0.1  # seconds after `fg` in which the terminal changes to the screen's own page
@@ -158,6 +161,7 @@ class LabApp(App[int]):
         self._ways_out = {one.action for one in ACTIONS if one.leads_away}
         self._control = LabControl(self)
         self._commands = commands
+        self._places = Places()
         self._panes: dict[str, Pane] = {}  # those that were opened, by name
         self.pane: Pane | None = None  # the one that is visible
         self.palette = Palette()
@@ -363,20 +367,24 @@ class LabApp(App[int]):
 
     def open_task(self, experiment: str, task_id: int) -> None:
         """Show a task in the Tasks pane, with its log."""
+        self._leaving()
         self.current = experiment
         self._ask_pane("tasks", "open_task", experiment, task_id)
 
     def show_tasks(self, experiment: str, where: str) -> None:
         """Show the tasks for which a SQL condition holds."""
+        self._leaving()
         self.current = experiment
         self._ask_pane("tasks", "show_tasks", experiment, where)
 
     def open_query(self, sql: str) -> None:
         """Run a query in the Query pane."""
+        self._leaving()
         self._ask_pane("query", "open_query", sql)
 
     def open_chart(self, frame: pl.DataFrame, title: str, request: Any = None) -> None:
         """Show a frame in the Chart pane."""
+        self._leaving()
         self._ask_pane("chart", "open_chart", frame, title, request)
 
     def open_file(self, path: Path) -> None:
@@ -583,8 +591,10 @@ class LabApp(App[int]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While a question is open, panes don't change, whatever key is pressed."""
         if action == "leave_text":
-            return is_text(self.focused)
-        return len(self.screen_stack) == 1 or action not in ("show_pane", "command_palette", "command_line")
+            return is_text(self.focused) or len(self.screen_stack) == 1
+        if action in ("go_back", "go_forward") and is_text(self.focused):
+            return False  # there they go by words
+        return len(self.screen_stack) == 1 or action not in AWAY
 
     def action_show_pane(self, name: str) -> None:
         self.show_pane(name)
@@ -631,7 +641,9 @@ class LabApp(App[int]):
             self.tell("there is no experiment yet")
             return
         chosen = await self.push_screen_wait(Choose("Experiments", choices, self.current))
-        self.current = chosen or self.current
+        if chosen is not None and chosen != self.current:
+            self._leaving()
+            self.current = chosen
 
     # Each is a worker of the group `control`: they wait for each other.
 
@@ -721,6 +733,57 @@ class LabApp(App[int]):
     def action_leave_text(self) -> None:
         if self.pane is not None and is_text(self.focused):
             self.pane.leave_text()
+        else:
+            self.back()
+
+    # --- Back, and to another part
+
+    def _here(self) -> Place | None:
+        pane = self.pane
+        if pane is None or not pane.is_mounted:
+            return None
+        return Place(pane.NAME, self.current, pane.place())
+
+    def _leaving(self) -> None:
+        """Remember where the user is: something leads elsewhere."""
+        if (here := self._here()) is not None:
+            self._places.leave(here)
+
+    def _go(self, place: Place) -> None:
+        """Show a place again. An experiment that is gone stays gone."""
+        if place.experiment is not None and self.snapshot.experiment(place.experiment) is not None:
+            self.current = place.experiment
+        pane = self.open_pane(place.pane)
+        pane.call_after_refresh(self._focus_in, pane)
+        if place.experiment == self.current:
+            pane.call_after_refresh(pane.go, place.state)
+        else:
+            self.tell(f"the experiment {place.experiment} is gone", "warning")
+
+    def back(self) -> bool:
+        """Go back to where the user came from; return whether there is such a place."""
+        here = self._here()
+        place = self._places.back(here) if here is not None else None
+        if place is not None:
+            self._go(place)
+        return place is not None
+
+    def action_go_back(self) -> None:
+        self.back()
+
+    def action_go_forward(self) -> None:
+        here = self._here()
+        place = self._places.forward(here) if here is not None else None
+        if place is not None:
+            self._go(place)
+
+    @work(exclusive=True, group="dialog")
+    async def action_jump(self) -> None:
+        from tui_lab.tui.app.jump import Jump, targets
+
+        pane = await self.ask(Jump(targets(self.screen)))
+        if pane:
+            self.show_pane(pane)
 
     def action_help_quit(self) -> None:
         """Say how to leave: ctrl+c, where nothing is selected."""

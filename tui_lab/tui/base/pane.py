@@ -130,6 +130,10 @@ class Host(Protocol):
         """Return how a pane's panels were arranged; what is put into it is kept."""
         ...
 
+    def back(self) -> bool:
+        """Go back to where the user came from; return whether there is such a place."""
+        ...
+
     def change_lab(self, path: Path) -> None:
         """Show another lab."""
         ...
@@ -270,6 +274,14 @@ class Pane(Vertical, can_focus=True):
     def node_here(self) -> str | None:
         """The node under the cursor, where a pane shows nodes."""
         return None
+
+    def place(self) -> object:
+        """Return what `go` needs to show again what is shown now. A pane stays as it is while others are shown: only
+        what may be replaced from outside belongs to it. Equal places are equal."""
+        return None
+
+    def go(self, place: object) -> None:
+        """Show again what was shown at a place, to which the user goes back."""
 
     @property
     def unsaved(self) -> str:

@@ -262,6 +262,13 @@ class QueryPane(Pane):
 
     # --- Running
 
+    def place(self) -> object:
+        return self.editor.text
+
+    def go(self, place: object) -> None:
+        if isinstance(place, str) and place != self.editor.text:
+            self.editor.set_text(place)
+
     def open_query(self, sql: str) -> None:
         """Put a query into the editor and run it."""
         self.editor.set_text(sql)

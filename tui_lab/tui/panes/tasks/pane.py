@@ -191,6 +191,7 @@ class TasksPane(Pane):
         self._about: tuple[str, str] | None = None  # lab and experiment
         self._revision = -1
         self._wanted_task: int | None = None
+        self._arrived: View | None = None  # what was shown when another pane led here
         self._resting: Timer | None = None
         self._log_is_awaited = False
         self._engine: EngineClient | None = None  # for the logs of other machines
@@ -685,6 +686,8 @@ class TasksPane(Pane):
             self.focus_first()
         elif self.model.expansion is not None:
             self._collapse()
+        elif self._arrived == self.model.view and self.lab_app.back():
+            self._arrived = None
         elif self.model.view.only is not None:
             self.set_view(replace(self.model.view, only=None))
         elif self.model.view.text:
@@ -693,6 +696,21 @@ class TasksPane(Pane):
             self.table.marked.clear()
             self.table.refresh()
             self.say_count()
+        else:
+            self.lab_app.back()
+
+    def place(self) -> object:
+        return self.model.view, self.table.key_at(self.table.cursor_row)
+
+    def go(self, place: object) -> None:
+        match place:
+            case (View() as view, task):
+                self.show(self.lab_app.snapshot)
+                self.leave_groups()
+                self.set_text(view.text)
+                self.set_view(view)
+                self._arrived = None
+                self._wanted_task = task if isinstance(task, int) else None
 
     # --- What other panes ask for
 
@@ -703,6 +721,7 @@ class TasksPane(Pane):
         self.show(self.lab_app.snapshot)
         if self.model.table is not None:
             self._go_to_wanted()
+        self._arrived = self.model.view
         self.focus_first()
 
     def _go_to_wanted(self) -> None:
@@ -723,6 +742,7 @@ class TasksPane(Pane):
         self.show(self.lab_app.snapshot)
         self.leave_groups()
         self.set_text(where)
+        self._arrived = self.model.view
         self.focus_first()
 
     def ids_shown(self) -> list[Any]:
