@@ -93,6 +93,7 @@ def test_nothing_else_knows_the_kinds_of_chart() -> None:
     assert not [one for one in tables if one.startswith("results/charts/")]
     assert named(CHARTS.keys() - {"steps"}, own) == {
         "cli/commands/stats.py pareto",  # the option --pareto
+        "experiment/keys.py parallel",  # what other programs call `slots`
         "results/statistics/document.py pareto",  # a member of its JSON
     }
 

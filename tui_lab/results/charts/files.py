@@ -19,7 +19,7 @@ import polars as pl
 from tui_lab.experiment.data_types import Row
 from tui_lab.results.charts.model import Axis, Chart, ChartError, Series
 from tui_lab.results.charts.terminal import marks
-from tui_lab.results.charts.ticks import Scale, ticks, unsaid
+from tui_lab.results.charts.ticks import Scale, texts, ticks, unsaid
 from tui_lab.results.plain import shown
 
 if TYPE_CHECKING:
@@ -394,3 +394,28 @@ def pareto(chart: Chart, axes: Axes) -> None:
     axes.scatter(rest.points["x"], rest.points["y"], s=20, color="0.6", label=rest.name)
 
     axes.plot(front.points["x"], front.points["y"], color=palette[0], marker="o", label=front.name)
+
+
+def parallel(chart: Chart, axes: Axes) -> None:
+    """Draw a line for each setting through its places on the upright axes, whose ends are named."""
+    import matplotlib
+
+    assert chart.z is not None and chart.z.range is not None
+    low, high = chart.z.range
+    colors = matplotlib.colormaps["viridis"]
+    for series in chart.series:
+        rows = series.points.group_by("row").agg(pl.col("z").first(), pl.col("x", "y").sort_by("x")).sort("z", "row")
+        for z, xs, ys in rows.select("z", "x", "y").iter_rows():
+            part = (z / 2 - low / 2) / (high / 2 - low / 2) if high > low else 0.5
+            axes.plot(xs, ys, color="0.8" if series.faint else colors(part), lw=1, zorder=1 if series.faint else 2)
+    for at, axis in enumerate(chart.uprights):
+        axes.axvline(at, color="0.3", lw=1)
+        ends = texts(axis, axis.range) if axis.range is not None else ()
+        places = list(zip((0.0, 1.0), ends, strict=False))
+        places += [((n + 0.5) / len(axis.categories), name) for n, name in enumerate(axis.categories[:_FEW])]
+        for place, text in places:
+            axes.text(at + 0.02, place, _plain(text), fontsize="x-small", va="center")
+    axes.set_xticks(range(len(chart.uprights)), [_plain(axis.label) for axis in chart.uprights])
+    axes.set_yticks([])
+    axes.set_ylim(-0.05, 1.05)
+    axes.set_title(_plain(chart.title or f"{chart.z.label}, by its colour"))

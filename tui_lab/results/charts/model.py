@@ -62,6 +62,8 @@ class Request:
     """From where to where an axis goes, or the colours of z."""
     goals: Mapping[str, Goal] = field(default_factory=dict)
     """By column, for pareto."""
+    brush: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """By axis of `parallel`: from which to which part of its length, from 0 to 1, settings stand out."""
     smooth: float = 0.0
     """Of learning curves: the weight, below 1, that the mean of what was before has against each new value."""
 
@@ -109,6 +111,8 @@ class Series:
     heatmap                   x, y, z (null for an empty cell)
     hist                      left, right, y
     box                       x, low, q1, median, q3, high, n, and outliers (a list)
+    parallel                  row (of the table), x (the axis), y (from 0 to 1), z; those that the brush leaves out are
+                              a series that is faint
     pareto                    x, y; the series named "front" is in the order of x
     """
 
@@ -186,6 +190,9 @@ class Chart:
     notes: tuple[str, ...] = ()
     """What the user should know: values left out, goals taken for granted."""
     error_style: ErrorStyle = "band"
+    uprights: tuple[Axis, ...] = ()
+    """Of `parallel`: what is along each of its axes, each with its range."""
+    brush: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     annotate: bool | None = False
     number_format: str | None = None
 

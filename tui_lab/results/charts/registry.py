@@ -24,6 +24,7 @@ OWN: Final = {
     "hist": "how often values of x occur",
     "box": "quartiles of y for each value of x",
     "steps": "learning curves: lines over the steps of EXPERIMENT_steps",
+    "parallel": "each setting as a line through all parameters to the mean of y",
     "pareto": "the settings that no other setting beats in both of two metrics",
 }
 """The kinds of this program, each with one line for those who choose."""

@@ -282,3 +282,19 @@ async def test_what_can_not_be_read_once_is_read_again(small_lab: Path, monkeypa
     async with opened(small_lab) as (pilot, pane):
         await wait_until(pilot, lambda: "error" in pane.plot.text)
         assert len(calls) == 2
+
+
+async def test_a_brushed_range_becomes_a_filter_of_the_tasks(small_lab: Path) -> None:
+    async with opened(small_lab, (120, 40)) as (pilot, pane):
+        await wait_until(pilot, lambda: pane.plot.text)
+        await chosen(pilot, pane, "o", "results")
+        await wait_until(pilot, lambda: pane.rows is not None and pane.rows.what == "results" and pane.made is not None)
+        await chosen(pilot, pane, "k", "parallel")
+        await wait_until(pilot, lambda: "kind" in pane.plot.text and pane.plot.has_focus)
+        await pilot.press("left", "left", "left", "left")  # to `x`, whose values are 1 and 3
+        await pilot.press(*["down"] * 30, "space", *["up"] * 4, "space")
+        await wait_until(pilot, lambda: pane.made is not None and pane.made.chart is not None and pane.made.chart.brush)
+        await pilot.press("enter")
+        tasks = await wait_until(pilot, lambda: pilot.app.query_one(TasksPane))
+        await wait_until(pilot, lambda: tasks.table.frame.height == 4)
+        assert pilot.app.query_one(TasksPane).query_one(Input).value == "x = 1"

@@ -176,3 +176,21 @@ def renamed(prepared: Prepared, columns: list[pl.Series]) -> pl.DataFrame:
             series = series.cast(pl.Int64)
         renamed.append(series.alias(name))
     return pl.DataFrame(renamed)
+
+
+def varying(prepared: Prepared) -> list[str]:
+    """The parameters that make a setting; a parameter named `seed` counts as a repeat."""
+    frame = prepared.source.frame
+    return [name for name in prepared.source.parameters if name != "seed" and frame[name].n_unique() > 1]
+
+
+def settings_of(prepared: Prepared, names: list[str]) -> tuple[pl.DataFrame, pl.Series]:
+    """The distinct settings, and which one each row has; a row is one where nothing is known of
+    parameters."""
+    frame = prepared.source.frame
+    if not names:
+        return frame, pl.Series(range(frame.height), dtype=pl.UInt32)
+    settings = frame.select(names).unique(maintain_order=True)
+    index = settings.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias("\0setting"))
+    rows = frame.select(names).join(index, on=names, how="left", nulls_equal=True, maintain_order="left")
+    return settings, rows["\0setting"]

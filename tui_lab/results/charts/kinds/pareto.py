@@ -8,6 +8,7 @@ import polars as pl
 
 from tui_lab.results.charts import files, natural
 from tui_lab.results.charts.columns import Prepared
+from tui_lab.results.charts.kinds.grouping import settings_of, varying
 from tui_lab.results.charts.model import Chart, ChartKind, Goal, Role, Series
 from tui_lab.results.charts.registry import OWN
 from tui_lab.results.charts.terminal import marks
@@ -18,8 +19,8 @@ _AXES: Final[tuple[Role, ...]] = ("x", "y")
 def make(prepared: Prepared) -> Chart:
     """A point for each setting, at the means of its repeats, and the front among them."""
     request = prepared.request
-    names = _varying(prepared)
-    settings, codes = _settings(prepared, names)
+    names = varying(prepared)
+    settings, codes = settings_of(prepared, names)
     prepared.rows = prepared.rows.with_columns(codes.alias("setting"))
     axes = {role: prepared.number(role, role in prepared.log) for role in _AXES}
     own = {role: prepared.columns[role] for role in _AXES}
@@ -58,24 +59,6 @@ def make(prepared: Prepared) -> Chart:
         caption=f"front: {best.height:,} of {ordered.height:,} settings, means; {wanted}",
         notes=(*prepared.notes(), *notes),
     )
-
-
-def _varying(prepared: Prepared) -> list[str]:
-    """The parameters that make a setting; a parameter named `seed` counts as a repeat."""
-    frame = prepared.source.frame
-    return [name for name in prepared.source.parameters if name != "seed" and frame[name].n_unique() > 1]
-
-
-def _settings(prepared: Prepared, names: list[str]) -> tuple[pl.DataFrame, pl.Series]:
-    """The distinct settings, and which one each row has; a row is one where nothing is known of
-    parameters."""
-    frame = prepared.source.frame
-    if not names:
-        return frame, pl.Series(range(frame.height), dtype=pl.UInt32)
-    settings = frame.select(names).unique(maintain_order=True)
-    index = settings.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias("\0setting"))
-    rows = frame.select(names).join(index, on=names, how="left", nulls_equal=True, maintain_order="left")
-    return settings, rows["\0setting"]
 
 
 def in_front(x: pl.Series, y: pl.Series, x_goal: Goal, y_goal: Goal) -> pl.Series:

@@ -415,9 +415,9 @@ def heatmap(field: Field) -> None:
         for column in range(canvas.width):
             z = cells.get((column * across // canvas.width, (canvas.height - 1 - row) * down // canvas.height))
             if z is not None:
-                by_shade.setdefault(_shade(z, chart.z, len(ramp)), []).append((column + 0.5, row + 0.5))
-    for shade, places in by_shade.items():
-        color = ramp[shade]
+                by_shade.setdefault(shade(z, chart.z, len(ramp)), []).append((column + 0.5, row + 0.5))
+    for number, places in by_shade.items():
+        color = ramp[number]
         if isinstance(color, int):
             canvas.paint(places, color)
         else:
@@ -426,7 +426,8 @@ def heatmap(field: Field) -> None:
         _numbers(field, cells)
 
 
-def _shade(z: float, axis: Axis, count: int) -> int:
+def shade(z: float, axis: Axis, count: int) -> int:
+    """Return which of some colours a value has."""
     assert axis.range is not None
     low, high = axis.range
     part = (z / 2 - low / 2) / (high / 2 - low / 2) if high > low else 0.5
@@ -448,6 +449,6 @@ def _numbers(field: Field, cells: dict[tuple[int, int], float]) -> None:
     for ((x, y), z), text in zip(cells.items(), chart.cell_texts(), strict=True):
         left, right = (-(-at * canvas.width // len(chart.x.categories)) for at in (x, x + 1))
         top, bottom = (-(-at * canvas.height // len(chart.y.categories)) for at in (y, y + 1))
-        shade = ramp[_shade(z, chart.z, len(ramp))]
-        color = (readable(shade), shade) if isinstance(shade, int) else None
+        tint = ramp[shade(z, chart.z, len(ramp))]
+        color = (readable(tint), tint) if isinstance(tint, int) else None
         canvas.text(left + (right - left - len(text)) // 2, canvas.height - 1 - (top + bottom - 1) // 2, text, color)

@@ -18,6 +18,10 @@ The arrows move a crosshair, and a click sets it: the lower border has the value
 or more of the x axis, `}`, `{` or shift and the wheel of the y axis; shift and the arrows, or the mouse, move what is
 shown. `home` shows all of it again.
 
+In `parallel`, `left` and `right` go to an axis, `up` and `down` along it; `space` begins and ends a brush there, and
+`enter` shows the tasks of the settings in it. A brush of the metric holds for each task by itself. `space` twice in one
+place removes it.
+
 `g` shows small charts, one for each metric, and of the slots, load, memory and GPUs of the nodes: the arrows go to one,
 `enter` shows it alone, `/` shows those with a text in their names, `pagedown` the next ones.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import polars as pl
 from rich.text import Text
@@ -16,7 +16,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from tui_lab.results.charts.model import Error, Request, Role, Source
+from tui_lab.results.charts.model import Aggregate, Request, Role, Source
 from tui_lab.results.charts.registry import KINDS, MEANS, kind_of
 from tui_lab.results.plain import shown
 from tui_lab.store.experiment import ExperimentFolder
@@ -27,6 +27,7 @@ from tui_lab.tui.base.snapshot import LabSnapshot, NodeSample
 from tui_lab.tui.base.workers import promised, work
 from tui_lab.tui.panes.chart import saving
 from tui_lab.tui.panes.chart.actions import ACTIONS, HELP
+from tui_lab.tui.panes.chart.brush import ChartPlot
 from tui_lab.tui.panes.chart.choices import (
     AGGREGATES,
     COLUMN_ERROR,
@@ -80,7 +81,7 @@ class ChartPane(Pane):
 
     def __init__(self) -> None:
         super().__init__()
-        self.plot = Plot(id="plot")
+        self.plot = ChartPlot(id="plot")
         self.grid = ChartGrid(id="chart-grid")
         self.panel = Panel(title="Chart")
         self.choices = Static("", id="chart-choices")
@@ -96,8 +97,7 @@ class ChartPane(Pane):
         self._of: tuple[str | None, What | None] = (None, None)  # experiment and table that are read
         self._own = False  # whether the user chose something: then new rows keep it
         self._reading = 0  # number of the reading that is going, else 0
-        self._making = 0
-        self._count = 0
+        self._making = self._count = 0
         self._seen: object = None
         self._ended = 0.0
         self._picture = saving.PICTURES[0]  # the kind that was written last
@@ -277,7 +277,7 @@ class ChartPane(Pane):
 
     def _describe(self) -> None:
         """Show what is drawn, each choice behind its key."""
-        rows, request = self.rows, self.made.request if self.made is not None else self.request
+        rows, request = self.rows, self._full
         if rows is None:
             return
         title = rows.described(self._is_live())
@@ -346,7 +346,7 @@ class ChartPane(Pane):
         self._choose("How several values are combined", items, self._full.aggregate, self._take_aggregate)
 
     def _take_aggregate(self, value: str) -> None:
-        self._set(replace(self._full, aggregate=next(name for name in AGGREGATES if name == value)))
+        self._set(replace(self._full, aggregate=cast("Aggregate", value)))
 
     def action_error(self) -> None:
         items = error_items(error_column(self.rows.source.frame) if self.rows is not None else None)
@@ -355,8 +355,7 @@ class ChartPane(Pane):
 
     def _take_error(self, value: str) -> None:
         self.errors = value.removeprefix(COLUMN_ERROR) if value.startswith(COLUMN_ERROR) else None
-        error: Error = next((name for name in ERRORS if name == value), "ci")
-        self._set(replace(self._full, error=error))
+        self._set(replace(self._full, error=next((name for name in ERRORS if name == value), "ci")))
 
     def action_log(self) -> None:
         items = [Item(value, label) for value, (label, _) in LOGS.items()]
@@ -404,6 +403,19 @@ class ChartPane(Pane):
         event.stop()
         if self.plot.display:
             self.panel.set_subtitle(event.text)
+
+    @on(ChartPlot.Brushed)
+    def _have_brushed(self, event: ChartPlot.Brushed) -> None:
+        event.stop()
+        self._set(replace(self._full, brush=event.brush))
+
+    @on(ChartPlot.Chosen)
+    def _show_tasks(self, event: ChartPlot.Chosen) -> None:
+        event.stop()
+        if event.condition and self.rows is not None and self.rows.source.name:
+            self.lab_app.show_tasks(self.rows.source.name, event.condition)
+        else:
+            self.lab_app.tell("nothing is brushed: space begins and ends a brush on an axis", "warning")
 
     def action_defaults(self) -> None:
         self.plot.show_whole()

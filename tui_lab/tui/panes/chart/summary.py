@@ -6,6 +6,7 @@ from typing import Final
 
 import polars as pl
 
+from tui_lab.client.formatting import plural
 from tui_lab.results.charts.model import Axis, Chart, Series
 from tui_lab.results.charts.ticks import texts
 from tui_lab.tui.widgets.table.cells import visible
@@ -20,8 +21,10 @@ def summary(chart: Chart) -> list[str]:
     """Return lines that describe a chart in words."""
     axes = (
         f"{chart.z.label} by {chart.x.label} and {chart.y.label}"
-        if chart.z
+        if chart.z and not chart.uprights
         else f"{chart.y.label} over {chart.x.label}"
+        if not chart.uprights
+        else chart.uprights[-1].label
     )
     lines = [f"{chart.kind.called or chart.kind.name}: {axes}" + (f", {chart.caption}" if chart.caption else "")]
     measured = list({series.name: series for series in reversed(chart.series)}.values())[::-1]
@@ -37,6 +40,9 @@ def _sentence(chart: Chart, series: Series) -> str:
     points = series.points
     if not points.height:
         return "nothing"
+    if chart.uprights:
+        names = ", ".join(visible(axis.label, WIDEST) for axis in chart.uprights[:-1])
+        return f"{plural(points['row'].n_unique(), 'setting')}{' outside of the brush' * series.faint} over {names}"
     if chart.z is not None:
         known = points.drop_nulls("z")
         if not known.height:

@@ -188,6 +188,11 @@ class Plot(Widget, can_focus=True):
         """The values at which the crosshair is."""
         return self._cross
 
+    @property
+    def cell_part(self) -> float:
+        """The part of the y axis that a cell covers."""
+        return 1 / self._shown.height if isinstance(self._shown, Drawn) else 0.0
+
     def _cell(self, drawn: Drawn) -> tuple[int, int] | None:
         """The column and the line of the crosshair, where it is in the field."""
         if self._cross is None:
@@ -345,7 +350,8 @@ def _part(cells: int, length: int) -> float:
 
 def _axes(chart: Chart) -> object:
     """Return another value where what is along the axes is something else."""
-    return chart.kind.name, chart.z is None, *((one.label, one.kind, one.log, one.range) for one in (chart.x, chart.y))
+    axes = ((one.label, one.kind, one.log, one.range) for one in (chart.x, chart.y))
+    return chart.kind.name, chart.z is None, len(chart.uprights), *axes
 
 
 def look_of(widget: Widget, ascii: bool) -> Look:

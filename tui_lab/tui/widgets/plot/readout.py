@@ -13,7 +13,7 @@ from tui_lab.results.charts.model import Axis, Chart, Series
 from tui_lab.results.charts.terminal.canvas import rgb
 from tui_lab.results.charts.terminal.marks import Plan, legend_mark
 from tui_lab.results.charts.terminal.style import Look
-from tui_lab.results.charts.ticks import texts
+from tui_lab.results.charts.ticks import Scale, texts
 from tui_lab.tui.widgets.table.cells import visible
 
 WIDEST: Final = 24
@@ -22,6 +22,8 @@ WIDEST: Final = 24
 
 def readout(chart: Chart, plan: Plan, x: float, y: float, look: Look) -> Text:
     """Return in one line what is drawn at a place: of lines each one's value, of points the nearest."""
+    if chart.uprights:
+        return _upright(chart.uprights[max(0, min(round(x), len(chart.uprights) - 1))], y)
     if chart.z is not None:
         return _cell(chart, x, y)
     first = chart.series[0].points.columns
@@ -92,6 +94,15 @@ def _point(chart: Chart, plan: Plan, x: float, y: float, look: Look) -> Text:
         line.append(f"{_label(axis)} ")
         line.append(f"{_text(axis, value)}  ", "bold")
     return line
+
+
+def _upright(axis: Axis, part: float) -> Text:
+    line = Text(f"{_label(axis)} ")
+    if axis.range is None:
+        value = min(int(part * len(axis.categories)), len(axis.categories) - 1)
+        return line.append(_text(axis, value), "bold")
+    on = Scale(*axis.range, axis.log)
+    return line.append(_text(axis, float(f"{on.value(part):.4g}")), "bold")
 
 
 def _cell(chart: Chart, x: float, y: float) -> Text:
