@@ -24,7 +24,7 @@ from textual.widgets import ContentSwitcher
 from tui_lab.protocol.control import Resume
 from tui_lab.results.charts.colours import Palette
 from tui_lab.results.terminal import glyphs
-from tui_lab.store import mirrors
+from tui_lab.store import layout, mirrors
 from tui_lab.tui.app.actions import ACTIONS
 from tui_lab.tui.app.control import LabControl
 from tui_lab.tui.app.frame.keys import Keys
@@ -308,6 +308,8 @@ class LabApp(App[int]):
             return "experiment"
         if not (self.lab_path / "lab.json").exists():
             return panes.WELCOME
+        if (self.lab_path / layout.ENGINE_FILE).exists():  # something runs, or ran until its engine died
+            return "dashboard"
         kept = self.saved_state.of_lab("pane") or ""
         return kept if kept in panes.NAMES else "tasks"
 
@@ -376,6 +378,10 @@ class LabApp(App[int]):
         self._leaving()
         self.current = experiment
         self._ask_pane("tasks", "show_tasks", experiment, where)
+
+    def show_failures(self) -> None:
+        """Show why tasks failed, in the Tasks pane."""
+        self._ask_pane("tasks", "action_failures")
 
     def open_query(self, sql: str) -> None:
         """Run a query in the Query pane."""

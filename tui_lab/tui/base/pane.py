@@ -109,6 +109,10 @@ class Host(Protocol):
         """Show the tasks for which a SQL condition holds."""
         ...
 
+    def show_failures(self) -> None:
+        """Show why tasks failed, in the Tasks pane."""
+        ...
+
     def open_query(self, sql: str) -> None:
         """Run a query in the Query pane."""
         ...

@@ -31,8 +31,10 @@ def _place(name: str) -> Place:
 
 WELCOME: Final = "welcome"
 """The pane of a folder without a lab, which has no tab."""
-NAMES: Final = ("experiment", "nodes", "tasks", "results", "query", "chart", "history")
-"""The panes of this program, in the order of their tabs."""
+NAMES: Final = ("dashboard", "experiment", "nodes", "tasks", "results", "query", "chart", "history")
+"""The panes of this program, in the order of their tabs and digits, from 0."""
+TITLES: Final = {"dashboard": "Now"}
+"""Titles that are not the names."""
 PANES: Final[Registry[Place | type[Pane]]] = Registry(
     "tui_lab.panes", Pane, {name: _place(name) for name in (*NAMES, WELCOME)}
 )
@@ -41,7 +43,7 @@ PANES: Final[Registry[Place | type[Pane]]] = Registry(
 def digit(name: str) -> str:
     """Return the key that opens a pane, with and without alt; empty where no digit is left."""
     order = (*NAMES, *others()) if name not in NAMES else NAMES
-    number = order.index(name) + 1
+    number = order.index(name)
     return str(number) if number < 10 else ""
 
 
@@ -59,4 +61,4 @@ def others() -> tuple[str, ...]:
 def title(name: str) -> str:
     """Return the title on a pane's tab, without importing a pane of this program."""
     found = PANES[name]
-    return name.capitalize() if isinstance(found, Place) else found.TITLE
+    return TITLES.get(name, name.capitalize()) if isinstance(found, Place) else found.TITLE

@@ -1,0 +1,1 @@
+"""The dashboard: how the current experiment goes, at a glance."""

@@ -1,0 +1,273 @@
+"""What the dashboard shows of an experiment. For thread workers; nothing here touches a widget."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from tui_lab.experiment.model import Goal
+from tui_lab.experiment.yaml.problem import SpecError
+from tui_lab.results.charts.making import make
+from tui_lab.results.charts.model import Chart, ChartError, Request, Source
+from tui_lab.results.charts.registry import CURVES
+from tui_lab.results.statistics.intervals import t_quantile
+from tui_lab.store.errors import LabError
+from tui_lab.store.lab import Lab
+from tui_lab.tui.panes.tasks.frame import TaskSource, TaskTable
+from tui_lab.tui.panes.tasks.groups import FailedTasks
+from tui_lab.tui.panes.tasks.live import SCHEMA, LiveTasks, filled, with_live
+
+BINS: Final = 60
+"""Points of a chart over time."""
+RUNNING: Final = 50
+"""Running tasks that are shown, the newest first."""
+LATEST: Final = 50
+"""Ended tasks that are shown, the newest first."""
+LEVEL: Final = 0.95
+"""Of intervals."""
+LABELS: Final = 4
+"""Parameters that name a task or a setting."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The setting whose mean is the best so far. half: of its interval; None with one value."""
+
+    metric: str
+    setting: str
+    mean: float
+    half: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Tasks that failed alike. share: what they have in common, as far as that is certain."""
+
+    count: int
+    reason: str
+    line: str
+    share: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A task that has ended. at: seconds since 1970."""
+
+    task: int
+    state: str
+    at: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Now:
+    """How an experiment stands. metric: the one in the live columns of `running`."""
+
+    running: pl.DataFrame = field(default_factory=pl.DataFrame)
+    metric: str | None = None
+    parameters: tuple[str, ...] = ()
+    progress: Chart | None = None
+    best: Best | None = None
+    course: Chart | None = None
+    """The best mean over time."""
+    kinds: tuple[Kind, ...] = ()
+    ended: tuple[Ended, ...] = ()
+    problem: str = ""
+
+
+class NowReader:
+    """Reads one experiment. `read` blocks, and belongs in one thread at a time."""
+
+    def __init__(self, lab: Lab, name: str, ascii: bool) -> None:
+        """Raises LabError."""
+        self._source = TaskSource(lab, name)
+        self._live = LiveTasks(lab, self._source, ascii)
+        self._failed = FailedTasks(self._source)
+
+    def close(self) -> None:
+        """End the connection to the engine, if there is one."""
+        self._live.close()
+
+    def read(self) -> Now:
+        """Return how the experiment stands."""
+        try:
+            table = self._source.read()
+            if self._source.read_metrics(table.running):
+                table = self._source.read()
+            now = Now(parameters=_labels(table))
+            now = self._running(table, now)
+            now = replace(now, progress=progress_chart(table.frame), ended=_ended(table))
+            goals = self._goals(table)
+            if goals:
+                metric = next(iter(goals))
+                best, course = best_so_far(table, metric, goals[metric])
+                now = replace(now, best=best, course=course)
+            if bool(table.frame["state"].is_in(["failed", "lost"]).any()):
+                rows = self._failed.read(table).frame.to_dicts()
+                kinds = [Kind(row["tasks"], row["reason"] or "", row["line"], row["share"]) for row in rows]
+                now = replace(now, kinds=tuple(kinds))
+        except (LabError, SpecError, LookupError, OSError) as error:
+            return Now(problem=str(error))
+        return now
+
+    def _goals(self, table: TaskTable) -> dict[str, Goal]:
+        """Return the columns of metrics that have a goal."""
+        with self._source.reading() as folder:
+            found = {name: metric.goal for name, metric in folder.spec().metrics.items() if metric.goal}
+        return {table.measured.get(name, name): goal for name, goal in found.items() if goal in ("max", "min")}
+
+    def _running(self, table: TaskTable, now: Now) -> Now:
+        frame = table.frame
+        running = frame.filter(pl.col("state") == "running")
+        if "started_at" in frame.columns:
+            running = running.sort("started_at", descending=True, nulls_last=True)
+        running = running.head(RUNNING)
+        ids = running["task_id"].to_list()
+        said = self._live.read(self._source.live(ids), table, None) if ids else {}
+        names = list(dict.fromkeys(["task_id", *now.parameters, "duration", "node"]))
+        rows = with_live(running.select(name for name in names if name in frame.columns))
+        own = [name for name in SCHEMA if name in frame.columns]
+        return replace(now, running=filled(rows, said, own), metric=self._live.metric)
+
+
+def _labels(table: TaskTable) -> tuple[str, ...]:
+    """Return the parameters that tell tasks apart."""
+    return tuple(name for name in table.parameters if name not in table.still and name != "seed")[:LABELS]
+
+
+def _seconds(frame: pl.DataFrame, name: str) -> npt.NDArray[np.float64]:
+    """Return a column of times as seconds since 1970; NaN where there is none."""
+    column = frame[name]
+    if column.dtype.is_temporal():
+        return column.dt.epoch("us").cast(pl.Float64).fill_null(math.nan).to_numpy() / 1e6
+    return column.cast(pl.Float64).fill_null(math.nan).to_numpy()
+
+
+def progress_chart(frame: pl.DataFrame) -> Chart | None:
+    """Return tasks by state over time: done, failed, and how many ran; None where nothing has begun."""
+    started, ended = _seconds(frame, "started_at"), _seconds(frame, "ended_at")
+    state = frame["state"]
+    known = started[~np.isnan(started)]
+    if not len(known):
+        return None
+    last = max(np.nanmax(known), np.nanmax(ended) if not np.isnan(ended).all() else 0.0)
+    if bool((state == "running").any()):
+        last = max(last, datetime.now().timestamp())
+    edges = np.linspace(known.min(), last, BINS)
+    rows = []
+    for name, states in (("done", ["done"]), ("failed", ["failed", "lost"])):
+        ends = np.sort(ended[state.is_in(states).to_numpy() & ~np.isnan(ended)])
+        if name == "done" or len(ends):
+            rows.append((name, np.searchsorted(ends, edges, side="right")))
+    begun = np.searchsorted(np.sort(known), edges, side="right")
+    over = np.searchsorted(np.sort(ended[~np.isnan(started) & ~np.isnan(ended)]), edges, side="right")
+    rows.append(("running", np.maximum(0, begun - over)))
+    parts = [pl.DataFrame({"time": edges, "state": [name] * BINS, "tasks": counts * 1.0}) for name, counts in rows]
+    return _over_time(pl.concat(parts), "tasks", "state")
+
+
+def best_so_far(table: TaskTable, metric: str, goal: Goal) -> tuple[Best | None, Chart | None]:
+    """Return the setting with the best mean, and how the best mean went over time.
+
+    A setting is what tasks with the same parameters have in common, but for repeat and seed. The interval is Student's
+    t of its values, and is not corrected for having been chosen as the best.
+    """
+    frame = table.frame
+    if metric not in frame.columns or not frame[metric].dtype.is_numeric():
+        return None, None
+    names = [name for name in table.parameters if name not in ("repeat", "seed") and name not in table.still]
+    done = frame.filter((pl.col("state") == "done") & pl.col(metric).is_finite())
+    if not done.height:
+        return None, None
+    at, values = _seconds(done, "ended_at"), done[metric].cast(pl.Float64).to_numpy()
+    order = np.argsort(at, kind="stable")
+    if names:
+        group = done.select(pl.struct(names).rank("dense").cast(pl.Int64) - 1).to_series().to_numpy()
+    else:
+        group = np.zeros(len(values), dtype=np.int64)
+    sign = 1.0 if goal == "max" else -1.0
+    size = int(group.max()) + 1
+    n, total, squares = np.zeros(size), np.zeros(size), np.zeros(size)
+    middle = float(values.mean())  # about which squares are summed: less is lost
+    means, halves, when = [], [], []
+    best = 0
+    for part in np.array_split(order, min(BINS, len(order))):
+        np.add.at(n, group[part], 1.0)
+        np.add.at(total, group[part], values[part] - middle)
+        np.add.at(squares, group[part], (values[part] - middle) ** 2)
+        mean = np.divide(total, n, out=np.full(size, -math.inf * sign), where=n > 0)
+        best = int(np.argmax(sign * mean))
+        means.append(middle + float(mean[best]))
+        halves.append(_half(float(n[best]), float(total[best]), float(squares[best])))
+        when.append(float(at[part[-1]]))
+    row = done.row(int(order[np.flatnonzero(group[order] == best)[0]]), named=True)
+    setting = "  ".join(f"{name}={row[name]}" for name in names if row[name] is not None)
+    found = Best(metric, setting, means[-1], halves[-1], int(n[best]))
+    points = pl.DataFrame({"time": when, metric: means})
+    chart = _over_time(points, metric, None) if len(when) > 1 else None
+    if chart is not None:
+        _, seconds = _unit(when[-1] - when[0])
+        places = [(one - when[0]) / seconds for one in when]
+        band = pl.DataFrame({"x": places, "half": halves}, schema={"x": pl.Float64, "half": pl.Float64})
+        band = band.unique("x", keep="last")
+        series = chart.series[0]
+        joined = series.points.join(band, on="x", how="left", maintain_order="left")
+        wide = joined.with_columns(low=pl.col("y") - pl.col("half"), high=pl.col("y") + pl.col("half")).drop("half")
+        chart = replace(chart, series=(replace(series, points=wide), *chart.series[1:]))
+    return found, chart
+
+
+def _half(n: float, total: float, squares: float) -> float | None:
+    """Return half the interval of a mean; None with one value."""
+    if n < 2:
+        return None
+    spread = max(0.0, (squares - total * total / n) / (n - 1))
+    return t_quantile((1 + LEVEL) / 2, n - 1) * math.sqrt(spread / n)
+
+
+def _over_time(points: pl.DataFrame, y: str, hue: str | None) -> Chart | None:
+    """Return lines over minutes, or hours, since the first point."""
+    first, last = float(points["time"].min() or 0.0), float(points["time"].max() or 0.0)  # type: ignore[arg-type]
+    unit, seconds = _unit(last - first)
+    name = f"time ({unit})"
+    rows = points.with_columns(((pl.col("time") - first) / seconds).alias(name))
+    columns = {"x": name, "y": y} | ({"hue": hue} if hue else {})
+    try:
+        return make(Request(CURVES, columns, error="none"), Source(rows, (name, *([hue] if hue else [])), (y,)))  # type: ignore[arg-type]
+    except ChartError:
+        return None
+
+
+def _unit(span: float) -> tuple[str, float]:
+    """Return the unit in which a span of seconds is a number that one can read, and its seconds."""
+    units = (("s", 1.0), ("min", 60.0), ("h", 3600.0), ("days", 86400.0))
+    return next((one for one in units if span < 120 * one[1]), units[-1])
+
+
+def _ended(table: TaskTable) -> tuple[Ended, ...]:
+    """Return the tasks that ended last, the newest first."""
+    frame = table.frame
+    at = _seconds(frame, "ended_at")
+    known = np.flatnonzero(~np.isnan(at))
+    if len(known) > LATEST:
+        known = known[np.argpartition(at[known], len(known) - LATEST)[-LATEST:]]
+    known = known[np.argsort(-at[known])]
+    names = _labels(table)
+    metric = next(iter(table.metrics), None)
+    found = []
+    for place, row in zip(known.tolist(), frame[known.tolist()].iter_rows(named=True), strict=True):
+        words = "  ".join(f"{name}={row[name]}" for name in names if row[name] is not None)
+        if row["state"] == "done" and metric is not None and row[metric] is not None:
+            value = row[metric]
+            words += f"  {metric} {value:.4g}" if isinstance(value, float) else f"  {metric} {value}"
+        elif row["state"] != "done" and row.get("reason"):
+            words += f"  {row['reason']}"
+        found.append(Ended(row["task_id"], row["state"], float(at[place]), words))
+    return tuple(found)

@@ -1,0 +1,314 @@
+"""The dashboard: what runs, how far it is, the best so far, why tasks failed, the nodes, and what ended last."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import ClassVar, Final
+
+import polars as pl
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.timer import Timer
+from textual.widgets import Static
+
+from tui_lab.client.formatting import printable
+from tui_lab.experiment.facts import FACTS
+from tui_lab.store.errors import LabError
+from tui_lab.tui.base.actions import Action
+from tui_lab.tui.base.formatting import MUTED, STATE_STYLES, bar, mark
+from tui_lab.tui.base.pane import Pane, nothing
+from tui_lab.tui.base.snapshot import LabSnapshot, NodeSample
+from tui_lab.tui.base.workers import deliver, work
+from tui_lab.tui.panes.dashboard.data import Best, Now, NowReader
+from tui_lab.tui.panes.tasks.columns import columns
+from tui_lab.tui.panes.tasks.live import SCHEMA, SHOWN
+from tui_lab.tui.panes.tasks.model import Throttle
+from tui_lab.tui.widgets.panels.layout import Room
+from tui_lab.tui.widgets.panels.panel import Panel
+from tui_lab.tui.widgets.panels.row import PanelRow
+from tui_lab.tui.widgets.plot.plot import Plot
+from tui_lab.tui.widgets.spark import braille_line
+from tui_lab.tui.widgets.table.table import FrameTable
+
+PACE: Final = 2.0
+"""Seconds at least between two looks,"""
+SHARE: Final = 10
+"""and so many times as long as the last one took."""
+NAMES: Final = ("now-running", "now-progress", "now-best", "now-failures", "now-nodes", "now-latest")
+ROOMS: Final = dict.fromkeys(NAMES, Room(50))
+ARRANGEMENTS: Final = (
+    (("now-failures", "now-latest"),),
+    (("now-progress", "now-nodes"),),
+    (("now-running", "now-best"),),
+    (("now-running", "now-progress", "now-failures"), ("now-best", "now-nodes", "now-latest")),
+    (("now-running", "now-failures"), ("now-progress", "now-best"), ("now-nodes", "now-latest")),
+)
+_SPARK: Final = 12  # cells of a node's load
+_SLOTS: Final = 16  # cells of a node's slots at most
+
+
+class DashboardPane(Pane):
+    """Shows the current experiment at a glance; it only looks while it is visible."""
+
+    NAME = "dashboard"
+    TITLE = "Now"
+    ACTIONS: ClassVar[tuple[Action, ...]] = (
+        Action("dashboard.failures", "f", "Why", "Show the failures in kinds, and what each has in common."),
+        Action("dashboard.results", "b", "Best", "Show the results: which setting is best, and how sure that is."),
+    )
+    HELP = """
+How the current experiment goes. **Running**: the tasks that run, the newest first; `enter` opens one with its log.
+**Progress**: done, failed and running tasks over time. **Best so far**: the setting with the best mean of the first
+metric that has a goal, over time, with a 95 % interval from two values on. This interval is not corrected for having
+been chosen as the best: the Results pane compares settings with each other.
+
+Where there is no room for all panels, `|` shows the others.
+"""
+    DEFAULT_CSS = """
+    DashboardPane {
+        & VerticalScroll { height: 1fr; padding: 0 1; }
+        & Static { height: auto; }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reader: NowReader | None = None
+        self._about: tuple[str, str] | None = None  # lab and experiment
+        self._revision = -1
+        self._throttle = Throttle(PACE, SHARE)
+        self._timer: Timer | None = None
+        self.now = Now()
+
+    def compose(self) -> ComposeResult:
+        yield PanelRow(
+            Panel(FrameTable(id="now-tasks", key="task_id", frozen=1), title="Running", id="now-running"),
+            Panel(Plot(id="now-states"), title="Progress", id="now-progress"),
+            Panel(Plot(id="now-course"), title="Best so far", id="now-best"),
+            Panel(VerticalScroll(Static(id="now-kinds")), title="Failures", id="now-failures"),
+            Panel(VerticalScroll(Static(id="now-machines")), title="Nodes", id="now-nodes"),
+            Panel(VerticalScroll(Static(id="now-ended")), title="Ended last", id="now-latest"),
+            rooms=ROOMS,
+            arrangements=ARRANGEMENTS,
+            chosen=self.lab_app.arrangements(self.NAME),
+        )
+
+    def on_mount(self) -> None:
+        for plot in self.query(Plot):
+            plot.ascii = self.lab_app.config.ascii
+        self.table.placeholder = "nothing runs"
+        self.set_interval(1.0, self._second)
+
+    @property
+    def table(self) -> FrameTable:
+        """The tasks that run."""
+        return self.query_one(FrameTable)
+
+    def focus_first(self) -> None:
+        self.call_after_refresh(self._focus_seen)
+
+    def _focus_seen(self) -> None:
+        parts = (self.table, *self.query(VerticalScroll), *self.query(Plot))
+        next((one for one in parts if one.focusable), self).focus()
+
+    def on_unmount(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+
+    # --- Looking
+
+    def show(self, snapshot: LabSnapshot) -> None:
+        self._show_nodes(snapshot)
+        name, lab = self.lab_app.current, snapshot.lab
+        one = snapshot.experiment(name)
+        if lab is None or name is None or one is None:
+            self._leave(nothing(snapshot, "there are no experiments yet: press 1, write one, and r runs it"))
+            return
+        about = (lab.identity + str(lab.path), name)
+        if about != self._about:
+            self._leave("reading the tasks")
+            try:
+                self._reader = NowReader(lab, name, self.lab_app.config.ascii)
+            except LabError as error:
+                self._leave(str(error))
+                return
+            self._about, self._revision = about, -1
+        if one.revision != self._revision:
+            self._revision = one.revision
+            self._want()
+
+    def _leave(self, note: str) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        self._reader, self._about = None, None
+        self.table.placeholder = note
+        self._take(None, Now())
+
+    def _second(self) -> None:
+        """Look again while something runs: what tasks say is not in the journal."""
+        if self.lab_app.pane is self and self.now.running.height:
+            self._want()
+
+    def _want(self) -> None:
+        if self._throttle.busy or self._reader is None:
+            self._throttle.wanted = self._reader is not None
+            return
+        delay = self._throttle.delay()
+        if delay > 0:
+            if self._timer is None:
+                self._timer = self.set_timer(delay, self._due)
+            return
+        self._throttle.began()
+        self._read(self._reader)
+
+    def _due(self) -> None:
+        self._timer = None
+        if self.lab_app.pane is self:
+            self._want()
+
+    @work(thread=True, group="now")
+    def _read(self, reader: NowReader) -> None:
+        began = time.monotonic()
+        now = reader.read()
+        deliver(self, self._read_ended, reader, now, time.monotonic() - began)
+
+    def _read_ended(self, reader: NowReader, now: Now, seconds: float) -> None:
+        self._throttle.ended(seconds)
+        if reader is self._reader:
+            self._take(reader, now)
+        if self._throttle.wanted:
+            self._want()
+
+    def worker_failed(self, text: str) -> None:
+        self._throttle.ended(PACE)
+        self.table.placeholder = text
+        self.table.refresh()
+
+    # --- Showing
+
+    def _take(self, reader: NowReader | None, now: Now) -> None:
+        before, self.now = self.now, now
+        ascii = self.lab_app.config.ascii
+        if reader is not None:
+            self.table.placeholder = now.problem or self._idle()
+        if now.running.width:
+            names = ["task_id", *now.parameters, *SHOWN]
+            live = [name for name in SCHEMA if name in now.running.columns]
+            shown = columns(names, [name for name in FACTS if name not in now.parameters], ascii, live, now.metric)
+            self.table.set_frame(now.running, columns=shown)
+        else:
+            self.table.set_frame(pl.DataFrame())
+        count = now.running.height
+        self._panel("now-running").set_title(f"Running  {count:,}" if count else "Running")
+        if now.progress is not None:
+            self.query_one("#now-states", Plot).show_chart(now.progress)
+        else:
+            self.query_one("#now-states", Plot).say("tasks by state are drawn here once some have begun")
+        self._show_best(now)
+        if now.kinds != before.kinds or reader is None:
+            self._show_kinds(now)
+        if now.ended != before.ended or reader is None:
+            lines = [_ended_line(one.state, one.at, one.task, one.words, ascii) for one in now.ended]
+            self.query_one("#now-ended", Static).update(_lines(lines, "no task has ended yet"))
+
+    def _idle(self) -> str:
+        one = self.lab_app.snapshot.experiment(self.lab_app.current)
+        if one is not None and one.active:
+            return "nothing runs just now"
+        return "nothing runs: press 1, then r, to run the file"
+
+    def _panel(self, name: str) -> Panel:
+        return self.query_one(f"#{name}", Panel)
+
+    def _show_best(self, now: Now) -> None:
+        plot, panel = self.query_one("#now-course", Plot), self._panel("now-best")
+        if now.best is None:
+            panel.set_title("Best so far")
+            panel.set_subtitle("")
+            plot.say("the best mean over time is drawn here: give a metric a goal (max or min)")
+            return
+        panel.set_title(Content.assemble("Best so far  ", (_value(now.best), "bold $text-success")))
+        panel.set_subtitle(printable(now.best.setting) + f"  n {now.best.n}")
+        if now.course is not None:
+            plot.show_chart(now.course)
+        else:
+            plot.say("one more value, and there is a line")
+
+    def _show_kinds(self, now: Now) -> None:
+        total = sum(one.count for one in now.kinds)
+        self._panel("now-failures").set_title(f"Failures  {total:,}" if total else "Failures")
+        lines = []
+        for one in now.kinds:
+            lines.append(
+                Content.assemble((f"{one.count:>6,}  ", "bold $text-error"), (one.reason, MUTED), "  ", one.line)
+            )
+            if one.share:
+                lines.append(Content.assemble("        ", (printable(one.share), "$text-warning")))
+        self.query_one("#now-kinds", Static).update(_lines(lines, "none: f shows why tasks failed"))
+
+    def _show_nodes(self, snapshot: LabSnapshot) -> None:
+        nodes = snapshot.engine.nodes if snapshot.engine is not None else ()
+        self._panel("now-nodes").set_title(f"Nodes  {len(nodes)}" if nodes else "Nodes")
+        width = max((len(node.name) for node in nodes), default=0)
+        lines = []
+        for node in nodes:
+            slots, used = node.slots or 0, (node.open if node.used is None else node.used) or 0
+            cells = bar(min(slots, _SLOTS), [(used, "$primary")], max(slots, 1), self.lab_app.config.ascii)
+            load = _loads(snapshot.samples, node.name, self.lab_app.config.ascii)
+            lines.append(
+                Content.assemble(
+                    (f"{printable(node.name):<{min(width, 20)}}  ", "bold"),
+                    *cells,
+                    f" {used}/{slots}  ",
+                    (load, "$text-primary"),
+                    (f" load {node.load:.1f}" if node.load is not None else "", MUTED),
+                    ("" if node.state == "up" else f"  {node.state}", "$text-warning"),
+                )
+            )
+        self.query_one("#now-machines", Static).update(_lines(lines, "no engine is running: nodes are in pane 2"))
+
+    # --- Keys
+
+    @on(FrameTable.RowSelected)
+    def _selected(self, event: FrameTable.RowSelected) -> None:
+        event.stop()
+        if event.row is not None and self.lab_app.current is not None:
+            self.lab_app.open_task(self.lab_app.current, event.row["task_id"])
+
+    def action_failures(self) -> None:
+        self.lab_app.show_failures()
+
+    def action_results(self) -> None:
+        self.lab_app.show_pane("results")
+
+
+def _value(best: Best) -> str:
+    """Return the mean with its interval, at the precision of the interval."""
+    if best.half is None:
+        return f"{best.metric} {best.mean:.4g}"
+    digits = max(0, min(12, 1 - _order(best.half))) if best.half > 0 else 4
+    return f"{best.metric} {best.mean:.{digits}f} ±{best.half:.{digits}f}"
+
+
+def _order(value: float) -> int:
+    return int(f"{value:e}".partition("e")[2])
+
+
+def _ended_line(state: str, at: float, task: int, words: str, ascii: bool) -> Content:
+    clock = datetime.fromtimestamp(at).strftime("%H:%M:%S")
+    return Content.assemble(
+        (clock, MUTED), " ", (mark(state, ascii), STATE_STYLES[state]), f" {task:<6} ", printable(words)
+    )
+
+
+def _loads(samples: Mapping[str, Sequence[NodeSample]], name: str, ascii: bool) -> str:
+    values = [one.load for one in samples.get(name, ())]
+    return braille_line(values, _SPARK, low=0.0, high=1.0, filled=True, ascii=ascii) if values else ""
+
+
+def _lines(lines: Sequence[Content], empty: str) -> Content:
+    return Content("\n").join(lines) if lines else Content.styled(empty, MUTED)
