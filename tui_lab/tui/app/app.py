@@ -1,4 +1,4 @@
-"""The screen: seven panes on one lab. It follows the journals, as every client does, and decides nothing."""
+"""The screen: eight panes on one lab. It follows the journals, as every client does, and decides nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pane: one of the seven views of a lab. The app opens panes, gives them snapshots, and knows their actions.
+"""A pane: one of the eight views of a lab. The app opens panes, gives them snapshots, and knows their actions.
 
 Of the app, panes know what `Host` names: so neither imports the other.
 """

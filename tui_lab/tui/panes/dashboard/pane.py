@@ -172,9 +172,9 @@ Where there is no room for all panels, `|` shows the others.
 
     @work(thread=True, group="now")
     def _read(self, reader: NowReader) -> None:
-        began = time.monotonic()
+        began = time.thread_time()  # what others take of the processor is no reason to wait longer
         now = reader.read()
-        deliver(self, self._read_ended, reader, now, time.monotonic() - began)
+        deliver(self, self._read_ended, reader, now, time.thread_time() - began)
 
     def _read_ended(self, reader: NowReader, now: Now, seconds: float) -> None:
         self._throttle.ended(seconds)

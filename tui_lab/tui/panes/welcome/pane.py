@@ -49,7 +49,7 @@ class WelcomePane(Pane):
 An **experiment** is a YAML file: a command with parameters, the values that each may take, and patterns that say which
 numbers to read from the output. One run of the command is a **task**. Tasks run on this machine, or on others.
 
-Every run is kept in a **lab**, a folder. The panes 1 to 7 look at it.
+Every run is kept in a **lab**, a folder. The panes 0 to 7 look at it.
 """
     DEFAULT_CSS = """
     WelcomePane {

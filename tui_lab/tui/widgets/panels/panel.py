@@ -29,7 +29,6 @@ class Panel(Vertical):
     """
 
     _rows: tuple[int, ...] = ()  # those of the border that change
-    _low = False  # whether there is no lower border
 
     def __init__(self, *children: Widget, title: str = "", id: str | None = None, classes: str | None = None) -> None:
         super().__init__(*children, id=id, classes=classes)
@@ -57,12 +56,11 @@ class Panel(Vertical):
         self._show()
 
     def on_resize(self) -> None:
-        self._low = self.styles.border_bottom[0] in ("", "none")
         self._show()
 
     def _show(self) -> None:
         title, subtitle = self._title, self._subtitle
-        if self._low and subtitle:
+        if subtitle and self.styles.border_bottom[0] in ("", "none"):
             title, subtitle = Content.assemble(title, "  ", (subtitle.plain, f"not bold {MUTED}")), Content()
         self._put("border_title", title, -1)
         self._put("border_subtitle", subtitle, self.size.height)

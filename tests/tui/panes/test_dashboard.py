@@ -1,0 +1,129 @@
+"""The dashboard: what it computes, and that it shows a run at a glance."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from statistics import mean, stdev
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.tui.conftest import wait_until
+from tests.workbench import Workbench, until
+from tui_lab.results.statistics.intervals import t_quantile
+from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.panes.dashboard.data import best_so_far, progress_chart
+from tui_lab.tui.panes.dashboard.pane import DashboardPane
+from tui_lab.tui.panes.tasks.frame import TaskTable
+from tui_lab.tui.widgets.panels.panel import Panel
+from tui_lab.tui.widgets.plot.plot import Plot
+
+TASKS = st.lists(
+    st.tuples(st.integers(0, 3), st.floats(-1e3, 1e3), st.sampled_from(["done", "failed", "running", "pending"])),
+    min_size=1,
+    max_size=40,
+)
+
+
+def table_of(tasks: list[tuple[int, float, str]]) -> TaskTable:
+    begun = [state != "pending" for _, _, state in tasks]
+    over = [state in ("done", "failed") for _, _, state in tasks]
+    frame = pl.DataFrame(
+        {
+            "lr": [lr for lr, _, _ in tasks],
+            "task_id": list(range(len(tasks))),
+            "state": [state for _, _, state in tasks],
+            "loss": [value if state == "done" else None for _, value, state in tasks],
+            "started_at": [1000.0 + place if yes else None for place, yes in enumerate(begun)],
+            "ended_at": [1001.5 + place if yes else None for place, yes in enumerate(over)],
+        },
+        schema_overrides={"loss": pl.Float64, "started_at": pl.Float64, "ended_at": pl.Float64},
+    )
+    return TaskTable(frame, ("lr",), ("loss",), frozenset(), 0)
+
+
+@settings(max_examples=150, deadline=None)
+@given(TASKS, st.sampled_from(["min", "max"]))
+def test_the_best_so_far_is_that_of_a_plain_computation(tasks: list[tuple[int, float, str]], goal: str) -> None:
+    best, chart = best_so_far(table_of(tasks), "loss", goal)  # type: ignore[arg-type]
+    values: dict[int, list[float]] = {}
+    course = []
+    for lr, value, state in tasks:
+        if state == "done":
+            values.setdefault(lr, []).append(value)
+            course.append((max if goal == "max" else min)(mean(one) for one in values.values()))
+    if best is None:
+        assert not values
+        return
+    lr = int(best.setting.partition("=")[2])
+    assert best.mean == pytest.approx(mean(values[lr]), abs=1e-6)
+    assert best.mean == pytest.approx(course[-1], abs=1e-6)
+    assert best.n == len(values[lr])
+    if best.n > 1:
+        half = t_quantile(0.975, best.n - 1) * stdev(values[lr]) / math.sqrt(best.n)
+        assert best.half == pytest.approx(half, rel=1e-6, abs=1e-4)
+    else:
+        assert best.half is None
+    if chart is not None:
+        assert chart.series[0].points["y"].to_list() == pytest.approx(course, abs=1e-6)
+
+
+@settings(max_examples=80, deadline=None)
+@given(TASKS)
+def test_progress_ends_with_the_present_counts(tasks: list[tuple[int, float, str]]) -> None:
+    chart = progress_chart(table_of(tasks).frame)
+    states = [state for _, _, state in tasks]
+    if chart is None:
+        assert len(set(states) - {"pending"}) <= 1  # nothing began, or only one moment is known
+        return
+    last = {series.name: series.points["y"][-1] for series in chart.series}
+    assert last.get("done", 0) == states.count("done")
+    assert last.get("failed", 0) == states.count("failed")
+    assert last["running"] == states.count("running")
+
+
+RUN = """
+name: fit
+parameters: {lr: [1, 2, 3]}
+repeat: 2
+command: |
+  [ {lr} = 3 ] && { echo "out of memory" >&2; exit 3; }
+  echo "acc: 0.{lr}"
+  [ {lr} = 2 ] && until [ -e GO ]; do sleep 0.05; done
+  true
+metrics: {acc: {pattern: 'acc: (\\S+)', type: float, goal: max}}
+"""
+
+
+async def test_a_lab_opens_with_the_dashboard_while_something_runs(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = workbench.folder / "go"
+    workbench("--run", workbench.write("fit.yaml", RUN.replace("GO", str(go))), "--detach", "--node", "localhost", "4")
+    assert until(workbench.engine_pid)
+    monkeypatch.chdir(workbench.folder)
+    app = LabApp(Path("lab"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane: DashboardPane = await wait_until(pilot, lambda: app.query_one(DashboardPane))
+        assert app.pane is pane
+        await wait_until(pilot, lambda: pane.now.running.height == 2 and sum(one.count for one in pane.now.kinds) == 2)
+        await wait_until(pilot, lambda: pane.now.best is not None and pane.now.best.n == 2)
+        shown = {panel.id: panel for panel in pane.query(Panel)}
+        await wait_until(pilot, lambda: shown["now-running"].title == "Running  2")
+        assert shown["now-best"].title.startswith("Best so far  acc 0.1")
+        assert "lr=1" in shown["now-best"].subtitle
+        assert shown["now-failures"].title == "Failures  2"
+        await wait_until(pilot, lambda: shown["now-nodes"].title == "Nodes  1")
+        await wait_until(pilot, lambda: "running" in pane.query_one("#now-states", Plot).text)
+        assert app.focused is pane.table
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: app.pane is not None and app.pane.NAME == "tasks")
+        await pilot.press("0", "f")
+        await wait_until(pilot, lambda: app.pane is not None and app.pane.NAME == "tasks")
+        go.touch()
+        await pilot.press("0")
+        await wait_until(pilot, lambda: pane.now.best is not None and "lr=2" in pane.now.best.setting)
+        await wait_until(pilot, lambda: pane.now.running.height == 0)
