@@ -91,9 +91,9 @@ async def test_a_message_that_could_be_read_goes_with_the_next_key(
 @pytest.mark.parametrize(
     ("width", "panes"),
     [
-        (120, " 1 Experiment  2 Nodes  3 Tasks  4 Results  5 Query  6 Chart  7 History "),
-        (70, " 1 Expe  2 Node  3 Tasks  4 Resu  5 Quer  6 Char  7 Hist "),
-        (40, " 1  2  3 Tasks  4  5  6  7 "),
+        (120, " 0 Now  1 Experiment  2 Nodes  3 Tasks  4 Results  5 Query  6 Chart  7 History "),
+        (70, " 0 Now  1 Expe  2 Node  3 Tasks  4 Resu  5 Quer  6 Char  7 Hist "),
+        (40, " 0  1  2  3 Tasks  4  5  6  7 "),
     ],
 )
 async def test_all_panes_are_in_sight_however_narrow(small_lab: Path, width: int, panes: str) -> None:
@@ -108,7 +108,7 @@ async def test_numbers_open_the_panes(small_lab: Path) -> None:
     app = LabApp(small_lab)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(app, pilot)
-        for number, name in enumerate(panes.NAMES, 1):
+        for number, name in enumerate(panes.NAMES):
             await pilot.press(f"alt+{number}")
             await wait_until(pilot, lambda: shown(app) == name)
             assert app.saved_state.of_lab("pane") == name
@@ -325,7 +325,7 @@ async def test_every_pane_fits_every_size(small_lab: Path, size: tuple[int, int]
     app = LabApp(small_lab)
     async with app.run_test(size=size) as pilot:
         await opened(app, pilot)
-        for number, name in enumerate(panes.NAMES, 1):
+        for number, name in enumerate(panes.NAMES):
             await pilot.press(f"alt+{number}")
             await wait_until(pilot, lambda: shown(app) == name)
             assert app.pane is not None

@@ -109,6 +109,8 @@ def test_from_an_empty_folder_to_a_chart_and_back(workbench: Workbench, terminal
     pid = until(workbench.engine_pid)
     terminal.type(PROGRAM)
     terminal.press("Enter")
+    terminal.wait("Best so far")  # the dashboard, while something runs
+    terminal.press("3")
     terminal.wait("▶ running")
     assert workbench.engine_pid() == pid
     (workbench.folder / "go").touch()
@@ -152,6 +154,8 @@ def test_what_is_copied_is_in_the_terminal_s_buffer(workbench: Workbench, termin
     terminal.wait("READY")
     terminal.type(f"{PROGRAM} lab")
     terminal.press("Enter")
+    terminal.wait("History")
+    terminal.press("3")
     terminal.wait("✓ done")
     terminal.press("7")
     terminal.wait("came to")
@@ -167,6 +171,8 @@ def test_a_window_that_changes_its_size(workbench: Workbench, terminal: Terminal
     terminal.wait("READY")
     terminal.type(PROGRAM)
     terminal.press("Enter")
+    terminal.wait("History")
+    terminal.press("3")
     terminal.wait("✓ done")
     for width, height in ((300, 100), (120, 40), (80, 24)):
         terminal.tmux("resize-window", "-x", str(width), "-y", str(height))

@@ -98,14 +98,12 @@ metrics: {acc: {pattern: 'acc: (\\S+)', type: float, goal: max}}
 """
 
 
-async def test_a_lab_opens_with_the_dashboard_while_something_runs(
-    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_dashboard_of_a_run(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     go = workbench.folder / "go"
     workbench("--run", workbench.write("fit.yaml", RUN.replace("GO", str(go))), "--detach", "--node", "localhost", "4")
     assert until(workbench.engine_pid)
     monkeypatch.chdir(workbench.folder)
-    app = LabApp(Path("lab"))
+    app = LabApp(Path("lab"), first="dashboard")
     async with app.run_test(size=(120, 40)) as pilot:
         pane: DashboardPane = await wait_until(pilot, lambda: app.query_one(DashboardPane))
         assert app.pane is pane

@@ -24,7 +24,7 @@ from textual.widgets import ContentSwitcher
 from tui_lab.protocol.control import Resume
 from tui_lab.results.charts.colours import Palette
 from tui_lab.results.terminal import glyphs
-from tui_lab.store import layout, mirrors
+from tui_lab.store import mirrors
 from tui_lab.tui.app.actions import ACTIONS
 from tui_lab.tui.app.control import LabControl
 from tui_lab.tui.app.frame.keys import Keys
@@ -142,11 +142,13 @@ class LabApp(App[int]):
         *,
         file: Path | None = None,
         config: Config | None = None,
+        first: str | None = None,
         driver_class: type[Driver] | None = None,
         commands: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """driver_class: what paints in another place than the terminal, as in a browser. commands: the subcommands of
-        `tui-lab`, each with its line of help; asked for when a command is typed."""
+        """first: the pane of a lab that is shown first; None for the one that was left last. driver_class: what paints
+        in another place than the terminal, as in a browser. commands: the subcommands of `tui-lab`, each with its line
+        of help; asked for when a command is typed."""
         super().__init__(driver_class)
         self.lab_path = lab_path
         self.lab: Lab | None = None
@@ -162,6 +164,7 @@ class LabApp(App[int]):
         self._control = LabControl(self)
         self._commands = commands
         self._places = Places()
+        self._wanted_pane = first
         self._panes: dict[str, Pane] = {}  # those that were opened, by name
         self.pane: Pane | None = None  # the one that is visible
         self.palette = Palette()
@@ -308,9 +311,7 @@ class LabApp(App[int]):
             return "experiment"
         if not (self.lab_path / "lab.json").exists():
             return panes.WELCOME
-        if (self.lab_path / layout.ENGINE_FILE).exists():  # something runs, or ran until its engine died
-            return "dashboard"
-        kept = self.saved_state.of_lab("pane") or ""
+        kept = self._wanted_pane or self.saved_state.of_lab("pane") or ""
         return kept if kept in panes.NAMES else "tasks"
 
     def _first_experiment(self, names: Sequence[str]) -> str | None:

@@ -99,6 +99,7 @@ def _show(
     """Show the screen. driver, size: those of a browser."""
     from rich.console import Console
 
+    from tui_lab.store import layout
     from tui_lab.tui.app.app import LabApp
     from tui_lab.tui.base.config import config_file, read_config
     from tui_lab.tui.base.workers import keep_promises
@@ -107,7 +108,9 @@ def _show(
     _tell_alt()
     config = read_config(config_file(), ascii=ascii)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # for which asyncio has one of its own
-    app = LabApp(lab, file=file, config=config, driver_class=driver, commands=commands)
+    runs = (lab / layout.ENGINE_FILE).exists()  # something does, or did until its engine died
+    first = "dashboard" if runs else None
+    app = LabApp(lab, file=file, config=config, first=first, driver_class=driver, commands=commands)
     said = io.StringIO()
     app.error_console = Console(file=said, width=120)
     hangup = Hangup(app.hung_up)

@@ -84,7 +84,8 @@ class Help(ModalScreen[None]):
                     yield KeyRows(rows, width)
 
     def on_mount(self) -> None:
-        self.query_one(VerticalScroll).focus()
+        for part in self.query(VerticalScroll):  # none, if the screen is just being taken down
+            part.focus()
 
     def action_leave(self) -> None:
         self.dismiss(None)

@@ -49,32 +49,35 @@ def test_a_column_too_small_for_its_share_gets_its_least_width() -> None:
     assert widths((("tasks",), ("log",), ("curve",)), ROOMS, 151, "tasks") == [61, 50, 40]
 
 
+BOTH: Arrangement = (("submission-list",), ("submission-panel",))
+BELOW: Arrangement = (("submission-list", "submission-panel"),)
+
+
 async def test_panels_are_arranged_enlarged_and_remembered(small_lab: Path) -> None:
     app = LabApp(small_lab)
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: app.current is not None and app.pane is not None and app.focused is not None)
-        app.show_pane("tasks")
-        await wait_until(pilot, lambda: app.query(PanelRow) and app.focused is not None and app.focused.id == "tasks")
-        row = app.query_one(PanelRow)
-        assert row.shown == (("task-list", "task-log"),)
+        await pilot.press("7")
+        await wait_until(pilot, lambda: app.focused is not None and app.focused.id == "submissions")
+        row = app.query_one("HistoryPane").query_one(PanelRow)
+        await wait_until(pilot, lambda: row.shown == BELOW)
         await pilot.resize_terminal(120, 40)
-        await wait_until(pilot, lambda: row.shown == (("task-list",), ("task-log",)))
-        tasks, log = app.query_one("#task-list"), app.query_one("#task-log")
-        assert tasks.region.right == log.region.x
-        assert tasks.region.height == log.region.height == row.size.height
+        await wait_until(pilot, lambda: row.shown == BOTH)
+        listed, panel = app.query_one("#submission-list"), app.query_one("#submission-panel")
+        await wait_until(pilot, lambda: listed.region.right == panel.region.x)
+        assert listed.region.height == panel.region.height == row.size.height
 
         await pilot.press("plus", "plus", "equals_sign")
-        await wait_until(pilot, lambda: row.alone == "task-list" and not log.display)
-        assert tasks.region.width == row.size.width
+        await wait_until(pilot, lambda: row.alone == "submission-list" and listed.region.width == row.size.width)
+        assert not panel.display
         await pilot.press("minus")
-        await wait_until(pilot, lambda: log.display and tasks.region.width >= 70 and log.region.width == 50)
-        await pilot.press("underscore", "vertical_line", "tab")  # the chosen one, and the focus goes on to the log
-        await wait_until(pilot, lambda: row.shown == (("task-list", "task-log"),))
-        await wait_until(pilot, lambda: app.focused is not None and app.focused.id == "log-view")
-        await pilot.press("plus", "plus", "slash", "vertical_line", "plus")  # texts take the signs
+        await wait_until(pilot, lambda: panel.display and panel.region.width == 50 == 120 - listed.region.width)
+        await pilot.press("underscore", "vertical_line")
+        await wait_until(pilot, lambda: row.shown == BELOW)
+        await pilot.press("3", "slash", "vertical_line", "plus")  # texts take the signs
         await wait_until(pilot, lambda: isinstance(app.focused, Input) and app.focused.value == "|+")
-        assert row.alone == "task-log"
+        await pilot.press("alt+7")
+        await wait_until(pilot, lambda: app.saved_state.of_lab("pane") == "history")
     again = LabApp(small_lab)
     async with again.run_test(size=(120, 40)) as pilot:
-        await wait_until(pilot, lambda: again.pane is not None and again.pane.NAME == "tasks" and again.query(PanelRow))
-        await wait_until(pilot, lambda: again.query_one(PanelRow).shown == (("task-list", "task-log"),))
+        await wait_until(pilot, lambda: again.query_one("HistoryPane").query_one(PanelRow).shown == BELOW)

@@ -323,6 +323,7 @@ class TasksPane(Pane):
             self.table.placeholder = note
             self.table.set_frame(pl.DataFrame())
             self.log_panel.clear("no task")
+            self._show_curve()
             self._say("")
 
     def _open(self, about: tuple[str, str], snapshot: LabSnapshot) -> None:
