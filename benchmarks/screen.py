@@ -165,9 +165,9 @@ def clock(seconds: float) -> float:
 def views(lab: Path) -> dict[str, float]:
     """What a worker takes for a table, and for an order or a filter of it, in milliseconds."""
     from tui_lab.store.lab import Lab
-    from tui_lab.tui.panes.tasks.frame import TaskSource
     from tui_lab.tui.panes.tasks.model import TableJob
     from tui_lab.tui.panes.tasks.view import View
+    from tui_lab.tui.tasks.frame import TaskSource
 
     source = TaskSource(Lab.open(lab), "big")
     table = TableJob(source, View(), None).run().table

@@ -17,7 +17,7 @@ from tui_lab.results.statistics.intervals import t_quantile
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.panes.dashboard.data import best_so_far, progress_chart
 from tui_lab.tui.panes.dashboard.pane import DashboardPane
-from tui_lab.tui.panes.tasks.frame import TaskTable
+from tui_lab.tui.tasks.frame import TaskTable
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.plot.plot import Plot
 

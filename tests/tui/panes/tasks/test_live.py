@@ -11,11 +11,11 @@ import pytest
 
 from tests.results.conftest import LabOnDisk
 from tui_lab.experiment.data_types import Row
-from tui_lab.tui.panes.tasks import live
-from tui_lab.tui.panes.tasks.columns import columns
-from tui_lab.tui.panes.tasks.frame import TaskSource, TaskTable
-from tui_lab.tui.panes.tasks.live import LEFT, SHARE, SHOWN, TREND, VALUE, LiveRow, LiveTasks, filled
 from tui_lab.tui.panes.tasks.view import View, default_columns, shown
+from tui_lab.tui.tasks import live
+from tui_lab.tui.tasks.columns import columns
+from tui_lab.tui.tasks.frame import TaskSource, TaskTable
+from tui_lab.tui.tasks.live import LEFT, SHARE, SHOWN, TREND, VALUE, LiveRow, LiveTasks, filled
 
 SWEEP = """command: ./run {lr} {eta}
 parameters: {lr: [1, 2], eta: [3, 4]}

@@ -15,7 +15,7 @@ from tests.tui.panes.tasks.test_pane import screen
 from tui_lab.cli.main import main
 from tui_lab.client.formatting import span
 from tui_lab.store.lab import Lab
-from tui_lab.tui.panes.tasks.columns import ChooseColumns
+from tui_lab.tui.panes.tasks.choose_columns import ChooseColumns
 
 
 @pytest.fixture(autouse=True)

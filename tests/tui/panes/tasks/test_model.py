@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tui_lab.store.lab import Lab
-from tui_lab.tui.panes.tasks.frame import TaskSource
 from tui_lab.tui.panes.tasks.model import MadeTable, TaskModel
 from tui_lab.tui.panes.tasks.view import View
+from tui_lab.tui.tasks.frame import TaskSource
 
 
 @pytest.fixture

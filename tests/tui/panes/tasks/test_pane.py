@@ -15,9 +15,9 @@ from tests.tui.conftest import wait_until
 from tests.workbench import Workbench, until
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.panes.experiment.pane import ExperimentPane
-from tui_lab.tui.panes.tasks import live
-from tui_lab.tui.panes.tasks.columns import ChooseColumns
+from tui_lab.tui.panes.tasks.choose_columns import ChooseColumns
 from tui_lab.tui.panes.tasks.pane import TasksPane
+from tui_lab.tui.tasks import live
 from tui_lab.tui.widgets.dialogs import Choose, Confirm
 from tui_lab.tui.widgets.log.view import LogView
 from tui_lab.tui.widgets.panels.panel import Panel

@@ -19,9 +19,9 @@ from tui_lab.results.charts.registry import CURVES
 from tui_lab.results.statistics.intervals import t_quantile
 from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
-from tui_lab.tui.panes.tasks.frame import TaskSource, TaskTable
-from tui_lab.tui.panes.tasks.groups import FailedTasks
-from tui_lab.tui.panes.tasks.live import SCHEMA, LiveTasks, filled, with_live
+from tui_lab.tui.tasks.failures import FailedTasks
+from tui_lab.tui.tasks.frame import TaskSource, TaskTable
+from tui_lab.tui.tasks.live import SCHEMA, LiveTasks, filled
 
 BINS: Final = 60
 """Points of a chart over time."""
@@ -132,7 +132,7 @@ class NowReader:
         ids = running["task_id"].to_list()
         said = self._live.read(self._source.live(ids), table, None) if ids else {}
         names = list(dict.fromkeys(["task_id", *now.parameters, "duration", "node"]))
-        rows = with_live(running.select(name for name in names if name in frame.columns))
+        rows = running.select(name for name in names if name in frame.columns)
         own = [name for name in SCHEMA if name in frame.columns]
         return replace(now, running=filled(rows, said, own), metric=self._live.metric)
 

@@ -22,11 +22,11 @@ from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.formatting import MUTED, STATE_STYLES, bar, mark
 from tui_lab.tui.base.pane import Pane, nothing
 from tui_lab.tui.base.snapshot import LabSnapshot, NodeSample
+from tui_lab.tui.base.throttle import Throttle
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.dashboard.data import Best, Now, NowReader
-from tui_lab.tui.panes.tasks.columns import columns
-from tui_lab.tui.panes.tasks.live import SCHEMA, SHOWN
-from tui_lab.tui.panes.tasks.model import Throttle
+from tui_lab.tui.tasks.columns import columns
+from tui_lab.tui.tasks.live import SCHEMA, SHOWN
 from tui_lab.tui.widgets.panels.layout import Room
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.panels.row import PanelRow
@@ -85,10 +85,12 @@ Where there is no room for all panels, `|` shows the others.
         self.now = Now()
 
     def compose(self) -> ComposeResult:
+        states, course = Plot(id="now-states"), Plot(id="now-course")
+        states.ascii = course.ascii = self.lab_app.config.ascii
         yield PanelRow(
             Panel(FrameTable(id="now-tasks", key="task_id", frozen=1), title="Running", id="now-running"),
-            Panel(Plot(id="now-states"), title="Progress", id="now-progress"),
-            Panel(Plot(id="now-course"), title="Best so far", id="now-best"),
+            Panel(states, title="Progress", id="now-progress"),
+            Panel(course, title="Best so far", id="now-best"),
             Panel(VerticalScroll(Static(id="now-kinds")), title="Failures", id="now-failures"),
             Panel(VerticalScroll(Static(id="now-machines")), title="Nodes", id="now-nodes"),
             Panel(VerticalScroll(Static(id="now-ended")), title="Ended last", id="now-latest"),
@@ -98,9 +100,6 @@ Where there is no room for all panels, `|` shows the others.
         )
 
     def on_mount(self) -> None:
-        for plot in self.query(Plot):
-            plot.ascii = self.lab_app.config.ascii
-        self.table.placeholder = "nothing runs"
         self.set_interval(1.0, self._second)
 
     @property

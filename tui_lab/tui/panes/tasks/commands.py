@@ -27,7 +27,7 @@ from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
 from tui_lab.tui.base.pane import Host
 from tui_lab.tui.panes.tasks.expansion import StageRun
-from tui_lab.tui.panes.tasks.frame import TaskSource
+from tui_lab.tui.tasks.frame import TaskSource
 from tui_lab.tui.widgets.dialogs import Ask
 
 Work: TypeAlias = Callable[[], str]

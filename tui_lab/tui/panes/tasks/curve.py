@@ -16,7 +16,7 @@ from tui_lab.results.live import Ask, Curve, LiveReader
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.pane import host_of
 from tui_lab.tui.base.workers import deliver, work
-from tui_lab.tui.panes.tasks.frame import TaskSource
+from tui_lab.tui.tasks.frame import TaskSource
 from tui_lab.tui.widgets.log.choice import TaskDetail
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.plot.plot import Plot

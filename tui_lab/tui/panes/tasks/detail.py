@@ -9,7 +9,7 @@ from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import facts, mirrors
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
-from tui_lab.tui.panes.tasks.frame import TaskSource, folded
+from tui_lab.tui.tasks.frame import TaskSource, folded
 from tui_lab.tui.widgets.log.choice import TaskDetail
 
 

@@ -17,8 +17,8 @@ from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import facts
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.plan import LINK, Plan
-from tui_lab.tui.panes.tasks.frame import TaskSource, TaskTable, folded
 from tui_lab.tui.panes.tasks.view import Shown
+from tui_lab.tui.tasks.frame import TaskSource, TaskTable, folded
 from tui_lab.tui.widgets.table.cells import Column
 
 _NUMBER: Final = 4  # cells of the number of a task at least: those of its heading

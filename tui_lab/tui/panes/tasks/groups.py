@@ -21,10 +21,10 @@ from tui_lab.tui.base.formatting import MUTED, mark
 from tui_lab.tui.base.pane import PATIENT, host_of
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.tasks import view
-from tui_lab.tui.panes.tasks.columns import MEAN_DURATION, TONES, columns
-from tui_lab.tui.panes.tasks.failures import FailedTasks, Failures
-from tui_lab.tui.panes.tasks.frame import TaskTable
 from tui_lab.tui.panes.tasks.model import TaskModel
+from tui_lab.tui.tasks.columns import MEAN_DURATION, TONES, columns
+from tui_lab.tui.tasks.failures import FailedTasks, Failures
+from tui_lab.tui.tasks.frame import TaskTable
 from tui_lab.tui.widgets.table.table import Column, FrameTable, next_order
 
 FAILURES: Final = "failures by why"

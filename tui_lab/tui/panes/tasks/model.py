@@ -20,10 +20,11 @@ from tui_lab.client.formatting import plural, shortened
 from tui_lab.experiment.data_types import Row
 from tui_lab.experiment.error import TuiLabError
 from tui_lab.tui.base.selection import Chosen
+from tui_lab.tui.base.throttle import Throttle
 from tui_lab.tui.panes.tasks.expansion import Expansion, StageRun, expanded
-from tui_lab.tui.panes.tasks.frame import TaskSource, TaskTable, overlaid
-from tui_lab.tui.panes.tasks.live import LiveRow, LiveTasks, filled
 from tui_lab.tui.panes.tasks.view import Shown, View, shown
+from tui_lab.tui.tasks.frame import TaskSource, TaskTable, overlaid
+from tui_lab.tui.tasks.live import LiveRow, LiveTasks, filled
 
 PACE: Final = 1.0
 """Seconds between two tables that no action requested."""
@@ -93,29 +94,6 @@ class HeardLive:
 
     facts: dict[int, Row]
     said: dict[int, LiveRow]
-
-
-class Throttle:
-    """Limits how often something expensive is done."""
-
-    def __init__(self, least: float, share: float) -> None:
-        self.least, self.share = least, share
-        self.wanted = False
-        self.busy = False
-        self._next = 0.0
-
-    def delay(self) -> float:
-        """Return the seconds until it may happen."""
-        return max(0.0, self._next - time.monotonic())
-
-    def began(self) -> None:
-        """Note that it is being done."""
-        self.busy, self.wanted = True, False
-
-    def ended(self, seconds: float) -> None:
-        """Note that it is done, and took so long."""
-        self.busy = False
-        self._next = time.monotonic() + max(self.least - seconds, self.share * seconds)
 
 
 class TaskModel:

@@ -29,18 +29,20 @@ from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.pane import Pane, is_text, nothing
 from tui_lab.tui.base.workers import deliver, promised, work
-from tui_lab.tui.panes.tasks import commands, live, view
-from tui_lab.tui.panes.tasks.columns import ChooseColumns, columns
+from tui_lab.tui.panes.tasks import commands, view
+from tui_lab.tui.panes.tasks.choose_columns import ChooseColumns
 from tui_lab.tui.panes.tasks.curve import CurvePanel
 from tui_lab.tui.panes.tasks.detail import command_line, read_detail
 from tui_lab.tui.panes.tasks.expansion import StageRun, labelled
 from tui_lab.tui.panes.tasks.failures import excluding
-from tui_lab.tui.panes.tasks.frame import TaskSource
 from tui_lab.tui.panes.tasks.groups import FAILURES, GroupView
-from tui_lab.tui.panes.tasks.live import LiveTasks
 from tui_lab.tui.panes.tasks.model import PACE, HeardLive, LiveJob, MadeTable, TableJob, TaskModel
 from tui_lab.tui.panes.tasks.pictures import Shown, TaskPictures
 from tui_lab.tui.panes.tasks.view import View
+from tui_lab.tui.tasks import live
+from tui_lab.tui.tasks.columns import columns
+from tui_lab.tui.tasks.frame import TaskSource
+from tui_lab.tui.tasks.live import LiveTasks
 from tui_lab.tui.widgets.dialogs import Choose
 from tui_lab.tui.widgets.log.choice import TaskDetail
 from tui_lab.tui.widgets.log.panel import LogPanel
@@ -201,9 +203,11 @@ class TasksPane(Pane):
         self.are_pictures_shown = False  # in the place of the log
 
     def compose(self) -> ComposeResult:
+        table = TaskTableView(id="tasks", key="task_id", frozen=2)
+        table.overlay, table.placeholder = self.model.overlay, "reading the tasks"
         tasks = Panel(
             Input(id="task-filter", placeholder="/ filter: words, or SQL as in loss < 0.3", compact=True),
-            TaskTableView(id="tasks", key="task_id", frozen=2),
+            table,
             GroupView(self.model, id="task-groups"),
             Static(id="task-why"),
             id="task-list",
@@ -219,8 +223,6 @@ class TasksPane(Pane):
         (self.hold_keys if going else self.let_keys_go)()
 
     def on_mount(self) -> None:
-        self.table.overlay = self.model.overlay
-        self.table.placeholder = "reading the tasks"
         self.set_interval(1.0, self._second)
 
     @property

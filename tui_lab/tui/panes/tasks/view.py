@@ -13,8 +13,8 @@ from tui_lab.client.address import matching
 from tui_lab.client.errors import UsageError
 from tui_lab.experiment.facts import FACTS
 from tui_lab.store.fold import STATES
-from tui_lab.tui.panes.tasks.frame import TaskTable
-from tui_lab.tui.panes.tasks.live import SHOWN
+from tui_lab.tui.tasks.frame import TaskTable
+from tui_lab.tui.tasks.live import SHOWN
 
 _SQL: Final = re.compile(r"[=<>()]|\b(?:is|in|i?like|between|similar)\b", re.IGNORECASE)
 _CERTAIN: Final = re.compile(r"[=<>]")

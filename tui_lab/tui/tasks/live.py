@@ -23,7 +23,7 @@ from tui_lab.results.progress import task_progress, total_steps
 from tui_lab.store.errors import LabError
 from tui_lab.store.fold import DONE
 from tui_lab.store.lab import Lab
-from tui_lab.tui.panes.tasks.frame import TaskSource, TaskTable
+from tui_lab.tui.tasks.frame import TaskSource, TaskTable
 from tui_lab.tui.widgets.spark import braille_line
 
 VALUE: Final = "live value"
