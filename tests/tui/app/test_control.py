@@ -34,7 +34,8 @@ async def test_each_key_acts_from_every_pane_and_is_undone(own_lab: Workbench, m
         return found
 
     async with app.run_test(size=(100, 30), notifications=True) as pilot:
-        await wait_until(pilot, lambda: app.pane is not None and long().counts["running"] and app.current == "long")
+        await wait_until(pilot, lambda: app.pane is not None and app.current == "long")
+        await wait_until(pilot, lambda: long().counts["running"])
         for number, name in enumerate(panes.NAMES):
             await pilot.press(f"alt+{panes.digit(name)}", "escape", "P")
             if number % 2 == 0:

@@ -268,6 +268,8 @@ def test_bursts_through_a_real_terminal(workbench: Workbench, terminal: Terminal
     terminal.wait("READY")
     terminal.type(PROGRAM)
     terminal.press("Enter")
+    terminal.wait("History")
+    terminal.press("3")
     terminal.wait("✓ done")
     terminal.press(*"5", "C-a", "C-k", *"selx", "BSpace", *"ect", "Space", *"42", "F5")
     terminal.wait(lambda screen: "select 42" in screen and "1 row" in screen)

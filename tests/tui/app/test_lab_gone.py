@@ -28,7 +28,7 @@ async def test_a_lab_that_goes_and_comes_back(key: str, own_lab: Workbench) -> N
         await pilot.press(f"alt+{key}")
         await wait_until(pilot, lambda: word in text_of(app))
         away = own_lab.lab_path.rename(own_lab.folder / "away")
-        await wait_until(pilot, lambda: text_of(app).count(GONE) >= 2 and word not in text_of(app))
+        await wait_until(pilot, lambda: text_of(app).count("moved or deleted") >= 2 and word not in text_of(app))
         assert app.current == "small"
         away.rename(own_lab.lab_path)
         await wait_until(pilot, lambda: GONE not in text_of(app) and word in text_of(app))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any, ClassVar, Final
 
 import polars as pl
@@ -415,6 +416,11 @@ class FrameTable(ScrollView, can_focus=True):
         super().notify_style_update()
         self._tones.clear()
 
+    def _note(self, number: int, width: int) -> str:
+        """Return a line of what is said in place of rows."""
+        lines = wrap(visible(self.placeholder), max(20, width - 4))
+        return f"  {lines[number]}" if 0 <= number < len(lines) else ""
+
     def render_line(self, y: int) -> Strip:
         region = self.scrollable_content_region
         width = region.width
@@ -427,8 +433,8 @@ class FrameTable(ScrollView, can_focus=True):
         if row is None:
             if sight.held and y == sight.held + 1:
                 return Strip([Segment(("-" if self.ascii else "┄") * width, self._tones("muted"))], width)
-            note = self.placeholder if y == 2 and not self.frame.height else ""
-            return Strip([Segment(str(fitted(f"  {visible(note)}", width, False)), self._tones("muted"))], width)
+            note = self._note(y - 2, width) if not self.frame.height else ""
+            return Strip([Segment(str(fitted(note, width, False)), self._tones("muted"))], width)
         if row >= sight.held and not self._page.holds(row, row + 1):
             self._page = Page(self.frame, self._columns, row, row + 1, self.overlay, self._null)
         base = ("cursor",) if row == self.cursor_row else ()
