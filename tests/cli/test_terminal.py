@@ -98,11 +98,14 @@ def test_nothing_goes_past_the_guard() -> None:
                         past.append(f"{path.relative_to(SOURCE)}: {name}")
     # A notebook gets a text that a console has made. `logs` hands on the bytes of an output, to a pipe or where --raw
     # asks for them; --first is as if a person had started the task in this terminal. Answers are kept in a file.
+    # A process of its own hands the pixels of a picture to a pipe.
     assert past == [
         "api/progress.py: Console",
         "cli/commands/logs.py: sys.stdout.buffer.write",
         "client/foreground.py: ours.buffer.write",
         "results/extraction/kept_answers.py: os.write",
+        "results/pictures.py: sys.stdout.buffer.write",
+        "results/pictures.py: sys.stdout.buffer.write",
     ]
 
 

@@ -85,7 +85,7 @@ def test_a_plan_is_made_again_if_a_node_has_taken_its_ids(workbench: Workbench) 
     until(lambda: workbench.events("node_runs"), 60)  # with the id of the new task
     [node] = workbench.experiment().state().submissions[-1].nodes
     with workbench.lab.submitting():
-        client, [accepted] = submit(workbench.lab, [planned], [node], False, os.environ)
+        client, [accepted] = submit(workbench.lab, [planned], [node], False, {**os.environ, **workbench.environment})
     assert client is not None and accepted.number == 1
     client.close()
     workbench("--run", file, "--node", "localhost", 1)

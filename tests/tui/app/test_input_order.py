@@ -246,7 +246,7 @@ async def test_no_way_out_waits_for_rows(
         await settled(app, pilot)
 
 
-@pytest.mark.parametrize("steps", range(0, 60, 4))
+@pytest.mark.parametrize("steps", range(0, 60, 8))
 async def test_keys_that_come_while_the_screen_is_taken_down_end_nothing_badly(small_lab: Path, steps: int) -> None:
     """However far it has come. run_test raises what the app could not handle."""
     app = LabApp(small_lab)

@@ -178,7 +178,7 @@ async def test_a_submission_is_reopened_as_it_was(changed: Workbench) -> None:
         await wait_until(pilot, lambda: isinstance(app.screen, Confirm))
         await pilot.press("y")
         await wait_until(pilot, lambda: not side.unsaved)
-        assert file.read_text() == "#name: e\ncommand: echo 1\n"
+        assert file.read_text() == "name: e\n#command: echo 1\n"  # the cursor is where the texts differ
         await wait_until(pilot, lambda: "submitted" not in headline(app))
 
 
