@@ -608,7 +608,7 @@ class LabApp(App[int]):
 
     @property
     def _row(self) -> PanelRow | None:
-        return self.pane.query(PanelRow).first() if self.pane is not None and self.pane.query(PanelRow) else None
+        return next(iter(self.pane.query(PanelRow)), None) if self.pane is not None else None
 
     def action_arrange(self) -> None:
         """Arrange the panels of the pane in the next way."""
