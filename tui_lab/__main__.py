@@ -35,18 +35,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _open_screen(lab: "Path", file: "Path | None") -> int:
+def _open_screen(lab: "Path", file: "Path | None", place: "tuple[int, int] | None") -> int:
     """Show the screen; what it needs is imported only then."""
     from tui_lab.tui.app.entry import open_screen
 
-    return open_screen(lab, file, _commands)
+    return open_screen(lab, file, _commands, place)
 
 
-def _serve_screen(lab: "Path", file: "Path | None", port: int) -> int:
+def _serve_screen(lab: "Path", file: "Path | None", place: "tuple[int, int] | None", port: int) -> int:
     """Show the screen in browsers; what that needs is imported only then."""
     from tui_lab.tui.serving.server import serve_screen
 
-    return serve_screen(lab, file, port, _commands())
+    return serve_screen(lab, file, port, _commands(), place)
 
 
 def _commands() -> "dict[str, str]":

@@ -134,7 +134,7 @@ def test_its_engine_takes_commands_and_connections_break(far: Far) -> None:
     remote.close()
     opened: list[Path] = []
 
-    def show(path: Path, _: Path | None) -> int:
+    def show(path: Path, *_: object) -> int:
         opened.append(path)
         return len(Lab.open(path).experiments())
 

@@ -29,6 +29,7 @@ from tui_lab.tui.base.config import Config, SavedState, state_folder
 from tui_lab.tui.panes.chart.pane import ChartPane
 from tui_lab.tui.panes.tasks.pane import TasksPane
 from tui_lab.tui.widgets.dialogs import Choose
+from tui_lab.tui.widgets.editor import Editor
 
 
 def text(line: Line) -> str:
@@ -212,10 +213,12 @@ async def test_another_experiment_is_chosen_and_remembered(own_lab: Workbench) -
     async with again.run_test(size=(80, 24)) as pilot:
         await opened(again, pilot)
         assert again.current == "small"
-    named = LabApp(own_lab.lab_path, file=Path(file))
+    named = LabApp(own_lab.lab_path, file=Path(file), place=(2, 3))
     async with named.run_test(size=(80, 24)) as pilot:
         await opened(named, pilot, "experiment")
         assert named.current == "other", "that of the file that is opened"
+        editor = named.query_one(Editor)
+        await wait_until(pilot, lambda: editor.cursor_location == (1, 2))
 
 
 async def test_a_run_from_elsewhere_is_seen_and_its_end_told(own_lab: Workbench) -> None:

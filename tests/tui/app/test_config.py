@@ -8,6 +8,7 @@ import pytest
 
 from tests.test_docs import generator
 from tests.workbench import REPOSITORY, Workbench
+from tui_lab.cli.opening import in_file
 from tui_lab.client.errors import UsageError
 from tui_lab.tui.app import entry
 from tui_lab.tui.app.palette import registry
@@ -86,13 +87,40 @@ def test_without_a_terminal_there_is_one_clear_line(workbench: Workbench) -> Non
         (["staus"], 'did you mean "status"?'),
         (["a.yaml", "b.yaml"], "the screen opens one file"),
         (["folder"], "folder: is no lab"),
+        (["nothing.yml:3"], 'there is no file "nothing.yml"'),
+        (["there.yaml:x"], "there.yaml:x: what stands behind there.yaml is a line, as in there.yaml:3"),
     ],
 )
 def test_what_can_t_be_opened_is_told(workbench: Workbench, words: list[str], wanted: str) -> None:
     (workbench.folder / "folder").mkdir()
     workbench.write("folder/file", "")
+    workbench.write("there.yaml", "command: x\n")
     result = workbench.process(*words, code=2)
     assert wanted in result.err and result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "place"),
+    [
+        ("e.yaml:3", (3, 1)),
+        ("e.yaml:3:14", (3, 14)),
+        ("e.yaml:3:14:", (3, 14)),  # as mistakes end
+        ("train.txt:2", (2, 1)),
+        ("e.yaml", None),
+        ("tower:2", None),
+        ("ana@tower.yaml:lab", None),
+        ("there:2", None),
+        ("old.yaml:2", None),
+    ],
+)
+def test_a_line_of_a_file_is_no_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, place: tuple[int, int] | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("e.yaml", "train.txt", "old.yaml:2"):
+        Path(name).touch()
+    Path("there").mkdir()
+    assert in_file(word) == (None if place is None else (Path(word.partition(":")[0]), place))
 
 
 # --- Words

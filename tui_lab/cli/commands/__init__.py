@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Screen(NamedTuple):
-    """The screen. The command line knows nothing else of it. Both functions get a lab and a file for the editor, and
-    return an exit status.
+    """The screen. The command line knows nothing else of it. Both functions get a lab, a file for the editor, and
+    line and column there, and return an exit status.
 
     open: shows it until the user leaves it. serve: shows it in browsers, at a port, until a signal comes.
     """
 
-    open: Callable[[Path, Path | None], int]
-    serve: Callable[[Path, Path | None, int], int]
+    open: Callable[[Path, Path | None, tuple[int, int] | None], int]
+    serve: Callable[[Path, Path | None, tuple[int, int] | None, int], int]
 
 
 class Command(NamedTuple):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tui_lab.cli.commands import COMMANDS, Command, Screen
-from tui_lab.cli.opening import what_to_open
+from tui_lab.cli.opening import in_file, what_to_open
 from tui_lab.cli.options import (
     Parser,
     add_common,
@@ -54,7 +54,7 @@ def parser(known: Mapping[str, Command] = COMMANDS.own) -> argparse.ArgumentPars
     width = max(map(len, known))
     listed = "\n".join(f"  {name:<{width}}  {command.help}" for name, command in known.items())
     it = Parser(
-        usage="tui-lab [FILE | LAB | [USER@]HOST:LAB]           the screen\n"
+        usage="tui-lab [FILE[:LINE] | LAB | [USER@]HOST:LAB]     the screen\n"
         "       tui-lab --run FILE... [name=value ...] [options]\n       tui-lab COMMAND [options]",
         description="Sweeps over the settings of a program: run them, read their outputs, query the results.",
         epilog=_EPILOG.format(commands=listed),
@@ -101,7 +101,7 @@ def main(arguments: list[str], screen: Screen | None = None, nodes: list[NodeEnt
         print(f"tui-lab {__version__}")
         return DONE
     if not args.run:
-        if len(args.words) == 1 and ":" in args.words[0] and screen is not None:
+        if len(args.words) == 1 and ":" in args.words[0] and screen is not None and in_file(args.words[0]) is None:
             from tui_lab.client.remote.address import remote_address
 
             address = remote_address(args.words[0])
@@ -140,7 +140,7 @@ def _open_remote(address: RemoteAddress, screen: Screen) -> int:
 
         lab = remote.open(show)
     try:
-        return screen.open(lab, None)
+        return screen.open(lab, None, None)
     finally:
         remote.close()
 

@@ -33,7 +33,7 @@ def main(arguments: list[str], screen: Screen | None = None) -> int:
     if not 0 <= args.port < 1 << 16:
         raise UsageError(f"--port {args.port}: a port is a number from 0 to 65535")
     args.words = [args.words] if args.words is not None else []
-    lab, file = what_to_open(args, ())
+    opened = what_to_open(args, ())
     if screen is None or find_spec("textual_serve") is None:
         raise UsageError("the screen in a browser needs: pip install 'tui-lab[serve]'")
-    return screen.serve(lab, file, args.port)
+    return screen.serve(*opened, args.port)

@@ -141,18 +141,21 @@ class LabApp(App[int]):
         lab_path: Path,
         *,
         file: Path | None = None,
+        place: tuple[int, int] | None = None,
         config: Config | None = None,
         first: str | None = None,
         driver_class: type[Driver] | None = None,
         commands: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """first: the pane of a lab that is shown first; None for the one that was left last. driver_class: what paints
-        in another place than the terminal, as in a browser. commands: the subcommands of `tui-lab`, each with its line
-        of help; asked for when a command is typed."""
+        """place: where the cursor stands in the file at first, line and column from 1. first: the pane of a lab that is
+        shown first; None for the one that was left last. driver_class: what paints in another place than the terminal,
+        as in a browser. commands: the subcommands of `tui-lab`, each with its line of help; asked for when a command is
+        typed."""
         super().__init__(driver_class)
         self.lab_path = lab_path
         self.lab: Lab | None = None
         self.file = file  # the experiment file that was named last
+        self.place_in_file = place
         self.config = config or Config()
         self.saved_state = SavedState(state_folder() / STATE_FILE, lab_path)
         self._watcher = Watcher(lab_path, self.config.refresh, self.post_message)

@@ -66,9 +66,11 @@ class Hangup:
         threading.Thread(target=self._leave, name="leave", daemon=True).start()
 
 
-def open_screen(lab: Path, file: Path | None, commands: Callable[[], Mapping[str, str]]) -> int:
-    """Show the screen until the user leaves it; its exit status. commands: see `LabApp`. Raises UsageError for a bad
-    configuration.
+def open_screen(
+    lab: Path, file: Path | None, commands: Callable[[], Mapping[str, str]], place: tuple[int, int] | None = None
+) -> int:
+    """Show the screen until the user leaves it; its exit status. commands, place: see `LabApp`. Raises UsageError for a
+    bad configuration.
 
     A lab that is there must be one that can be read: LabError otherwise.
     """
@@ -76,15 +78,20 @@ def open_screen(lab: Path, file: Path | None, commands: Callable[[], Mapping[str
         raise UsageError("the screen needs a terminal; without one use --run, status, query: see tui-lab --help")
     if isinstance(sys.__stderr__, io.TextIOWrapper):  # there Textual paints; an escape would be wider than its letter
         sys.__stderr__.reconfigure(errors=glyphs.FITTED_ERRORS)
-    return _show(lab, file, commands, ascii=not glyphs.shows_signs(sys.stdout))
+    return _show(lab, file, commands, ascii=not glyphs.shows_signs(sys.stdout), place=place)
 
 
 def open_in_browser(
-    lab: Path, file: Path | None, commands: Mapping[str, str], driver: type[Driver], size: tuple[int, int]
+    lab: Path,
+    file: Path | None,
+    commands: Mapping[str, str],
+    driver: type[Driver],
+    size: tuple[int, int],
+    place: tuple[int, int] | None = None,
 ) -> int:
     """Show the screen in a tab of a browser, to which standard input and output lead; see `open_screen`. size: columns
     and rows at first."""
-    return _show(lab, file, lambda: commands, ascii=False, driver=driver, size=size)
+    return _show(lab, file, lambda: commands, ascii=False, driver=driver, size=size, place=place)
 
 
 def _show(
@@ -95,6 +102,7 @@ def _show(
     ascii: bool,
     driver: type[Driver] | None = None,
     size: tuple[int, int] | None = None,
+    place: tuple[int, int] | None = None,
 ) -> int:
     """Show the screen. driver, size: those of a browser."""
     from rich.console import Console
@@ -110,7 +118,7 @@ def _show(
     signal.signal(signal.SIGINT, signal.default_int_handler)  # for which asyncio has one of its own
     runs = (lab / layout.ENGINE_FILE).exists()  # something does, or did until its engine died
     first = "dashboard" if runs else None
-    app = LabApp(lab, file=file, config=config, first=first, driver_class=driver, commands=commands)
+    app = LabApp(lab, file=file, place=place, config=config, first=first, driver_class=driver, commands=commands)
     said = io.StringIO()
     app.error_console = Console(file=said, width=120)
     hangup = Hangup(app.hung_up)

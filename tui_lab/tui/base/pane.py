@@ -57,6 +57,7 @@ class Host(Protocol):
     lab_path: Path
     lab: Lab | None
     file: Path | None
+    place_in_file: tuple[int, int] | None
     config: Config
     chosen: Chosen | None
     palette: Palette

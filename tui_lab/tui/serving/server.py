@@ -48,15 +48,17 @@ HEADERS: Final = {
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def serve_screen(lab: Path, file: Path | None, port: int, commands: Mapping[str, str]) -> int:
-    """Serve the screen until a signal ends it; return the exit status. port: 0 takes a free one. commands: see
-    `LabApp`. Raises UsageError."""
+def serve_screen(
+    lab: Path, file: Path | None, port: int, commands: Mapping[str, str], place: tuple[int, int] | None = None
+) -> int:
+    """Serve the screen until a signal ends it; return the exit status. port: 0 takes a free one. commands, place:
+    see `LabApp`. Raises UsageError."""
     try:
         listening = socket.create_server((HOST, port))
     except OSError as error:
         raise UsageError(f"port {port}: {error.strerror}; without --port a free one is taken") from None
     with listening:
-        server = TabServer(lab, file, listening.getsockname()[1], secrets.token_urlsafe(32), commands)
+        server = TabServer(lab, file, listening.getsockname()[1], secrets.token_urlsafe(32), commands, place)
         asyncio.run(server.serve_at(listening))
     return DONE
 
@@ -65,9 +67,15 @@ class TabServer(Server):
     """Serves the page, and a process of the screen for each tab. How the two are connected is textual-serve's."""
 
     def __init__(
-        self, lab: Path, file: Path | None, port: int, token: str, commands: Mapping[str, str] | None = None
+        self,
+        lab: Path,
+        file: Path | None,
+        port: int,
+        token: str,
+        commands: Mapping[str, str] | None = None,
+        place: tuple[int, int] | None = None,
     ) -> None:
-        super().__init__(_command(lab, file, commands or {}), HOST, port, "TUI Lab")
+        super().__init__(_command(lab, file, commands or {}, place), HOST, port, "TUI Lab")
         self.lab = lab
         self._token = token
         self._tabs = 0
@@ -143,13 +151,14 @@ def _page(name: str) -> Handler:
     return answer
 
 
-def _command(lab: Path, file: Path | None, commands: Mapping[str, str]) -> str:
+def _command(lab: Path, file: Path | None, commands: Mapping[str, str], place: tuple[int, int] | None) -> str:
     """Return the command of a tab's process, for the shell by which textual-serve starts it."""
     from tui_lab.tui.serving.tab import SET
 
     given = {
         "lab": str(lab.absolute()),
         "file": str(file.absolute()) if file is not None else None,
+        "place": place,
         "commands": dict(commands),
         "environment": {name: os.environ.get(name) for name in SET},
     }

@@ -1,7 +1,8 @@
 """The process behind a tab of a browser: `python -m tui_lab.tui.serving.tab JSON`. textual-serve starts it.
 
-The JSON object names the lab, the file in the editor (or null), and the values that the variables of SET had for the
-server: textual-serve sets them for Textual, and commands that are launched from here must not have them.
+The JSON object names the lab, the file in the editor and the place there (or null), and the values that the variables
+of SET had for the server: textual-serve sets them for Textual, and commands that are launched from here must not have
+them.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ def main() -> int:
     from tui_lab.tui.serving.driver import BrowserDriver
 
     file = Path(given["file"]) if given["file"] is not None else None
+    place = tuple(given["place"]) if given["place"] is not None else None
     try:
-        return open_in_browser(Path(given["lab"]), file, given["commands"], BrowserDriver, size)
+        return open_in_browser(Path(given["lab"]), file, given["commands"], BrowserDriver, size, place)
     except (UsageError, LabError) as error:
         print(f"tui-lab: {error}", file=sys.stderr)
         return USAGE

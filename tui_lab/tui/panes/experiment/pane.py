@@ -517,6 +517,8 @@ class ExperimentPane(Pane):
         self._followed = current or before
         if self.side.file is None and named is not None:
             self.load_file(named)
+            if (place := self.lab_app.place_in_file) is not None:
+                self.side.editor.go_to(place[0] - 1, place[1] - 1)
         elif current is not None and current != before:
             if not self.side.unsaved and (before is not None or self.side.file is None):
                 self._open_experiment(current, self.side.file)
