@@ -41,6 +41,8 @@ SOURCE = Source(GRID, ("neurons", "activation", "early"), ("acc", "loss"), "grid
 
 
 def chart(kind: Any, source: Source | pl.DataFrame = SOURCE, **asked: Any) -> Chart:
+    if kind == "surface" and source is SOURCE:  # which has one parameter that is a number
+        asked.setdefault("columns", {"x": "neurons", "y": "loss", "z": "acc"})
     return make(Request(kind, **asked), source if isinstance(source, Source) else Source(source))
 
 

@@ -30,7 +30,7 @@ _ROLES: Final = ("x", "y", "z", "hue", "style")
 _RANGES: Final[dict[Role, str]] = {
     "x": "limits of the x axis: numbers, or dates such as 2026-05-17",
     "y": "limits of the y axis; without it bars begin at 0",
-    "z": "limits of the colours of a heatmap",
+    "z": "limits of the colours of a heatmap or surface",
 }
 _TALLEST: Final = 32  # lines of a chart, however tall the terminal is
 _KINDS: Final = "".join(f"  {name:<12} {about}\n" for name, about in OWN.items())

@@ -68,6 +68,10 @@ _LINES: Final = 40
 """Of a terminal that would show as much of the axes."""
 _NUMBERED: Final = 120
 """Cells of a heatmap up to which they have numbers by themselves."""
+_PLACES: Final = 300
+"""Along each axis, at which a surface is drawn."""
+_SHADES: Final = 33
+"""Of a surface, about."""
 _FEW: Final = 40
 """Points of a line that are marked."""
 
@@ -134,7 +138,7 @@ def _within_reach(chart: Chart, plan: marks.Plan) -> Chart:
         names += ["x", "left", "right"]
         chart = replace(chart, x=replace(chart.x, log=False))
     if _is_beyond(plan.y):
-        names += ["low", "q1", "median", "q3", "high", "outliers", *(["y"] if chart.z is None else [])]
+        names += ["low", "q1", "median", "q3", "high", "outliers", *(["y"] if chart.y.kind != "category" else [])]
         chart = replace(chart, y=replace(chart.y, log=False))
     series = [replace(one, points=_placed(one.points, names, plan)) for one in chart.series]
     return replace(chart, series=tuple(series)) if names else chart
@@ -171,11 +175,11 @@ def _frame(chart: Chart, plan: marks.Plan, axes: Axes, size: tuple[float, float]
     for axis, on, which, most in ((chart.x, plan.x, "x", size[0]), (chart.y, plan.y, "y", size[1])):
         aside = unsaid(axis, on, int(most))
         getattr(axes, f"set_{which}label")(_plain(f"{axis.label} ({aside})" if aside else axis.label))
-        if chart.z is None and axis.kind != "category":
+        if axis.kind != "category":
             _mark(axis, on, axes, which, max(2, int(most)))
-    if chart.z is None:
+    if chart.z is None or chart.fitted is not None:
         _name_categories(chart.x, axes, size[0])
-        if chart.legend:
+        if chart.legend or chart.fitted is not None:
             _add_legend(chart, axes, size)
 
 
@@ -200,16 +204,16 @@ def _mark(axis: Axis, on: Scale, axes: Axes, which: str, most: int) -> None:
 
 
 def _add_legend(chart: Chart, axes: Axes, size: tuple[float, float]) -> None:
-    """Beside the field, where it covers nothing; below it where names are long."""
+    """Beside the field, where it covers nothing; above it where names are long."""
     names = [series.name for series in chart.series]
-    below = max(map(len, names)) > 3 * size[0]
+    above = max(map(len, names)) > 3 * size[0]
     columns = 1 + len(names) // int(4 * size[1])
     axes.figure.legend(
         *axes.get_legend_handles_labels(),
         title=_plain(chart.legend),
         fontsize="small",
-        ncols=1 if below else columns,
-        loc="outside lower center" if below else "outside right upper",
+        ncols=1 if above else columns,
+        loc="outside upper center" if above else "outside right upper",
     )
 
 
@@ -319,6 +323,43 @@ def _annotation_size(chart: Chart, axes: Axes) -> float:
     longest = max(map(len, chart.cell_texts()), default=1)
     cell = axes.figure.get_figure(root=True).get_figwidth() * 72 * 0.75 / len(chart.x.categories)
     return float(min(10.0, cell / (0.65 * max(longest, 1))))
+
+
+def surface(chart: Chart, axes: Axes) -> None:
+    """Draw the surface in shades with lines of equal values, and the points in the colours of their own values."""
+    assert chart.z is not None and chart.z.range is not None and chart.fitted is not None
+    low, high = chart.z.range
+    plan = marks.plan(chart, _LINES)
+    parts = np.linspace(0, 1, _PLACES)
+    xs, ys = (np.array([on.value(part) for part in parts]) for on in (plan.x, plan.y))
+    values = np.ma.masked_invalid(chart.fitted(xs[None, :], ys[:, None]))
+    if low < high:
+        shades = axes.contourf(xs, ys, values, levels=np.linspace(low, high, _SHADES), cmap="viridis", extend="both")
+        levels = [value for value, _ in ticks(chart.z, Scale(low, high), 8) if low < value < high]
+        lines = axes.contour(xs, ys, values, levels=levels, colors="black", linewidths=0.6, alpha=0.6)
+        named = dict(ticks(chart.z, Scale(low, high), 8))
+        axes.clabel(lines, fmt=lambda level: named.get(level, f"{level:g}"), fontsize="x-small")
+        found, shown = zip(*ticks(chart.z, Scale(low, high), 8), strict=True)
+        bar = axes.figure.colorbar(shades, ax=axes, ticks=found, label=_plain(chart.z.label))
+        bar.ax.set_yticklabels(shown)
+    for series, (marker, area) in zip(chart.series, (("o", 30), ("D", 70), ("*", 160)), strict=True):
+        points = series.points
+        axes.scatter(
+            points["x"],
+            points["y"],
+            s=area,
+            c=points["z"],
+            marker=marker,
+            cmap="viridis",
+            vmin=low,
+            vmax=high,
+            edgecolors="white" if series is chart.series[0] else "red",
+            clip_on=False,
+            zorder=3,
+            rasterized=points.height > 5000,
+            label=_name(series),
+        )
+    axes.grid(False)
 
 
 def scatter(chart: Chart, axes: Axes) -> None:

@@ -19,6 +19,7 @@ import polars as pl
 
 from tui_lab.experiment.error import TuiLabError
 from tui_lab.results.charts.colours import Palette
+from tui_lab.results.charts.response import Response
 from tui_lab.results.statistics.text import apart
 
 Role = Literal["x", "y", "z", "hue", "style"]
@@ -109,6 +110,7 @@ class Series:
     lines, categories, steps  x, y, low, high (null without an error), n
     scatter                   x, y
     heatmap                   x, y, z (null for an empty cell)
+    surface                   x, y, z: the measured points; a series each for the best of them, and of the surface
     hist                      left, right, y
     box                       x, low, q1, median, q3, high, n, and outliers (a list)
     parallel                  row (of the table), x (the axis), y (from 0 to 1), z; those that the brush leaves out are
@@ -193,6 +195,8 @@ class Chart:
     uprights: tuple[Axis, ...] = ()
     """Of `parallel`: what is along each of its axes, each with its range."""
     brush: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    fitted: Response | None = None
+    """Of `surface`: what was fitted to its points."""
     annotate: bool | None = False
     number_format: str | None = None
 

@@ -92,6 +92,15 @@ def of_heatmap(
     return most(frame, free, is_category) or most(frame, free, lambda _: True)
 
 
+def of_surface(
+    role: Role, chosen: dict[Role, str], frame: pl.DataFrame, parameters: list[str], metrics: list[str]
+) -> str | None:
+    """Return the first metric for z, and the two parameters with most numbers for x and y."""
+    if role == "z":
+        return first_free(metrics, chosen)
+    return most(frame, [p for p in parameters if p not in chosen.values()], is_number)
+
+
 def of_metrics(
     role: Role, chosen: dict[Role, str], frame: pl.DataFrame, parameters: list[str], metrics: list[str]
 ) -> str | None:

@@ -20,6 +20,7 @@ OWN: Final = {
     "lines": "the mean of y over x with its error, a line for each hue",
     "categories": "the mean of y for each value of x as a bar",
     "heatmap": "the mean of z for each pair of x and y",
+    "surface": "what z is over two numbers x and y: a response surface, fitted to its means",
     "scatter": "every task as a point",
     "hist": "how often values of x occur",
     "box": "quartiles of y for each value of x",

@@ -149,7 +149,8 @@ def _below(chart: Chart, width: int, look: Look, height: int) -> list[list[Run]]
         if len(named(chart)) > 1 or chart.legend:
             lines += _legend(chart, width, look)
         if chart.caption or chart.annotate:
-            lines.append([Run(_cut(_visible(chart.caption), width, look))])
+            caption = chart.caption.replace("²", "^2") if look.ascii else chart.caption
+            lines.append([Run(_cut(_visible(caption), width, look))])
     return lines
 
 
@@ -158,7 +159,9 @@ def _legend(chart: Chart, width: int, look: Look) -> list[list[Run]]:
     words = [[Run(f"{_visible(chart.legend)}:")]] if chart.legend else []
     for series in named(chart):
         name = _cut(_visible(series.name), width - 3, look)
-        words.append([Run(marks.legend_mark(chart, series, look), look.tint(series.color)), Run(f" {name}")])
+        words.append(
+            [Run(marks.legend_mark(chart, series, look), marks.legend_tint(chart, series, look)), Run(f" {name}")]
+        )
     lines: list[list[Run]] = []
     line, used, left = list[Run](), 0, len(words)
     for runs in words:
@@ -181,6 +184,9 @@ def _z_scale(chart: Chart, width: int, look: Look) -> list[Run]:
     """Return what the shades of the cells mean."""
     assert chart.z is not None and chart.z.range is not None
     ramp = look.ramp()
+    if chart.fitted is not None and isinstance(ramp[0], str):  # its cells have no shades then
+        ends = " to ".join(texts(chart.z, chart.z.range))
+        return [Run(_cut(f"{_visible(chart.z.label)} from {ends}, lines of equal values", width, look))]
     cells = [Run(" ", None, shade) if isinstance(shade, int) else Run(shade) for shade in ramp]
     low, high = texts(chart.z, chart.z.range)
     room = width - len(ramp) - len(low) - len(high) - 3

@@ -137,7 +137,7 @@ def _x_scale(chart: Chart) -> Scale:
     binned = "left" in chart.series[0].points.columns
     columns = ("left", "right") if binned else ("x",)
     low, high = _extent(chart, columns)
-    room = 0.0 if binned or chart.kind.connected else 0.02
+    room = 0.0 if binned or chart.kind.connected or chart.fitted is not None else 0.02
     return scale(low, high, chart.x.log, room)
 
 
@@ -157,7 +157,7 @@ def _y_scale(chart: Chart, height: int) -> Scale:
         if not math.isfinite(top.high - top.low + 2 * room):
             return top
         return Scale(top.low - (room if low < 0 else 0), top.high + (room if high > 0 else 0))
-    return scale(low, high, chart.y.log, 0.04)
+    return scale(low, high, chart.y.log, 0.0 if chart.fitted is not None else 0.04)
 
 
 def _extent(chart: Chart, columns: Iterable[str], log: bool = False) -> tuple[float, float]:
@@ -175,6 +175,11 @@ def legend_mark(chart: Chart, series: Series, look: Look) -> str:
     if series.faint:
         return look("·", ".")
     return look.mark(series.style)
+
+
+def legend_tint(chart: Chart, series: Series, look: Look) -> int | None:
+    """Return the colour of a series in the legend: none where it is that of each point's value."""
+    return look.tint(series.color) if chart.fitted is None else None
 
 
 # --- Lines

@@ -31,7 +31,7 @@ ACTIONS: Final = (
     Action("chart.x", "x", "X axis", "Choose the column along x.", call="pick('x')"),
     Action("chart.y", "y", "Y axis", "Choose the column along y.", call="pick('y')"),
     Action("chart.hue", "h", "Hue", "Choose the column whose values make several series.", call="pick('hue')"),
-    Action("chart.z", "z", "Cells", "Choose the column that a heatmap's cells show.", shown=False, call="pick('z')"),
+    Action("chart.z", "z", "Cells", "Choose the column that is shown over x and y.", shown=False, call="pick('z')"),
     Action("chart.aggregate", "m", "Mean", "Choose how several values at one point are combined.", shown=False),
     Action("chart.error", "e", "Error", "Choose what error bars and bands show."),
     Action("chart.log", "l", "Log", "Choose the axes that are logarithmic."),

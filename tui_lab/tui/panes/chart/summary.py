@@ -30,7 +30,7 @@ def summary(chart: Chart) -> list[str]:
     measured = list({series.name: series for series in reversed(chart.series)}.values())[::-1]
     for series in measured[:MOST]:
         sentence = _sentence(chart, series)
-        lines.append(f"{series.name}: {sentence}" if series.name else sentence)
+        lines.append(": ".join(filter(None, (series.name, sentence))))
     if len(measured) > MOST:
         lines.append(f"and {len(measured) - MOST} more")
     return [*lines, *chart.notes]
@@ -43,6 +43,12 @@ def _sentence(chart: Chart, series: Series) -> str:
     if chart.uprights:
         names = ", ".join(visible(axis.label, WIDEST) for axis in chart.uprights[:-1])
         return f"{plural(points['row'].n_unique(), 'setting')}{' outside of the brush' * series.faint} over {names}"
+    if chart.fitted is not None and chart.z is not None:
+        if points.height == 1:
+            return ""
+        low, high = (points.row(_place(points["z"], which), named=True) for which in ("min", "max"))
+        least, greatest = texts(chart.z, [low["z"], high["z"]])
+        return f"{points.height:,} points, from {least} to {greatest}"
     if chart.z is not None:
         known = points.drop_nulls("z")
         if not known.height:

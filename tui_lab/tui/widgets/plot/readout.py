@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import polars as pl
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from tui_lab.results.charts.model import Axis, Chart, Series
 from tui_lab.results.charts.terminal.canvas import rgb
-from tui_lab.results.charts.terminal.marks import Plan, legend_mark
+from tui_lab.results.charts.terminal.marks import Plan, legend_mark, legend_tint
 from tui_lab.results.charts.terminal.style import Look
 from tui_lab.results.charts.ticks import Scale, texts
 from tui_lab.tui.widgets.table.cells import visible
@@ -24,6 +25,8 @@ def readout(chart: Chart, plan: Plan, x: float, y: float, look: Look) -> Text:
     """Return in one line what is drawn at a place: of lines each one's value, of points the nearest."""
     if chart.uprights:
         return _upright(chart.uprights[max(0, min(round(x), len(chart.uprights) - 1))], y)
+    if chart.fitted is not None:
+        return _fitted(chart, plan, x, y, look)
     if chart.z is not None:
         return _cell(chart, x, y)
     first = chart.series[0].points.columns
@@ -102,7 +105,7 @@ def _upright(axis: Axis, part: float) -> Text:
         value = min(int(part * len(axis.categories)), len(axis.categories) - 1)
         return line.append(_text(axis, value), "bold")
     on = Scale(*axis.range, axis.log)
-    return line.append(_text(axis, float(f"{on.value(part):.4g}")), "bold")
+    return line.append(_rounded(axis, on.value(part)), "bold")
 
 
 def _cell(chart: Chart, x: float, y: float) -> Text:
@@ -114,8 +117,30 @@ def _cell(chart: Chart, x: float, y: float) -> Text:
     return line.append(f"{_label(chart.z)} {_text(chart.z, value) if value is not None else '-'}", "bold")
 
 
+def _fitted(chart: Chart, plan: Plan, x: float, y: float, look: Look) -> Text:
+    """The surface at a place, and the measured point that is nearest."""
+    assert chart.fitted is not None and chart.z is not None
+    z = float(chart.fitted(x, y))
+    line = Text()
+    for axis, value in ((chart.x, x), (chart.y, y)):
+        line.append(f"{_label(axis)} {_rounded(axis, value)}  ")
+    line.append("beyond what was measured" if math.isnan(z) else f"{_label(chart.z)} {_rounded(chart.z, z)}", "bold")
+    points = chart.series[0].points
+    far = (plan.x.many(points["x"].to_numpy()) - plan.x(x)) ** 2 + (
+        plan.y.many(points["y"].to_numpy()) - plan.y(y)
+    ) ** 2
+    near = points.row(int(far.argmin()), named=True)
+    place = ", ".join(_text(axis, near[name]) for axis, name in ((chart.x, "x"), (chart.y, "y")))
+    line.append("  nearest ").append_text(_marked(chart, chart.series[0], look))
+    return line.append(f" {_text(chart.z, near['z'])} ({place})")
+
+
+def _rounded(axis: Axis, value: float) -> str:
+    return _text(axis, float(f"{value:.4g}") if axis.kind == "number" else value)
+
+
 def _marked(chart: Chart, series: Series, look: Look) -> Text:
-    tint = look.tint(series.color)
+    tint = legend_tint(chart, series, look)
     style = Style(color=Color.from_rgb(*rgb(tint))) if tint is not None else ""
     return Text(look.mark(series.style) if series.faint else legend_mark(chart, series, look), style)
 

@@ -72,4 +72,4 @@ def _scale(plan: Plan, which: Which) -> Scale:
 
 def can_zoom(chart: Chart, which: Which) -> bool:
     """Return whether there is something between two values of an axis."""
-    return chart.z is None and (chart.x if which == "x" else chart.y).kind != "category"
+    return (chart.x if which == "x" else chart.y).kind != "category"
