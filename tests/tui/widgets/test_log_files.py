@@ -184,6 +184,18 @@ def test_lines_are_counted_where_someone_looks() -> None:
     assert [numbers.number(line.start) for line in lines[:401]] == list(range(1, 402))
 
 
+@settings(max_examples=200, deadline=None)
+@given(pieces)
+def test_a_line_is_found_by_its_number(data: bytes) -> None:
+    numbers = LineNumbers(Held(data))
+    assert numbers.total is None or len(data) < 16
+    numbers.count(len(data), lambda: True)
+    starts = [0, *(place + 1 for place, byte in enumerate(data) if byte == 10 and place + 1 < len(data))]
+    assert numbers.total == (len(starts) if data else 0)
+    assert [numbers.offset(number) for number in range(1, len(starts) + 1)] == starts
+    assert [numbers.number(start) for start in starts] == list(range(1, len(starts) + 1))
+
+
 def test_a_file_of_five_gigabytes_opens_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_file, "CHUNK", 1 << 16)
     monkeypatch.setattr(local_file, "PIECE", 1 << 20)

@@ -38,9 +38,10 @@ class Needed:
         return max(0, total - self.have[0]), max(0, total - self.have[1])
 
 
-def needed(metric: MetricReport, first: int, second: int, paired: bool) -> Needed | None:
+def needed(metric: MetricReport, first: int, second: int, paired: bool, tests: int | None = None) -> Needed | None:
     """Return how many values of two settings would separate them; None where nothing can be said: for a single value,
-    where nothing scatters, and where they differ already."""
+    where nothing scatters, and where they differ already. tests: for how many the level is corrected; by default for
+    those of all settings against the best."""
     a, b = metric.samples[first], metric.samples[second]
     of_a, of_b = metric.exact[first], metric.exact[second]
     if min(a.n, b.n) < 2 or of_a.mean is None or of_b.mean is None or metric.known.deterministic:
@@ -57,7 +58,8 @@ def needed(metric: MetricReport, first: int, second: int, paired: bool) -> Neede
         difference, spread = of_a.mean - of_b.mean, math.hypot(of_a.spread or 0.0, of_b.spread or 0.0) / math.sqrt(2)
     if not spread or not math.isfinite(spread):
         return None
-    tests = sum(metric.p_best[place] is not None for place in range(len(metric.samples))) - 1
+    if tests is None:
+        tests = sum(p is not None for p in metric.p_best) - 1
     total = repeats(abs(difference) / spread, (1 - metric.level) / max(1, tests), len(differences) > 1)
     if total is not None and total <= min(a.n, b.n):
         total = max(a.n, b.n) + 1  # the corrected test asks for more than this guess

@@ -26,6 +26,7 @@ from tui_lab.tui.panes.results.rows import condition, key
 from tui_lab.tui.panes.results.view import ViewRequest, make_view
 from tui_lab.tui.widgets.log.panel import LogPanel
 from tui_lab.tui.widgets.panels.panel import Panel
+from tui_lab.tui.widgets.panels.row import PanelRow
 
 # Values chosen so that x=3 is best, x=2 is tied with it, x=1 is worse; null and NaN are among them.
 GRADES = """
@@ -36,6 +37,7 @@ command: |
     30) echo "score: 5.3" ;; 31) echo "score: 5.2" ;; 32) echo "score: 5.1" ;;
     40) echo "score: nan" ;; *) echo nothing ;;
   esac
+  seq $(({x} < 3 ? 200 : 300))
   echo "cost: {x}.5 kB/s"
   echo "label: {word}"
 parameters: {x: [1, 2, 3, 4], word: ["it's"]}
@@ -374,15 +376,71 @@ async def test_marked_settings_are_compared(small_lab: Path) -> None:
         await pilot.press("space", "j", "space", "c")
         await wait_until(pilot, lambda: isinstance(app.screen, ComparingSettings))
 
-        def said(panel: str) -> str:
-            return str(app.screen.query_one(f"#compare-{panel} Static", Static).render())
+        def said(panel: str) -> list[list[str]]:
+            static = app.screen.query_one(f"#compare-{panel} Static", Static)
+            return [line.split() for line in str(static.render()).splitlines()]
 
-        await wait_until(pilot, lambda: "compared with it" in said("differences"))
-        assert said("differences").startswith("A  ") and "\nB  " in said("differences")
-        assert "corrected for 1 comparisons" not in said("differences")
-        assert any(line.split()[0] in ("x", "kind") for line in said("parameters").splitlines()[1:])
+        await wait_until(pilot, lambda: said("differences")[0][-4:] == ["difference", "from", "A", "p"])
+        assert [line[0] for line in said("differences")[1:]] == ["A", "B"]
+        assert "orrected" not in str(app.screen.query_one("#compare-how", Static).render())
+        assert said("parameters")[0][0] in ("x", "kind")
         for letter in "AB":
             log = app.screen.query_one(f"#compare-{letter}", LogPanel)
             await wait_until(pilot, partial(_has, log, "loss: 0."))
+            assert log.title.startswith(f"{letter} small/")
         await pilot.press("escape")
+        await wait_until(pilot, lambda: pane_of(app).table.has_focus)
+
+
+async def test_four_are_compared_on_screens_of_three_sizes_and_their_logs_scroll_together(grades: Workbench) -> None:
+    app = LabApp(grades.lab_path)
+    async with app.run_test(size=(200, 60)) as pilot:
+        await opened(pilot, app)
+        await pilot.press("b", "space", "space", "space", "space", "c", "g", "pagedown")  # in one go
+        await wait_until(pilot, lambda: isinstance(app.screen, ComparingSettings))
+        logs = {letter: app.screen.query_one(f"#compare-{letter}", LogPanel) for letter in "ABCD"}
+
+        def tops() -> list[int]:
+            return [log.line[1] if log.line else -1 for log in logs.values() if log.display]
+
+        def keys() -> str:
+            return str(app.screen.query_one("#compare-keys", Static).render())
+
+        def lines(selector: str) -> list[str]:
+            return [line.rstrip() for line in str(app.screen.query_one(selector, Static).render()).splitlines()]
+
+        # x=3, 2, 1 and 4, in this order; the first is the baseline. Two have 303 lines, two have 203.
+        await wait_until(pilot, lambda: logs["A"].line == (0, logs["A"].view.size.height))
+        assert "same progress" in keys()
+        first, second, third, fourth = tops()
+        assert first == fourth > second == third > 1
+        await pilot.press("G")
+        assert all(log.view.progress == 1 and "label: it's" in log.view.text for log in logs.values())
+        await pilot.press("L", "g")
+        assert tops()[0] == 1 and tops()[1] > 1 and "Scroll together: no" in keys()
+        await pilot.press("L")
+        assert tops() == [1] * 4
+
+        table = lines("#compare-differences Static")
+        assert [line.split()[0] for line in table[1:]] == ["A", "B", "C", "D"] and table[1].endswith("baseline")
+        assert table[4].split() == ["D", "no", "value", "0/3"]
+        assert "corrected for 2 comparisons (Holm)" in "\n".join(lines("#compare-how"))
+        assert lines("#compare-parameters Static")[1:] == ["A  3", "B  2", "C  1", "D  4"]
+        assert len(set(app.palette.indices("e", "x", ["3", "2", "1", "4"]))) == 4  # as in charts
+
+        for size, columns in (((120, 40), 3), ((80, 24), 2), ((200, 60), 4)):
+            await pilot.resize_terminal(*size)
+            row = app.screen.query_one("#compare-logs", PanelRow)
+            await wait_until(pilot, partial(lambda row, count: len(row.shown) == count, row, columns))
+            seen = [log for log in logs.values() if log.display]
+            await wait_until(pilot, partial(lambda seen: all(one.view.size.height >= 5 for one in seen), seen))
+            assert all(log.region.right <= size[0] for log in seen)
+            assert lines("#compare-differences Static") == table
+        await pilot.resize_terminal(80, 24)
+        await wait_until(pilot, lambda: len(tops()) == 2)
+        await pilot.press("vertical_line", "vertical_line")  # below each other; then the first beside the third
+        await wait_until(pilot, lambda: [name for name, log in logs.items() if log.display] == ["A", "C"])
+        await pilot.press("plus", "plus")
+        await wait_until(pilot, lambda: logs["A"].size.height > 20)
+        await pilot.press("slash", "7", "escape", "escape")  # the field first
         await wait_until(pilot, lambda: pane_of(app).table.has_focus)

@@ -12,8 +12,8 @@ from tui_lab.client.errors import UsageError
 from tui_lab.results.sql.text import is_equal
 from tui_lab.store.fold import STATES
 from tui_lab.store.lab import Lab
-from tui_lab.tui.panes.tasks.detail import command_line, read_detail
 from tui_lab.tui.panes.tasks.view import MOST_PINNED, View, chosen, default_columns, grouped, shown
+from tui_lab.tui.tasks.detail import command_line, read_detail
 from tui_lab.tui.tasks.failures import FailedTasks
 from tui_lab.tui.tasks.frame import TaskSource, TaskTable, overlaid
 

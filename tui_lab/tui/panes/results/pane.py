@@ -62,8 +62,11 @@ values of six, for one task failed.
 `b` makes the setting under the cursor the baseline: each other one shows its difference with interval, a verdict, the
 corrected p and the ratio. Of a setting that is tied, the lower line says how many further repeats would probably
 separate it from the best, and `a` runs them. Who looks, adds and looks again finds differences a little more often than
-the level says. `space` marks two to five
-settings, and `c` shows them side by side. Enter lists the tasks of a setting. `s` on a metric's column ranks by it.
+the level says. Enter lists the tasks of a setting. `s` on a metric's column ranks by it.
+
+`space` marks two to five settings, and `c` shows them side by side: what they differ in, their curves, their
+differences from the baseline or else from the best of them, and a log of each. There the logs scroll together: to the
+same line where they have equally many, else by the same progress. `L` lets each scroll for itself, `|` and `+` arrange.
 
 The same on the command line: `tui-lab stats`.
 """
@@ -376,8 +379,8 @@ class ResultsPane(Pane):
 
     def action_compare(self) -> None:
         """Show the marked settings side by side; one that is marked alone, with the one under the cursor."""
-        shown, here = self._shown, self._here()
-        if shown is None:
+        shown, here, lab = self._shown, self._here(), self.lab_app.lab
+        if shown is None or lab is None:
             return
         report, metric = shown
         marked = [place for place in metric.order if key(report, place) in self.table.marked]
@@ -386,7 +389,7 @@ class ResultsPane(Pane):
         if not FEWEST <= len(marked) <= MOST_SETTINGS:
             self.lab_app.tell(f"space marks {FEWEST} to {MOST_SETTINGS} settings to compare: {len(marked)} are marked")
             return
-        self.app.push_screen(ComparingSettings(report, metric, marked))
+        self.app.push_screen(ComparingSettings(lab, report, metric, marked))
 
     def action_add(self) -> None:
         """Open the file with the repeats that the setting needs, and ask whether to run them."""

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -19,10 +18,8 @@ from textual.widgets import Input, Static
 from textual.worker import Worker, WorkerState
 
 from tui_lab.client.errors import UsageError
-from tui_lab.engine.client import EngineClient, read_there
 from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.yaml.problem import SpecError
-from tui_lab.protocol.control import Piece, ReadFile
 from tui_lab.results.failures.shared import Shared
 from tui_lab.store import mirrors
 from tui_lab.store.errors import LabError
@@ -32,7 +29,6 @@ from tui_lab.tui.base.workers import deliver, promised, work
 from tui_lab.tui.panes.tasks import commands, view
 from tui_lab.tui.panes.tasks.choose_columns import ChooseColumns
 from tui_lab.tui.panes.tasks.curve import CurvePanel
-from tui_lab.tui.panes.tasks.detail import command_line, read_detail
 from tui_lab.tui.panes.tasks.expansion import StageRun, labelled
 from tui_lab.tui.panes.tasks.failures import excluding
 from tui_lab.tui.panes.tasks.groups import FAILURES, GroupView
@@ -41,12 +37,13 @@ from tui_lab.tui.panes.tasks.pictures import Shown, TaskPictures
 from tui_lab.tui.panes.tasks.view import View
 from tui_lab.tui.tasks import live
 from tui_lab.tui.tasks.columns import columns
+from tui_lab.tui.tasks.detail import command_line, read_detail
 from tui_lab.tui.tasks.frame import TaskSource
 from tui_lab.tui.tasks.live import LiveTasks
 from tui_lab.tui.widgets.dialogs import Choose
 from tui_lab.tui.widgets.log.choice import TaskDetail
 from tui_lab.tui.widgets.log.panel import LogPanel
-from tui_lab.tui.widgets.log.remote import Ask
+from tui_lab.tui.widgets.log.remote import OtherMachines
 from tui_lab.tui.widgets.panels.layout import Room
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.panels.row import ALONE, PanelRow
@@ -148,8 +145,6 @@ REST: Final = 0.06
 """Seconds that the cursor rests on a task before its log is opened."""
 TYPING: Final = 0.12
 """Seconds after a letter before the filter acts."""
-PATIENCE: Final = 5.0
-"""Seconds that the engine may take to answer."""
 FAILED: Final = ("failed", "lost")
 
 
@@ -196,7 +191,7 @@ class TasksPane(Pane):
         self._arrived: View | None = None  # what was shown when another pane led here
         self._resting: Timer | None = None
         self._log_is_awaited = False
-        self._engine: EngineClient | None = None  # for the logs of other machines
+        self._others = OtherMachines(lambda: self.lab_app.lab)
         self._live_metric: str | None = None
         self._at: int | None = None  # the task whose log is wanted
         self._timer: Timer | None = None  # for the next table
@@ -212,7 +207,7 @@ class TasksPane(Pane):
             Static(id="task-why"),
             id="task-list",
         )
-        log = LogPanel(id="task-log", connect=self._connect, searching=self._log_is_searched)
+        log = LogPanel(id="task-log", connect=self._others.connect, searching=self._log_is_searched)
         pictures, curve = TaskPictures(id="task-pictures"), CurvePanel(id="task-curve")
         chosen, absent = self.lab_app.arrangements(self.NAME), ("task-curve", "task-pictures")
         yield PanelRow(
@@ -352,29 +347,9 @@ class TasksPane(Pane):
         self.log_panel.clear("")
         self.await_rows()
 
-    def _connect(self) -> Ask | None:
-        """Return the engine's `request`, where an engine runs. In a thread, one at a time."""
-        lab = self.lab_app.lab
-        side = mirrors.other_side(lab.path) if lab is not None else None
-        if side is not None:
-            return partial(read_there, side)
-        if self._engine is None and lab is not None:
-            self._engine = EngineClient.connect(lab)
-        return None if self._engine is None else self._ask_engine
-
-    def _ask_engine(self, command: ReadFile) -> Piece:
-        assert self._engine is not None
-        try:
-            return self._engine.request(command, patience=PATIENCE)
-        except LabError:
-            self._engine.close()
-            self._engine = None
-            raise
-
     def on_unmount(self) -> None:
         self.model.close()
-        if self._engine is not None:
-            self._engine.close()
+        self._others.close()
 
     # --- The log
 

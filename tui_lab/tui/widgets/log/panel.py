@@ -113,6 +113,7 @@ class LogPanel(Panel):
         self._wanted: Needle | None = None  # what is looked for, found or not
         self._ascii = False
         self._fetching = False
+        self.lead = Text()  # before the title
 
     def compose(self) -> ComposeResult:
         yield Static(id="log-command")
@@ -323,6 +324,37 @@ class LogPanel(Panel):
         self.choice = choice
         self._arrange(at_end=True, force=True)
 
+    # --- Lines, to show the same one in several logs
+
+    @property
+    def line_counts(self) -> tuple[int, ...] | None:
+        """How many lines each of its outputs has; None where that is not known: it is found out then."""
+        totals = [self._numbers[name].total for name in self._shown]
+        for name, total in zip(self._shown, totals, strict=True):
+            size = self._files[name].size
+            if total is None and self._numbers[name].wanted(size):
+                self._count(name, size)
+                break
+        found = tuple(total for total in totals if total is not None)
+        return found if len(found) == len(totals) else None
+
+    @property
+    def line(self) -> tuple[int, int] | None:
+        """The output at the top of the window, and the number of its line there: 0 for its title. None where that is
+        not known."""
+        place = self.view.top
+        if not self._shown:
+            return None
+        number = 0 if place.offset == TITLE else self._numbers[self._shown[place.part]].number(place.offset)
+        return None if number is None else (place.part, number)
+
+    def show_line(self, part: int, number: int, sideways: int) -> None:
+        """Put a line of an output at the top of the window."""
+        if part < len(self._shown):
+            offset = self._numbers[self._shown[part]].offset(number) if number else TITLE
+            if offset is not None:
+                self.view.go(Place(part, offset), sideways)
+
     # --- Searching
 
     def action_search(self) -> None:
@@ -408,11 +440,11 @@ class LogPanel(Panel):
             return
         detail = self.detail
         if detail is None:
-            self.set_title("Log")
+            self.set_title(self.lead + Text("Log"))
             self.set_subtitle("")
             command.update("", layout=False)
             return
-        self.set_title(facts_line(detail, self.choice, self._ascii))
+        self.set_title(self.lead + facts_line(detail, self.choice, self._ascii))
         self.set_subtitle(self._standing())
         script = " ; ".join(detail.commands).replace("\n", " \\n " if self._ascii else " ↵ ")
         command.update(Text("$ " + printable(script)), layout=False)

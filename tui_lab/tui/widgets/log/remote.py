@@ -6,12 +6,20 @@ from __future__ import annotations
 import base64
 import os
 import tempfile
+import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
+from tui_lab.engine.client import EngineClient, read_there
 from tui_lab.protocol.control import Piece, ReadFile
+from tui_lab.store import mirrors
+from tui_lab.store.errors import LabError
+from tui_lab.store.lab import Lab
 
 TAIL: Final = 1 << 18  # bytes that are asked for at once
+PATIENCE: Final = 5.0
+"""Seconds that the engine may take to answer."""
 
 Ask = Callable[[ReadFile], Piece]
 """The engine's `request`."""
@@ -71,3 +79,44 @@ class RemoteFile:
     def close(self) -> None:
         """Remove the local copy."""
         self._held.close()
+
+
+class OtherMachines:
+    """Asks the engine of a lab for outputs that are not in it, or, of a lab on another machine, its other side. Threads
+    wait for each other."""
+
+    def __init__(self, lab: Callable[[], Lab | None]) -> None:
+        """lab: gives the present one."""
+        self._lab = lab
+        self._engine: EngineClient | None = None
+        self._lock = threading.Lock()
+
+    def connect(self) -> Ask | None:
+        """Return what can be asked; None where nothing can be. Blocks. Raises LabError."""
+        lab = self._lab()
+        side = mirrors.other_side(lab.path) if lab is not None else None
+        if side is not None:
+            return partial(read_there, side)
+        with self._lock:
+            if self._engine is not None and (lab is None or self._engine.lab.path != lab.path):
+                self._engine.close()
+                self._engine = None
+            if self._engine is None and lab is not None:
+                self._engine = EngineClient.connect(lab)
+            return None if self._engine is None else self._ask
+
+    def _ask(self, command: ReadFile) -> Piece:
+        with self._lock:
+            if self._engine is None:
+                raise LabError("the engine has gone")
+            try:
+                return self._engine.request(command, patience=PATIENCE)
+            except LabError:
+                self._engine.close()
+                self._engine = None
+                raise
+
+    def close(self) -> None:
+        """Leave the engine."""
+        if self._engine is not None:
+            self._engine.close()

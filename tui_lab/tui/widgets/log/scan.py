@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -133,3 +134,23 @@ class LineNumbers:
             if len(data) < BLOCK:
                 return
             self._counts.append(self._counts[-1] + data.count(b"\n"))
+
+    @property
+    def total(self) -> int | None:
+        """The number of lines; None where they were not counted to the end."""
+        size = self._file.size
+        number = self.number(size)
+        if number is None or not size:
+            return number if number is None else 0
+        return number - (self._file.read(size - 1, 1) == b"\n")
+
+    def offset(self, number: int) -> int | None:
+        """Return where the line of a number begins, or else the last line before it; None where it was not counted."""
+        if self._file.start:
+            return None
+        before = max(0, number - 1)  # newlines
+        block = max(0, bisect_left(self._counts, before) - 1)
+        data = self._file.read(block * BLOCK, BLOCK)
+        missing = before - self._counts[block]
+        *_, rest = data.split(b"\n", missing)
+        return block * BLOCK + len(data) - len(rest)

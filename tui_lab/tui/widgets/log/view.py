@@ -78,6 +78,12 @@ class LogView(ScrollView, can_focus=True):
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, LogView.Moved)
 
+    @dataclass
+    class Scrolled(Message):
+        """The user has moved the window: it did not move because the output grew."""
+
+        view: LogView
+
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.document = Document(())
@@ -112,13 +118,40 @@ class LogView(ScrollView, can_focus=True):
         self.needle, self.hit, self.follow = needle, place, False
         if all(row.item.place[:2] != place[:2] for row in self.rows):
             self.top = self.document.settled(self.document.up(place, self._height // 3), self._height)
+        self._scrolled()
+
+    def go(self, place: Place, sideways: int) -> None:
+        """Put a line at the top of the window, or as near to it as there are lines."""
+        self.follow, self.sideways = False, sideways
+        self.top = self.document.settled(place, self._height)
         self.changed()
+
+    def go_to_share(self, share: float, sideways: int) -> None:
+        """Put the window where so much of its way is above it, from 0 to 1."""
+        first, last = self._way
+        place = self.document.last(self._height) if share >= 1 else self._place(round(first + share * (last - first)))
+        self.go(place, sideways)
+
+    @property
+    def progress(self) -> float:
+        """How much of the window's way is above it: 0 at the beginning, 1 where the end is in sight."""
+        first, last = self._way
+        return 1.0 if last <= first else min(1.0, max(0.0, (self._byte(self.top) - first) / (last - first)))
+
+    @property
+    def _way(self) -> tuple[int, int]:
+        """The bytes at the window's top at the beginning, and at the end."""
+        return self._byte(self.document.first), self._byte(self.document.last(self._height))
 
     def changed(self) -> None:
         """Draw again: the place, the width or the outputs have changed."""
         self._rows = None
         self.refresh()
         self.post_message(self.Moved(self))
+
+    def _scrolled(self) -> None:
+        self.changed()
+        self.post_message(self.Scrolled(self))
 
     @property
     def _height(self) -> int:
@@ -225,7 +258,7 @@ class LogView(ScrollView, can_focus=True):
     def action_move(self, rows: int) -> None:
         self.follow = False
         self.top = self.document.down(self.top, rows, self._height) if rows > 0 else self.document.up(self.top, -rows)
-        self.changed()
+        self._scrolled()
 
     def action_page(self, pages: float) -> None:
         self.action_move(int(pages * max(1, self._height - 1)) or (1 if pages > 0 else -1))
@@ -233,29 +266,29 @@ class LogView(ScrollView, can_focus=True):
     def action_beginning(self) -> None:
         self.follow = False
         self.top = self.document.first
-        self.changed()
+        self._scrolled()
 
     def action_end(self) -> None:
         self.top = self.document.last(self._height)
-        self.changed()
+        self._scrolled()
 
     def action_sideways(self, steps: int) -> None:
         if not self.wrap:
             longest = max((row.item.text.cell_len for row in self.rows), default=0)
             self.sideways = max(0, min(self.sideways + steps * SIDEWAYS, max(0, longest - self._width // 2)))
-            self.changed()
+            self._scrolled()
 
     def action_follow(self) -> None:
         self.follow = not self.follow
+        self._scrolled()
 
     def action_wrap(self) -> None:
         self.wrap = not self.wrap
 
     def watch_follow(self) -> None:
         if self.follow:
-            self.action_end()
-        else:
-            self.changed()
+            self.top = self.document.last(self._height)
+        self.changed()
 
     def watch_wrap(self) -> None:
         self.sideways = 0
@@ -281,10 +314,15 @@ class LogView(ScrollView, can_focus=True):
             self._jump(self.document.size * offset.y // self._height)
 
     def _jump(self, byte: int) -> None:
-        for number, part in enumerate(self.document.parts):
-            if byte < part.file.size or number == len(self.document.parts) - 1:
-                self.follow = False
-                self.top = self.document.settled(Place(number, byte), self._height)
-                self.changed()
-                return
+        self.follow = False
+        self.top = self.document.settled(self._place(byte), self._height)
+        self._scrolled()
+
+    def _place(self, byte: int) -> Place:
+        """Return the place of a byte of the outputs together."""
+        parts = self.document.parts
+        for number, part in enumerate(parts):
+            if byte < part.file.size or number == len(parts) - 1:
+                return Place(number, byte)
             byte -= part.file.size
+        return Place(0, 0)
