@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from tui_lab.results.charts.colours import Palette
 from tui_lab.results.charts.model import Request, Source
 from tui_lab.results.charts.registry import KINDS
+from tui_lab.tui.charts.defaults import counted, default_request, described, error_column, of_kind
+from tui_lab.tui.charts.making import made
+from tui_lab.tui.charts.source import CURVES, TASK, overlaid, with_tasks
 from tui_lab.tui.panes.chart import saving
 from tui_lab.tui.panes.chart.choices import choices_line, column_items, log_words
-from tui_lab.tui.panes.chart.defaults import counted, default_request, described, error_column, of_kind
-from tui_lab.tui.panes.chart.making import made
-from tui_lab.tui.panes.chart.source import CURVES, TASK, overlaid, with_tasks
 from tui_lab.tui.panes.chart.summary import summary
 
 LR = [0.001, 0.01, 0.1]

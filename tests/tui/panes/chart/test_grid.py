@@ -14,8 +14,8 @@ from tui_lab.results.charts.colours import Palette
 from tui_lab.results.charts.model import Request, Source
 from tui_lab.results.charts.terminal.style import Look
 from tui_lab.tui.base.snapshot import NodeSample
+from tui_lab.tui.charts.source import Rows
 from tui_lab.tui.panes.chart.grid import Subject, page
-from tui_lab.tui.panes.chart.source import Rows
 
 NAMES = ("loss", "accuracy", "grad_norm")
 STEPS = pl.DataFrame(

@@ -13,7 +13,7 @@ from tui_lab.results.charts.model import Aggregate, Chart, Error, Request, Role,
 from tui_lab.results.charts.natural import is_number
 from tui_lab.results.charts.registry import kind_of
 from tui_lab.tui.base.verdict import Verdict
-from tui_lab.tui.panes.chart.source import TASK
+from tui_lab.tui.charts.source import TASK
 from tui_lab.tui.widgets.choice import Item
 
 AGGREGATES: Final[dict[Aggregate, str]] = {

@@ -22,8 +22,8 @@ from tui_lab.results.facts import of_steps
 from tui_lab.tui.base.snapshot import NodeSample
 from tui_lab.tui.base.verdict import Verdict
 from tui_lab.tui.base.workers import work
-from tui_lab.tui.panes.chart.making import MadeChart, made
-from tui_lab.tui.panes.chart.source import Rows
+from tui_lab.tui.charts.making import MadeChart, made
+from tui_lab.tui.charts.source import Rows
 from tui_lab.tui.widgets.plot.grid import PlotGrid, Small, small
 from tui_lab.tui.widgets.prompt import PromptScreen
 

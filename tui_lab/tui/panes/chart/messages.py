@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
-from tui_lab.tui.panes.chart.making import MadeChart
-from tui_lab.tui.panes.chart.source import Rows
+from tui_lab.tui.charts.making import MadeChart
+from tui_lab.tui.charts.source import Rows
 
 
 @dataclass

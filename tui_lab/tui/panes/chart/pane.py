@@ -25,6 +25,9 @@ from tui_lab.tui.base.problem import Problem
 from tui_lab.tui.base.selection import Chosen
 from tui_lab.tui.base.snapshot import LabSnapshot, NodeSample
 from tui_lab.tui.base.workers import promised, work
+from tui_lab.tui.charts.defaults import default_request, error_column, of_answer, of_kind
+from tui_lab.tui.charts.making import MadeChart, made
+from tui_lab.tui.charts.source import Rows, What, read, spec_of
 from tui_lab.tui.panes.chart import saving
 from tui_lab.tui.panes.chart.actions import ACTIONS, HELP
 from tui_lab.tui.panes.chart.brush import ChartPlot
@@ -43,11 +46,8 @@ from tui_lab.tui.panes.chart.choices import (
     range_verdict,
     source_items,
 )
-from tui_lab.tui.panes.chart.defaults import default_request, error_column, of_answer, of_kind
 from tui_lab.tui.panes.chart.grid import NODES, ChartGrid, Subject, of_metric
-from tui_lab.tui.panes.chart.making import MadeChart, made
 from tui_lab.tui.panes.chart.messages import ChartMade, ChartWritten, RowsRead
-from tui_lab.tui.panes.chart.source import Rows, What, read, spec_of
 from tui_lab.tui.panes.chart.summary import summary
 from tui_lab.tui.widgets.choice import ChoiceScreen, Item
 from tui_lab.tui.widgets.panels.panel import Panel

@@ -29,7 +29,7 @@ class AnswerView(Panel):
     """
 
     def __init__(self) -> None:
-        super().__init__(title="Answer")
+        super().__init__(title="Answer", id="answer-panel")
         self.line = Static("", id="query-status", markup=False)
         self.table = FrameTable(id="answer")
         self.answer = Answer(pl.DataFrame())

@@ -142,7 +142,7 @@ class EditorBox(Panel):
     """
 
     def __init__(self) -> None:
-        super().__init__(title="SQL")
+        super().__init__(title="SQL", id="query-text")
         self.popup = Popup()
         self.editor = SqlEditor(self.popup, id="sql")
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+import polars as pl
 from textual import events, on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 
 from tui_lab.experiment.domains.model import Value
+from tui_lab.results.charts.model import Source
 from tui_lab.results.sql import saved_queries
 from tui_lab.results.sql.errors import QueryError
 from tui_lab.store.lab import Lab
@@ -25,6 +26,9 @@ from tui_lab.tui.base.pane import NO_LAB, Pane, nothing
 from tui_lab.tui.base.problem import Problem
 from tui_lab.tui.base.snapshot import LabSnapshot
 from tui_lab.tui.base.workers import promised, work
+from tui_lab.tui.charts.defaults import of_answer
+from tui_lab.tui.charts.linked import LinkedChart, Subject
+from tui_lab.tui.charts.source import spec_of
 from tui_lab.tui.panes.query import files, history
 from tui_lab.tui.panes.query.answer import AnswerView
 from tui_lab.tui.panes.query.completion import tables_in
@@ -32,7 +36,9 @@ from tui_lab.tui.panes.query.editor import EditorBox, SqlEditor
 from tui_lab.tui.panes.query.run import ALL_ROWS, ROWS, Answer, Run, means_current, parameters_of
 from tui_lab.tui.panes.query.schema import SchemaTree
 from tui_lab.tui.widgets.choice import ChoiceScreen, Item
+from tui_lab.tui.widgets.panels.layout import Arrangement, Room
 from tui_lab.tui.widgets.panels.panel import Panel
+from tui_lab.tui.widgets.panels.row import PanelRow
 from tui_lab.tui.widgets.prompt import PromptScreen
 from tui_lab.tui.widgets.table.table import FrameTable
 
@@ -116,6 +122,14 @@ ACTIONS: Final = (
 )
 
 
+ROOMS: Final = {"tables": Room(30), "query-text": Room(48, 4), "answer-panel": Room(48, 4), "query-chart": Room(48, 3)}
+ARRANGEMENTS: Final[tuple[Arrangement, ...]] = (
+    (("query-text", "query-chart"),),
+    (("query-text", "answer-panel"),),
+    (("tables",), ("query-text", "query-chart")),
+    (("tables",), ("query-text", "answer-panel")),
+    (("tables",), ("query-text", "answer-panel"), ("query-chart",)),
+)
 NARROW: Final = 100  # cells of width below which the tables hide until they are asked for
 PAUSE: Final = 2.0  # seconds at least between two automatic runs
 LONGEST: Final = 30.0  # seconds that it rests at most, where answers are slow
@@ -132,8 +146,6 @@ class QueryPane(Pane):
     HELP = HELP
     DEFAULT_CSS = """
     QueryPane {
-        & #query-main { width: 1fr; }
-        & #tables { width: 32; }
         & EditorBox {
             height: auto; min-height: 5; max-height: 40%;
             & SqlEditor { height: auto; min-height: 3; max-height: 100%; background: $surface; }
@@ -145,6 +157,7 @@ class QueryPane(Pane):
         super().__init__()
         self.schema, self.box = SchemaTree(id="schema"), EditorBox()
         self.tables = Panel(self.schema, title="Tables", id="tables")
+        self.chart = LinkedChart(id="query-chart", empty="the chart of an answer is drawn here; p opens it in Chart")
         self.view = AnswerView()
         self.walk = history.Walk()
         self.run_: Run | None = None  # the one that is going
@@ -163,11 +176,16 @@ class QueryPane(Pane):
         self._ended = 0.0
 
     def compose(self) -> ComposeResult:
-        with Horizontal():
-            yield self.tables
-            with Vertical(id="query-main"):
-                yield self.box
-                yield self.view
+        yield PanelRow(
+            self.tables,
+            self.box,
+            self.view,
+            self.chart,
+            rooms=ROOMS,
+            arrangements=ARRANGEMENTS,
+            chosen=self.lab_app.arrangements(self.NAME),
+            absent=("tables",),
+        )
 
     def on_mount(self) -> None:
         self.set_interval(0.1, self._tick)
@@ -352,8 +370,22 @@ class QueryPane(Pane):
         again = self._answered_text == event.run.typed
         self.last, self._answered_text = event.run, event.run.typed
         self.view.show_answer(event.answer, event.run.limit < ALL_ROWS, again)
+        self._link(event.answer.frame, event.run.typed)
         if not again:
             self.walk.reset(history.add(event.run.lab, event.run.typed))
+
+    def _link(self, frame: pl.DataFrame, typed: str) -> None:
+        """Draw the answer beside it."""
+        lab, current = self.lab_app.lab, self.lab_app.current or ""
+        if lab is None or not frame.height:
+            self.chart.follow(None)
+            return
+
+        def rows() -> Source:
+            folder = lab.experiment(current) if current in lab.experiments() else None
+            return of_answer(frame, spec_of(folder), current)
+
+        self.chart.follow(Subject(" ".join(typed.split()), rows))
 
     def _cancelled(self) -> None:
         self._wanted = self.last
@@ -512,10 +544,11 @@ class QueryPane(Pane):
     def action_schema(self) -> None:
         self._asked = not self.tables.display
         self._reflow()
-        (self.schema if self.tables.display else self.editor).focus()
+        self.call_after_refresh((self.schema if self._asked else self.editor).focus)
 
     def on_resize(self, event: events.Resize) -> None:
         self._reflow()
 
     def _reflow(self) -> None:
-        self.tables.display = self._asked if self._asked is not None else self.size.width >= NARROW
+        there = self._asked if self._asked is not None else self.app.size.width >= NARROW
+        self.query_one(PanelRow).set_present("tables", there)

@@ -24,13 +24,17 @@ from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.pane import Pane, nothing
 from tui_lab.tui.base.workers import deliver, work
+from tui_lab.tui.charts.linked import LinkedChart
 from tui_lab.tui.panes.results.choice import MetricDialog, ParametersDialog
 from tui_lab.tui.panes.results.compare import FEWEST, MOST_SETTINGS, ComparingSettings
+from tui_lab.tui.panes.results.drawing import drawing_of
 from tui_lab.tui.panes.results.formatting import how, importance_line, notes, setting, title
 from tui_lab.tui.panes.results.repeats import Offer, offer
 from tui_lab.tui.panes.results.rows import KEY, PLACE, Rows, condition, in_groups, key, plot_width, rows, words
 from tui_lab.tui.panes.results.view import View, ViewRequest, make_view
+from tui_lab.tui.widgets.panels.layout import Arrangement, Room
 from tui_lab.tui.widgets.panels.panel import Panel
+from tui_lab.tui.widgets.panels.row import PanelRow
 from tui_lab.tui.widgets.table.table import FrameTable, next_order
 
 if TYPE_CHECKING:
@@ -70,6 +74,12 @@ same line where they have equally many, else by the same progress. `L` lets each
 
 The same on the command line: `tui-lab stats`.
 """
+ROOMS: Final = {"results-list": Room(72, 3), "results-detail": Room(40, 3), "results-chart": Room(44, 2)}
+ARRANGEMENTS: Final[tuple[Arrangement, ...]] = (
+    (("results-list", "results-chart"),),
+    (("results-list", "results-detail"),),
+    (("results-list", "results-detail"), ("results-chart",)),
+)
 CSS: Final = """
 ResultsPane {
     & #results-detail { height: auto; }
@@ -128,6 +138,7 @@ class ResultsPane(Pane):
     def __init__(self) -> None:
         super().__init__(classes="empty")
         self._requests: dict[str, ViewRequest] = {}
+        self.chart = LinkedChart(id="results-chart", empty="the metric over the parameters is drawn here")
         self._view: View | None = None
         self._rows: Rows | None = None
         self._asked: tuple[str, ViewRequest, int] | None = None
@@ -138,13 +149,17 @@ class ResultsPane(Pane):
         self._offer: Offer | None = None
 
     def compose(self) -> ComposeResult:
-        with Panel(title="Results", id="results-list"):
-            yield Static(id="results-how")
-            yield SettingsTable(id="results-table", key=KEY, frozen=2)
-            yield Static(id="results-message")
-        with Panel(id="results-detail"):
-            yield Static(id="results-importance")
-            yield Static(id="results-notes")
+        how, message = Static(id="results-how"), Static(id="results-message")
+        yield PanelRow(
+            Panel(
+                how, SettingsTable(id="results-table", key=KEY, frozen=2), message, title="Results", id="results-list"
+            ),
+            Panel(Static(id="results-importance"), Static(id="results-notes"), id="results-detail"),
+            self.chart,
+            rooms=ROOMS,
+            arrangements=ARRANGEMENTS,
+            chosen=self.lab_app.arrangements(self.NAME),
+        )
 
     def on_mount(self) -> None:
         self.table.rests_on_first = True
@@ -259,6 +274,7 @@ class ResultsPane(Pane):
         self.query_one("#results-notes", Static).update("")
         self.query_one("#results-importance", Static).display = False
         self._view = self._rows = None
+        self.chart.follow(None)
 
     def _draw(self) -> None:
         view = self._view
@@ -272,6 +288,8 @@ class ResultsPane(Pane):
         self.set_class(False, "empty")
         if self.has_focus:
             self.table.focus()
+        drawn = drawing_of(report, metric)
+        self.chart.follow(drawn.subject(report) if drawn is not None else None)
         self.query_one("#results-list", Panel).set_title(title(report, metric, view))
         self.query_one("#results-how", Static).update(how(report, metric))
         self.query_one("#results-notes", Static).update(notes(view))
@@ -455,21 +473,12 @@ class ResultsPane(Pane):
     def action_plot(self) -> None:
         if self._shown is None:
             return
-        from tui_lab.results.charts.model import Request
-        from tui_lab.results.charts.registry import DISTRIBUTION, MEANS, MEANS_OF_TEXTS
-
         report, metric = self._shown
-        results = report.results
-        column = results.metrics.get(metric.name, metric.name)
-        grid = results.grid
-        if column not in grid.columns:
+        drawn = drawing_of(report, metric)
+        if drawn is None:
             self.lab_app.tell(f"{metric.name} can't be drawn", "warning")
-            return
-        numeric = any(grid[name].dtype.is_numeric() for name in report.settings.by)
-        kind = MEANS if numeric else MEANS_OF_TEXTS if report.settings.by else DISTRIBUTION
-        request = Request(kind, {"x": column} if kind == DISTRIBUTION else {"y": column})
-        wanted = [*report.settings.by, column, "task_id", "repeat"]
-        self.lab_app.open_chart(grid.select(list(dict.fromkeys(wanted))), f"{results.name}: {metric.name}", request)
+        else:
+            self.lab_app.open_chart(drawn.frame, drawn.title, drawn.request)
 
     def action_copy(self) -> None:
         if self._shown is None or self._view is None:

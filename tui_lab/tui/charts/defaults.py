@@ -16,7 +16,7 @@ from tui_lab.results.charts.natural import is_number
 from tui_lab.results.charts.registry import CURVES, DISTRIBUTION, MEANS, MEANS_OF_TEXTS, POINTS, kind_of
 from tui_lab.results.charts.sources import geometric
 from tui_lab.results.facts import is_fact, of_steps
-from tui_lab.tui.panes.chart.source import TASK
+from tui_lab.tui.charts.source import TASK
 
 FEW: Final = 8
 """Tasks up to which each gets a curve of its own."""

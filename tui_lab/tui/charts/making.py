@@ -11,7 +11,7 @@ import polars as pl
 from tui_lab.results.charts.choice import choose
 from tui_lab.results.charts.making import make
 from tui_lab.results.charts.model import Chart, ChartError, Request, Role, Series, Source
-from tui_lab.tui.panes.chart.source import TASK, overlaid
+from tui_lab.tui.charts.source import TASK, overlaid
 
 _FLAG: Final = re.compile(r"(?:--)(x|y|z|hue|style)-column")
 

@@ -1,0 +1,1 @@
+"""Charts of rows as several panes draw them."""
