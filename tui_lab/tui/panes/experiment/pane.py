@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from textual import on
 from textual.app import ComposeResult, SuspendNotSupported
-from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
@@ -56,7 +55,9 @@ from tui_lab.tui.widgets.completion.completer import Completer
 from tui_lab.tui.widgets.completion.popup import Popup
 from tui_lab.tui.widgets.editor import Editor, Mark
 from tui_lab.tui.widgets.open_dialog import NewDialog, OpenDialog
+from tui_lab.tui.widgets.panels.layout import Arrangement, Room
 from tui_lab.tui.widgets.panels.panel import Panel
+from tui_lab.tui.widgets.panels.row import PanelRow
 
 if TYPE_CHECKING:
     from tui_lab.tui.base.snapshot import LabSnapshot
@@ -103,16 +104,9 @@ again after a crash. A run asks one question first, and goes on when you leave.
 """
 CSS: Final = """
 ExperimentPane {
-    & #body { height: 1fr; }
-    & #text { width: 11fr; }
-    & #side { width: 9fr; }
-    & #plan-panel { height: 3fr; }
-    & #tester-panel { height: 2fr; min-height: 9; }
-    &.narrow #body { layout: vertical; }
-    &.narrow #text { width: 1fr; height: 1fr; }
-    &.narrow #side { width: 1fr; height: 40%; min-height: 6; }
-    &.narrow #plan-panel, &.narrow #tester-panel { height: 1fr; min-height: 0; }
-    &.narrow.on-plan #tester-panel, &.narrow.on-tester #plan-panel { display: none; }
+    & #text { height: 3fr; }
+    & #plan-panel { height: 2fr; min-height: 6; }
+    & #tester-panel { height: 2fr; min-height: 6; }
 }
 """
 
@@ -427,6 +421,12 @@ def _short(folder: Path) -> str:
 
 AGAIN: Final = 2.0
 """Seconds between two plans of the same text while the lab changes."""
+ROOMS: Final = {"text": Room(50, 11), "plan-panel": Room(40, 9), "tester-panel": Room(50, 9)}
+ARRANGEMENTS: Final[tuple[Arrangement, ...]] = (
+    (("text", "plan-panel", "tester-panel"),),
+    (("text",), ("plan-panel", "tester-panel")),
+    (("text",), ("plan-panel",), ("tester-panel",)),
+)
 NARROW: Final = 100
 """Cells of width below which plan and pattern stand under the text, one at a time."""
 
@@ -441,7 +441,8 @@ class ExperimentPane(Pane):
     DEFAULT_CSS = CSS
 
     def __init__(self) -> None:
-        super().__init__(classes="on-plan")
+        super().__init__()
+        self._below = "plan-panel"  # what is below the text in a narrow window
         self._checked: Checked | None = None
         self._planned: Planned | None = None
         self._asked: Asked | None = None
@@ -460,13 +461,14 @@ class ExperimentPane(Pane):
         self._nodes_used: dict[str, list[NodeEntry]] = {}
 
     def compose(self) -> ComposeResult:
-        with Horizontal(id="body"):
-            yield EditorSide("text", ascii=self.lab_app.config.ascii)
-            with Vertical(id="side"):
-                with Panel(title="Plan", id="plan-panel"):
-                    yield PlanView("plan")
-                with Panel(title="Pattern", id="tester-panel"):
-                    yield PatternTester("tester")
+        yield PanelRow(
+            EditorSide("text", ascii=self.lab_app.config.ascii),
+            Panel(PlanView("plan"), title="Plan", id="plan-panel"),
+            Panel(PatternTester("tester"), title="Pattern", id="tester-panel"),
+            rooms=ROOMS,
+            arrangements=ARRANGEMENTS,
+            chosen=self.lab_app.arrangements(self.NAME),
+        )
 
     def on_mount(self) -> None:
         self.on_resize()
@@ -488,7 +490,7 @@ class ExperimentPane(Pane):
         self.focus()
 
     def on_resize(self) -> None:
-        self.set_class(self.app.size.width < NARROW, "narrow")
+        self._turn(self._below)
 
     # --- Snapshots
 
@@ -687,7 +689,7 @@ class ExperimentPane(Pane):
         about = "" if isinstance(asked, str) else asked.name
         if about != self._about:
             self._about = about
-            self._turn("tester" if about else "plan")
+            self._turn("tester-panel" if about else "plan-panel")
         if isinstance(asked, str):
             self._asked = None
             tester.show_words(asked)
@@ -698,11 +700,13 @@ class ExperimentPane(Pane):
 
     def _turn(self, to: str) -> None:
         """In a narrow window, choose what is below the text."""
-        self.set_class(to == "plan", "on-plan")
-        self.set_class(to == "tester", "on-tester")
+        self._below = to
+        row, narrow = self.query_one(PanelRow), self.app.size.width < NARROW
+        for name in ("plan-panel", "tester-panel"):
+            row.set_present(name, not narrow or name == to)
 
     def action_side(self) -> None:
-        self._turn("plan" if self.has_class("on-tester") else "tester")
+        self._turn("plan-panel" if self._below == "tester-panel" else "tester-panel")
 
     @work(thread=True, exclusive=True, group="experiment-try")
     def _try_out(self, asked: Asked) -> None:
