@@ -20,20 +20,24 @@ from rich.console import Console
 from rich.text import Text
 
 HERE = Path(__file__).parent
-EXAMPLE = HERE.parent / "examples" / "basic_usage"
-WIDTH, HEIGHT = 100, 24
+EXAMPLES = HERE.parent / "examples"
+SIZE = (100, 24)
+LARGE = (140, 42)
 PATIENCE = 300.0  # seconds
 
 
 class Terminal:
-    """A terminal of a tmux server of our own, in an empty folder with a copy of the example."""
+    """A terminal of a tmux server of our own, in an empty folder with a copy of an example."""
 
-    def __init__(self, folder: Path) -> None:
-        self.socket = str(folder / "tmux")
+    def __init__(self, folder: Path, example: str, size: tuple[int, int]) -> None:
+        demo = folder / example
+        shutil.copytree(EXAMPLES / example, demo, ignore=shutil.ignore_patterns("lab"))
+        self.socket, self.width = str(folder / "tmux"), size[0]
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        size = ("-x", str(WIDTH), "-y", str(HEIGHT))
-        shell = ("env", f"PATH={path}", "PS1=$ ", "COLORTERM=truecolor", "bash", "--norc")
-        self.tmux("new-session", "-d", *size, "-c", str(folder / "demo"), *shell)
+        words = ("-x", str(size[0]), "-y", str(size[1]))
+        own = (f"XDG_STATE_HOME={demo}", f"XDG_CONFIG_HOME={demo}")
+        shell = ("env", f"PATH={path}", "PS1=$ ", "COLORTERM=truecolor", *own, "bash", "--norc")
+        self.tmux("new-session", "-d", *words, "-c", str(demo), *shell)
 
     def tmux(self, *words: str) -> str:
         return subprocess.run(["tmux", "-S", self.socket, *words], check=True, capture_output=True, text=True).stdout
@@ -56,7 +60,7 @@ class Terminal:
         lines = self.screen("-e", "-N").rstrip("\n").split("\n")
         while lines and not Text.from_ansi(lines[-1]).plain.strip(" $"):
             lines.pop()
-        console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
+        console = Console(record=True, width=self.width, file=io.StringIO(), force_terminal=True)
         console.print(Text.from_ansi("\n".join(lines)), no_wrap=True)
         console.save_svg(str(HERE / f"{name}.svg"), title=title, unique_id=f"tui-lab-{name}")
 
@@ -73,9 +77,7 @@ class Terminal:
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tui-lab-screenshots-") as name:
-        folder = Path(name)
-        shutil.copytree(EXAMPLE, folder / "demo", ignore=shutil.ignore_patterns("lab"))
-        terminal = Terminal(folder)
+        terminal = Terminal(Path(name), "basic_usage", SIZE)
         try:
             terminal.type("clear; tui-lab --run experiment.yaml")
             terminal.wait(lambda text: " left" in text and "1,0" in text)
@@ -92,12 +94,34 @@ def main() -> None:
             screens(terminal)
         finally:
             terminal.close()
+    with tempfile.TemporaryDirectory(prefix="tui-lab-screenshots-") as name:
+        terminal = Terminal(Path(name), "live_curves", LARGE)
+        try:
+            live(terminal)
+        finally:
+            terminal.close()
+
+
+def live(terminal: Terminal) -> None:
+    """The panes on a run that goes on, and once it has ended."""
+    terminal.type("clear; tui-lab --run experiment.yaml --node localhost 3 --detach && tui-lab")
+    terminal.wait(lambda text: "Best so far  test" in text and "✗" in text and "━━━ 3/3" in text)
+    terminal.save("screen-now", "tui-lab: a run at a glance")
+    terminal.tmux("send-keys", "3")
+    terminal.wait(lambda text: text.count("▶ running") > 3 and text.count(" s  ") > 1 and "step" in text)
+    terminal.save("screen-live", "tui-lab: what runs, its log and its curves")
+    terminal.wait(lambda text: "100%  24/24" in text or " 100% " in text.split("\n")[1])
+    terminal.tmux("send-keys", "4")
+    terminal.wait(lambda text: "best" in text and "┤" in text)
+    terminal.save("screen-forest", "tui-lab: which is best, and how sure that is")
+    terminal.tmux("send-keys", "q")
+    terminal.wait(lambda text: text.rstrip("\n").endswith("$"))
 
 
 def screens(terminal: Terminal) -> None:
     """The panes of the full screen, on the lab that has just been made."""
-    terminal.type("clear; XDG_STATE_HOME=$PWD XDG_CONFIG_HOME=$PWD tui-lab")
-    terminal.wait(lambda text: "✓ done" in text)
+    terminal.type("clear; tui-lab")
+    terminal.wait(lambda text: "History" in text)
     panes = {"M-1": "to run", "M-3": "✓ done", "M-4": "best", "M-7": "came to"}
     for (keys, ready), name in zip(panes.items(), ("experiment", "tasks", "results", "history"), strict=True):
         terminal.tmux("send-keys", keys)

@@ -23,7 +23,7 @@ from tui_lab.tui.widgets.plot.plot import Plot
 
 MOST: Final = 4
 """Charts at most."""
-HIGH: Final = 11
+HIGH: Final = 9
 """Lines that a chart needs."""
 LOOKS: Final = 20
 """Times at most that a task which has ended is read on: each takes as long as a task in a table may."""
