@@ -28,7 +28,7 @@ BINS: Final = 60
 RUNNING: Final = 50
 """Running tasks that are shown, the newest first."""
 LATEST: Final = 50
-"""Ended tasks that are shown, the newest first."""
+"""Ended tasks of which something is said."""
 LEVEL: Final = 0.95
 """Of intervals."""
 LABELS: Final = 4
@@ -57,16 +57,6 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A task that has ended. at: seconds since 1970."""
-
-    task: int
-    state: str
-    at: float
-    words: str
-
-
-@dataclass(frozen=True)
 class Now:
     """How an experiment stands. metric: the one in the live columns of `running`."""
 
@@ -78,7 +68,8 @@ class Now:
     course: Chart | None = None
     """The best mean over time."""
     kinds: tuple[Kind, ...] = ()
-    ended: tuple[Ended, ...] = ()
+    said: dict[int, str] = field(default_factory=dict)
+    """The setting and the first metric, or the reason, of the tasks that ended last."""
     problem: str = ""
 
 
@@ -103,7 +94,7 @@ class NowReader:
                 table = self._source.read()
             now = Now(parameters=_labels(table))
             now = self._running(table, now)
-            now = replace(now, progress=progress_chart(table.frame), ended=_ended(table))
+            now = replace(now, progress=progress_chart(table.frame), said=_said(table))
             goals = self._goals(table)
             if goals:
                 metric = next(iter(goals))
@@ -251,23 +242,20 @@ def _unit(span: float) -> tuple[str, float]:
     return next((one for one in units if span < 120 * one[1]), units[-1])
 
 
-def _ended(table: TaskTable) -> tuple[Ended, ...]:
-    """Return the tasks that ended last, the newest first."""
+def _said(table: TaskTable) -> dict[int, str]:
+    """Return what is worth a word of the tasks that ended last."""
     frame = table.frame
     at = _seconds(frame, "ended_at")
     known = np.flatnonzero(~np.isnan(at))
     if len(known) > LATEST:
         known = known[np.argpartition(at[known], len(known) - LATEST)[-LATEST:]]
-    known = known[np.argsort(-at[known])]
     names = _labels(table)
     metric = next(iter(table.metrics), None)
-    found = []
-    for place, row in zip(known.tolist(), frame[known.tolist()].iter_rows(named=True), strict=True):
-        words = "  ".join(f"{name}={row[name]}" for name in names if row[name] is not None)
+    found = {}
+    for row in frame[known.tolist()].iter_rows(named=True):
+        words = [f"{name}={row[name]}" for name in names if row[name] is not None]
         if row["state"] == "done" and metric is not None and row[metric] is not None:
             value = row[metric]
-            words += f"  {metric} {value:.4g}" if isinstance(value, float) else f"  {metric} {value}"
-        elif row["state"] != "done" and row.get("reason"):
-            words += f"  {row['reason']}"
-        found.append(Ended(row["task_id"], row["state"], float(at[place]), words))
-    return tuple(found)
+            words.append(f"{metric} {value:.4g}" if isinstance(value, float) else f"{metric} {value}")
+        found[row["task_id"]] = "  ".join(words)
+    return found

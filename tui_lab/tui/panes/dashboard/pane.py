@@ -47,6 +47,7 @@ ARRANGEMENTS: Final = (
     (("now-running", "now-progress", "now-failures"), ("now-best", "now-nodes", "now-latest")),
     (("now-running", "now-failures"), ("now-progress", "now-best"), ("now-nodes", "now-latest")),
 )
+EVENTS: Final = 50
 _SPARK: Final = 12  # cells of a node's load
 _SLOTS: Final = 16  # cells of a node's slots at most
 
@@ -82,6 +83,7 @@ Where there is no room for all panels, `|` shows the others.
         self._revision = -1
         self._throttle = Throttle(PACE, SHARE)
         self._timer: Timer | None = None
+        self._events: object = None
         self.now = Now()
 
     def compose(self) -> ComposeResult:
@@ -93,7 +95,7 @@ Where there is no room for all panels, `|` shows the others.
             Panel(course, title="Best so far", id="now-best"),
             Panel(VerticalScroll(Static(id="now-kinds")), title="Failures", id="now-failures"),
             Panel(VerticalScroll(Static(id="now-machines")), title="Nodes", id="now-nodes"),
-            Panel(VerticalScroll(Static(id="now-ended")), title="Ended last", id="now-latest"),
+            Panel(VerticalScroll(Static(id="now-ended")), title="Events", id="now-latest"),
             rooms=ROOMS,
             arrangements=ARRANGEMENTS,
             chosen=self.lab_app.arrangements(self.NAME),
@@ -122,6 +124,7 @@ Where there is no room for all panels, `|` shows the others.
 
     def show(self, snapshot: LabSnapshot) -> None:
         self._show_nodes(snapshot)
+        self._show_events(snapshot)
         name, lab = self.lab_app.current, snapshot.lab
         one = snapshot.experiment(name)
         if lab is None or name is None or one is None:
@@ -210,9 +213,7 @@ Where there is no room for all panels, `|` shows the others.
         self._show_best(now)
         if now.kinds != before.kinds or reader is None:
             self._show_kinds(now)
-        if now.ended != before.ended or reader is None:
-            lines = [_ended_line(one.state, one.at, one.task, one.words, ascii) for one in now.ended]
-            self.query_one("#now-ended", Static).update(_lines(lines, "no task has ended yet"))
+        self._show_events(self.lab_app.snapshot)
 
     def _idle(self) -> str:
         one = self.lab_app.snapshot.experiment(self.lab_app.current)
@@ -270,6 +271,31 @@ Where there is no room for all panels, `|` shows the others.
             )
         self.query_one("#now-machines", Static).update(_lines(lines, "no engine is running: nodes are in pane 2"))
 
+    def _show_events(self, snapshot: LabSnapshot) -> None:
+        """Show what happened last, in all experiments. Of tasks of the current one more is known."""
+        happened = snapshot.happened(EVENTS)
+        key = (happened, self.now.said)
+        if key == self._events:
+            return
+        self._events = key
+        several = len({one.experiment for one in happened}) > 1
+        lines = []
+        for one in reversed(happened):
+            known = self.now.said.get(one.task) if one.task is not None else None
+            mine = one.experiment == self.lab_app.current and known
+            lines.append(
+                Content.assemble(
+                    (datetime.fromtimestamp(one.at).strftime("%H:%M:%S"), MUTED),
+                    " ",
+                    (_sign(one.kind, self.lab_app.config.ascii), STATE_STYLES.get(one.kind, MUTED)),
+                    f" {one.experiment}" if several or one.task is None else "",
+                    f" {one.task}" if one.task is not None else "",
+                    (f"  {printable(one.text)}", "" if one.kind == "done" else STATE_STYLES.get(one.kind, MUTED)),
+                    (f"  {printable(mine)}" if mine else "", MUTED),
+                )
+            )
+        self.query_one("#now-ended", Static).update(_lines(lines, "nothing has happened yet"))
+
     # --- Keys
 
     @on(FrameTable.RowSelected)
@@ -297,11 +323,8 @@ def _order(value: float) -> int:
     return int(f"{value:e}".partition("e")[2])
 
 
-def _ended_line(state: str, at: float, task: int, words: str, ascii: bool) -> Content:
-    clock = datetime.fromtimestamp(at).strftime("%H:%M:%S")
-    return Content.assemble(
-        (clock, MUTED), " ", (mark(state, ascii), STATE_STYLES[state]), f" {task:<6} ", printable(words)
-    )
+def _sign(kind: str, ascii: bool) -> str:
+    return mark(kind, ascii) if kind in STATE_STYLES else "*" if ascii else "•"
 
 
 def _loads(samples: Mapping[str, Sequence[NodeSample]], name: str, ascii: bool) -> str:
