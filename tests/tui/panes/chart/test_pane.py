@@ -22,7 +22,7 @@ from tui_lab.results.charts.making import make
 from tui_lab.results.charts.model import Request, Source
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.base.config import Config
-from tui_lab.tui.panes.chart import source
+from tui_lab.tui.charts import source
 from tui_lab.tui.panes.chart.pane import ChartPane
 from tui_lab.tui.panes.tasks.pane import TasksPane
 from tui_lab.tui.widgets.choice import ChoiceScreen

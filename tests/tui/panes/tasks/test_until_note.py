@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual.widgets import Static
 
 from tests.tui.app.test_app import toasts
 from tests.tui.app.test_other_experiment import text_of
@@ -49,4 +50,5 @@ async def test_it_is_told_at_the_first_extension(workbench: Workbench) -> None:
         await wait_until(pilot, lambda: any("grid has ended" in one for one in toasts(app)))
         await wait_until(pilot, lambda: not app.query_one(Notice).has_class("shown"))
         await pilot.press("4")
-        await wait_until(pilot, lambda: "is not true of 2 of 2 settings after all 4 repeats" in text_of(app))
+        notes = await wait_until(pilot, lambda: app.query_one("#results-notes", Static))
+        await wait_until(pilot, lambda: "is not true of 2 of 2 settings after all 4 repeats" in str(notes.render()))
