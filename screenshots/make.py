@@ -108,7 +108,7 @@ def live(terminal: Terminal) -> None:
     terminal.wait(lambda text: "Best so far  test" in text and "✗" in text and "━━━ 3/3" in text)
     terminal.save("screen-now", "tui-lab: a run at a glance")
     terminal.tmux("send-keys", "3")
-    terminal.wait(lambda text: text.count("▶ running") > 3 and text.count(" s  ") > 1 and "step" in text)
+    terminal.wait(lambda text: text.count("▶ running") == 3 and "⣀" in text and "┤" in text)
     terminal.save("screen-live", "tui-lab: what runs, its log and its curves")
     terminal.wait(lambda text: "100%  24/24" in text or " 100% " in text.split("\n")[1])
     terminal.tmux("send-keys", "4")

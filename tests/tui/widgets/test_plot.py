@@ -85,6 +85,20 @@ class Alone(App[None]):
         self.said.append(event.text.plain)
 
 
+async def test_a_chart_that_comes_while_nothing_is_seen_of_it() -> None:
+    """It is drawn when there is room for it."""
+    app = Alone()
+    async with app.run_test(size=(80, 24)) as pilot:
+        plot = app.query_one(Plot)
+        plot.display = False
+        await pilot.pause()
+        plot.show_chart(chart("categories", x="act", y="loss"))
+        await pilot.pause()
+        assert plot.text == ""
+        plot.display = True
+        await wait_until(pilot, lambda: "┤" in plot.text)
+
+
 async def test_reading_and_zooming_by_keys_and_mouse() -> None:
     app = Alone()
     async with app.run_test(size=(80, 24)) as pilot:

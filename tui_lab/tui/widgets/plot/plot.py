@@ -91,7 +91,6 @@ class Plot(Widget, can_focus=True):
         self._timer: Timer | None = None
         self.window = Window()
         """The part that is shown."""
-        self._whole: marks.Plan | None = None  # the scales of all of it
         self._cross: tuple[float, float] | None = None
         self._told = Text()
         self._grip: Offset | None = None  # where the mouse holds it
@@ -114,7 +113,6 @@ class Plot(Widget, can_focus=True):
         if self.chart is None or _axes(self.chart) != _axes(chart):
             self.window, self._cross = Window(), None
         self.chart = chart
-        self._whole = marks.plan(chart, self.content_size.height)
         self._draw()
 
     def show_whole(self) -> None:
@@ -289,16 +287,23 @@ class Plot(Widget, can_focus=True):
 
     def action_pan(self, which: Which, by: float) -> None:
         """Show a part beside this one."""
-        if self._whole is not None:
-            self._look(self.window.panned(self._whole, which, by))
+        if (whole := self._whole) is not None:
+            self._look(self.window.panned(whole, which, by))
 
     def action_whole(self) -> None:
         """Show all of it again."""
         self.show_whole()
 
     def _zoom(self, which: Which, at: float, factor: float) -> None:
-        if self.chart is not None and self._whole is not None and can_zoom(self.chart, which):
-            self._look(self.window.zoomed(self._whole, which, at, factor))
+        if self.chart is not None and can_zoom(self.chart, which) and (whole := self._whole) is not None:
+            self._look(self.window.zoomed(whole, which, at, factor))
+
+    @property
+    def _whole(self) -> marks.Plan | None:
+        """The scales of all of it."""
+        if self.chart is None or not isinstance(self._shown, Drawn):
+            return None
+        return marks.plan(self.chart, self._shown.height)
 
     def _look(self, window: Window) -> None:
         if window != self.window:
@@ -332,10 +337,10 @@ class Plot(Widget, can_focus=True):
             return
         place = event.get_content_offset_capture(self)
         across, down = place.x - self._grip.x, place.y - self._grip.y
-        if (across or down) and self._whole is not None:
+        if (across or down) and (whole := self._whole) is not None:
             self._dragged, self._grip = True, place
-            window = self.window.panned(self._whole, "x", -across / drawn.width)
-            self._look(window.panned(self._whole, "y", down / drawn.height))
+            window = self.window.panned(whole, "x", -across / drawn.width)
+            self._look(window.panned(whole, "y", down / drawn.height))
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
         self.release_mouse()
