@@ -105,14 +105,14 @@ def main() -> None:
 def live(terminal: Terminal) -> None:
     """The panes on a run that goes on, and once it has ended."""
     terminal.type("clear; tui-lab --run experiment.yaml --node localhost 3 --detach && tui-lab")
-    terminal.wait(lambda text: "Best so far  test" in text and "✗" in text and "━━━ 3/3" in text)
+    terminal.wait(lambda text: "n 2" in text and "Failures  2" in text and "━━━ 3/3" in text)
     terminal.save("screen-now", "tui-lab: a run at a glance")
     terminal.tmux("send-keys", "3")
-    terminal.wait(lambda text: text.count("▶ running") == 3 and "⣀" in text and "┤" in text)
+    terminal.wait(lambda text: "▶" in text.split("\n")[6] and text.count("%") > 3 and "┤" in text)
     terminal.save("screen-live", "tui-lab: what runs, its log and its curves")
     terminal.wait(lambda text: "100%  24/24" in text or " 100% " in text.split("\n")[1])
     terminal.tmux("send-keys", "4")
-    terminal.wait(lambda text: "best" in text and "┤" in text)
+    terminal.wait(lambda text: "★ best" in text and "lr " in text.split("\n")[-3])
     terminal.save("screen-forest", "tui-lab: which is best, and how sure that is")
     terminal.tmux("send-keys", "q")
     terminal.wait(lambda text: text.rstrip("\n").endswith("$"))

@@ -141,17 +141,26 @@ def _seconds(frame: pl.DataFrame, name: str) -> npt.NDArray[np.float64]:
     return column.cast(pl.Float64).fill_null(math.nan).to_numpy()
 
 
+def _span(frame: pl.DataFrame) -> tuple[float, float] | None:
+    """Return when the first task began, and until when something happened: now, where a task runs."""
+    started, ended = _seconds(frame, "started_at"), _seconds(frame, "ended_at")
+    if np.isnan(started).all():
+        return None
+    last = max(np.nanmax(started), np.nanmax(ended) if not np.isnan(ended).all() else 0.0)
+    if bool((frame["state"] == "running").any()):
+        last = max(last, datetime.now().timestamp())
+    return float(np.nanmin(started)), float(last)
+
+
 def progress_chart(frame: pl.DataFrame) -> Chart | None:
     """Return tasks by state over time: done, failed, and how many ran; None where nothing has begun."""
+    span = _span(frame)
+    if span is None:
+        return None
     started, ended = _seconds(frame, "started_at"), _seconds(frame, "ended_at")
     state = frame["state"]
     known = started[~np.isnan(started)]
-    if not len(known):
-        return None
-    last = max(np.nanmax(known), np.nanmax(ended) if not np.isnan(ended).all() else 0.0)
-    if bool((state == "running").any()):
-        last = max(last, datetime.now().timestamp())
-    edges = np.linspace(known.min(), last, BINS)
+    edges = np.linspace(*span, BINS)
     rows = []
     for name, states in (("done", ["done"]), ("failed", ["failed", "lost"])):
         ends = np.sort(ended[state.is_in(states).to_numpy() & ~np.isnan(ended)])
@@ -161,7 +170,7 @@ def progress_chart(frame: pl.DataFrame) -> Chart | None:
     over = np.searchsorted(np.sort(ended[~np.isnan(started) & ~np.isnan(ended)]), edges, side="right")
     rows.append(("running", np.maximum(0, begun - over)))
     parts = [pl.DataFrame({"time": edges, "state": [name] * BINS, "tasks": counts * 1.0}) for name, counts in rows]
-    return _over_time(pl.concat(parts), "tasks", "state")
+    return _over_time(pl.concat(parts), span, "tasks", "state")
 
 
 def best_so_far(table: TaskTable, metric: str, goal: Goal) -> tuple[Best | None, Chart | None]:
@@ -201,13 +210,16 @@ def best_so_far(table: TaskTable, metric: str, goal: Goal) -> tuple[Best | None,
     row = done.row(int(order[np.flatnonzero(group[order] == best)[0]]), named=True)
     setting = "  ".join(f"{name}={row[name]}" for name in names if row[name] is not None)
     found = Best(metric, setting, means[-1], halves[-1], int(n[best]))
-    points = pl.DataFrame({"time": when, metric: means})
-    chart = _over_time(points, metric, None) if len(when) > 1 else None
+    span = _span(frame)
+    if span is None or math.isnan(when[0]):
+        return found, None
+    if span[1] > when[-1]:  # it still is the best
+        means, halves, when = [*means, means[-1]], [*halves, halves[-1]], [*when, span[1]]
+    course = pl.DataFrame({"time": when, metric: means, "half": halves}, schema_overrides={"half": pl.Float64})
+    course = course.unique("time", keep="last", maintain_order=True)
+    chart = _over_time(course.drop("half"), span, metric, None) if course.height > 1 else None
     if chart is not None:
-        _, seconds = _unit(when[-1] - when[0])
-        places = [(one - when[0]) / seconds for one in when]
-        band = pl.DataFrame({"x": places, "half": halves}, schema={"x": pl.Float64, "half": pl.Float64})
-        band = band.unique("x", keep="last")
+        band = course.select(x=_since(course, span), half="half")
         series = chart.series[0]
         joined = series.points.join(band, on="x", how="left", maintain_order="left")
         wide = joined.with_columns(low=pl.col("y") - pl.col("half"), high=pl.col("y") + pl.col("half")).drop("half")
@@ -223,17 +235,22 @@ def _half(n: float, total: float, squares: float) -> float | None:
     return t_quantile((1 + LEVEL) / 2, n - 1) * math.sqrt(spread / n)
 
 
-def _over_time(points: pl.DataFrame, y: str, hue: str | None) -> Chart | None:
-    """Return lines over minutes, or hours, since the first point."""
-    first, last = float(points["time"].min() or 0.0), float(points["time"].max() or 0.0)  # type: ignore[arg-type]
-    unit, seconds = _unit(last - first)
+def _since(points: pl.DataFrame, span: tuple[float, float]) -> pl.Series:
+    """Return the times in the unit that fits the span, since it began."""
+    return ((points["time"] - span[0]) / _unit(span[1] - span[0])[1]).alias("time")
+
+
+def _over_time(points: pl.DataFrame, span: tuple[float, float], y: str, hue: str | None) -> Chart | None:
+    """Return lines over the seconds, minutes or hours of a span."""
+    unit, seconds = _unit(span[1] - span[0])
     name = f"time ({unit})"
-    rows = points.with_columns(((pl.col("time") - first) / seconds).alias(name))
+    rows = points.with_columns(_since(points, span).alias(name))
     columns = {"x": name, "y": y} | ({"hue": hue} if hue else {})
     try:
-        return make(Request(CURVES, columns, error="none"), Source(rows, (name, *([hue] if hue else [])), (y,)))  # type: ignore[arg-type]
+        chart = make(Request(CURVES, columns, error="none"), Source(rows, (name, *([hue] if hue else [])), (y,)))  # type: ignore[arg-type]
     except ChartError:
         return None
+    return replace(chart, x=replace(chart.x, range=(0.0, (span[1] - span[0]) / seconds)))
 
 
 def _unit(span: float) -> tuple[str, float]:
