@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -49,7 +50,7 @@ class Terminal:
     def screen(self, *options: str) -> str:
         return self.tmux("capture-pane", "-p", *options)
 
-    def wait(self, ready: Callable[[str], bool]) -> None:
+    def wait(self, ready: Callable[[str], object]) -> None:
         deadline = time.monotonic() + PATIENCE
         while not ready(self.screen()):
             if time.monotonic() > deadline:
@@ -105,14 +106,14 @@ def main() -> None:
 def live(terminal: Terminal) -> None:
     """The panes on a run that goes on, and once it has ended."""
     terminal.type("clear; tui-lab --run experiment.yaml --node localhost 3 --detach && tui-lab")
-    terminal.wait(lambda text: "n 2" in text and "Failures  2" in text and "━━━ 3/3" in text)
+    terminal.wait(lambda text: re.search(r" n [23] ", text) and "exit 1  Floating" in text and "━━━ 3/3" in text)
     terminal.save("screen-now", "tui-lab: a run at a glance")
     terminal.tmux("send-keys", "3")
-    terminal.wait(lambda text: "▶" in text.split("\n")[6] and text.count("%") > 3 and "┤" in text)
+    terminal.wait(lambda text: all("▶" in line for line in text.split("\n")[6:9]) and "⣀" in text)
     terminal.save("screen-live", "tui-lab: what runs, its log and its curves")
     terminal.wait(lambda text: "100%  24/24" in text or " 100% " in text.split("\n")[1])
     terminal.tmux("send-keys", "4")
-    terminal.wait(lambda text: "★ best" in text and "lr " in text.split("\n")[-3])
+    terminal.wait(lambda text: "★ best" in text and "(log)" in text)
     terminal.save("screen-forest", "tui-lab: which is best, and how sure that is")
     terminal.tmux("send-keys", "q")
     terminal.wait(lambda text: text.rstrip("\n").endswith("$"))

@@ -200,7 +200,8 @@ async def test_the_way_to_tasks_charts_and_the_clipboard(grades: Workbench, monk
         await wait_until(pilot, lambda: len(asked) == 3)
         assert asked[0] == ("e", "x = 3")
         frame, title, request = asked[1]
-        assert {"x", "score"} <= set(frame.columns) and title == "e: score" and request.columns == {"y": "score"}
+        assert {"x", "score"} <= set(frame.columns) and title == "e: score"
+        assert request.columns == {"x": "x", "y": "score"}
         assert asked[2][0].startswith("| x | score |") and "| **5.20 ± 0.25** |" in asked[2][0]
 
 

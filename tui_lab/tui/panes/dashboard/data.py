@@ -31,6 +31,8 @@ LATEST: Final = 50
 """Ended tasks of which something is said."""
 LEVEL: Final = 0.95
 """Of intervals."""
+COLOURS: Final = {"running": 0, "done": 2, "failed": 3}
+"""Blue, green and red, as these states have everywhere."""
 LABELS: Final = 4
 """Parameters that name a task or a setting."""
 
@@ -170,7 +172,10 @@ def progress_chart(frame: pl.DataFrame) -> Chart | None:
     over = np.searchsorted(np.sort(ended[~np.isnan(started) & ~np.isnan(ended)]), edges, side="right")
     rows.append(("running", np.maximum(0, begun - over)))
     parts = [pl.DataFrame({"time": edges, "state": [name] * BINS, "tasks": counts * 1.0}) for name, counts in rows]
-    return _over_time(pl.concat(parts), span, "tasks", "state")
+    chart = _over_time(pl.concat(parts), span, "tasks", "state")
+    if chart is None:
+        return None
+    return replace(chart, series=tuple(replace(one, color=COLOURS[one.name]) for one in chart.series))
 
 
 def best_so_far(table: TaskTable, metric: str, goal: Goal) -> tuple[Best | None, Chart | None]:
