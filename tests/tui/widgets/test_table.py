@@ -15,6 +15,7 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from tests.tui.conftest import wait_until
+from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.table.table import Column, FrameTable, next_order
 
 
@@ -26,6 +27,7 @@ class TableApp(App[None]):
         self.frame, self.shown, self.options = frame, columns, options
         self.said: list[Any] = []
         self.copied: list[str] = []
+        self.details: list[str] = []
 
     def compose(self) -> ComposeResult:
         yield FrameTable(key=self.options.pop("key", "id"), **self.options)
@@ -40,6 +42,9 @@ class TableApp(App[None]):
 
     def copy(self, text: str, what: str) -> None:
         self.copied.append(text)
+
+    def on_panel_detail(self, event: Panel.Detail) -> None:
+        self.details.append(event.text)
 
     def on_frame_table_row_selected(self, event: FrameTable.RowSelected) -> None:
         self.said.append(("selected", event.row["id"]))
@@ -126,15 +131,41 @@ async def test_a_row_that_is_out_of_sight_does_not_pull_the_screen() -> None:
 
 
 async def test_numbers_are_aligned_at_their_points_and_nulls_seen() -> None:
-    frame = pl.DataFrame({"id": [1, 20, 300, 4], "x": [0.5, 10.25, None, 1e-05]})
+    frame = pl.DataFrame({"id": [1, 20, 300, 4], "x": [0.5, 10.25, None, 0.123456789]})
     app = TableApp(frame)
     async with app.run_test(size=(40, 8)) as pilot:
         await pilot.pause()
         found = lines(app)
-        assert found[1].index(".") == found[2].index(".")
+        assert found[1].endswith(" 0.50") and found[2].endswith("10.25") and found[4].endswith(" 0.12")
         assert found[1].startswith("    1") and found[3].startswith("  300")
         assert "·" in found[3]
-        assert "1e-05" in found[4]
+        # What the cursor is on has all its digits in the border; this is what is copied.
+        await pilot.press("right", "end")
+        assert app.details == ["x 0.123456789"]
+        await pilot.press("y", "up", "up")
+        assert app.copied == ["0.123456789"] and app.details[-1] == ""
+
+
+async def test_one_notation_of_a_column_grows_with_what_comes_into_sight() -> None:
+    frame = pl.DataFrame(
+        {"id": range(1000), "x": [0.5] * 999 + [1e300], "f": pl.Series([0.1] * 1000, dtype=pl.Float32)}
+    )
+    app = TableApp(frame.with_columns(long=pl.lit("w" * 60), time=pl.duration(milliseconds=1500)))
+    async with app.run_test(size=(60, 8)) as pilot:
+        await pilot.pause()
+        assert lines(app)[1].split()[:3] == ["0", "0.5", "0.1"]
+        await pilot.press("end")
+        found = [line.split()[:3] for line in lines(app) if line]
+        assert found[-2:] == [["998", "5e-1", "0.1"], ["999", "1e300", "0.1"]]
+        app.table.set_frame(frame.head(10), columns=app.table.columns[:3])
+        await pilot.pause()
+        assert lines(app)[1].split()[1] == "0.5"
+        # A text that is cut is whole in the border.
+        app.table.set_frame(app.frame)
+        await pilot.press("right", "right", "right")
+        assert app.details[-1] == "long " + "w" * 60
+        await pilot.press("right")
+        assert app.details[-1] == "" and "1.5" in lines(app)[1]
 
 
 @pytest.mark.parametrize("size", [(4, 3), (1, 1), (20, 2), (80, 24)])

@@ -9,7 +9,7 @@ from tui_lab.client.formatting import fact_format
 from tui_lab.experiment.data_types import Row
 from tui_lab.experiment.facts import FACTS
 from tui_lab.tui.base.formatting import bar, mark, span_words
-from tui_lab.tui.tasks.live import LEFT, SHARE, TREND, TREND_WIDTH, VALUE
+from tui_lab.tui.tasks.live import LEFT, NUMBER, SHARE, TREND, TREND_WIDTH, VALUE
 from tui_lab.tui.widgets.table.cells import Column, Drawing, visible
 
 TONES: Final = {
@@ -26,7 +26,6 @@ MEAN_DURATION: Final = "mean duration"
 
 _LIVE: Final = {VALUE: "live", SHARE: "progress", LEFT: "left"}
 _VALUE: Final = 9  # cells
-_VALUE_DIGITS: Final = 4  # significant
 _BAR: Final = 8
 _LEFT: Final = 10
 
@@ -72,9 +71,11 @@ def _live_column(name: str, metric: str, ascii_only: bool) -> Column:
         head = visible(f"{metric} now", _VALUE + TREND_WIDTH)
 
         def value(row: Row, width: int) -> Drawing:
-            if row.get(VALUE) is None:
+            text = row.get(NUMBER)
+            if text is None:
                 return ()
-            return (f"{_number(row[VALUE]):>{_VALUE}} ", ""), (row.get(TREND) or "", "primary")
+            text = text if len(text) <= _VALUE else f"{row[VALUE]:.1e}"
+            return (f"{text:>{_VALUE}} ", ""), (row.get(TREND) or "", "primary")
 
         width = _VALUE + 1 + TREND_WIDTH
         return Column(name, head, "right", width=width, draw=value, head=lambda _: ((f"{head:>{_VALUE}}", ""),))
@@ -95,12 +96,6 @@ def _live_column(name: str, metric: str, ascii_only: bool) -> Column:
         return () if row.get(LEFT) is None else ((f"{_short_span(row[LEFT]):>{width}}", ""),)
 
     return Column(name, _LIVE[name], "right", width=_LEFT, draw=left)
-
-
-def _number(value: float) -> str:
-    """Return a number that fits, whatever it is."""
-    text = f"{value:.{_VALUE_DIGITS}g}"
-    return text if len(text) <= _VALUE else f"{value:.1e}"
 
 
 def _short_span(seconds: float) -> str:

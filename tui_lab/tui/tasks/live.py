@@ -25,20 +25,24 @@ from tui_lab.store.fold import DONE
 from tui_lab.store.lab import Lab
 from tui_lab.tui.tasks.frame import TaskSource, TaskTable
 from tui_lab.tui.widgets.spark import braille_line
+from tui_lab.tui.widgets.table.precision import Notation, notation
 
 VALUE: Final = "live value"
+NUMBER: Final = "live number"
 TREND: Final = "live trend"
 SHARE: Final = "live progress"
 LEFT: Final = "live left"
 SCHEMA: Final[dict[str, pl.DataType]] = {
     VALUE: pl.Float64(),
+    NUMBER: pl.String(),
     TREND: pl.String(),
     SHARE: pl.Float64(),
     LEFT: pl.Float64(),
 }
 """The columns. No parameter or metric is called so; where one is, its own column stands."""
 SHOWN: Final = (VALUE, SHARE, LEFT)
-"""Those that are shown; the curve stands behind the value."""
+"""Those that are shown; the value is shown as its text, with equally many decimals in all rows, and its curve behind
+it."""
 TREND_WIDTH: Final = 10
 LEARNT_EVERY: Final = 5.0
 """Seconds between two looks at done tasks."""
@@ -57,9 +61,10 @@ class LiveRow:
     share: float | None = None
     left: float | None = None
 
-    def values(self) -> Row:
-        """Return its cells."""
-        return {VALUE: self.value, TREND: self.trend or None, SHARE: self.share, LEFT: self.left}
+    def values(self, how: Notation) -> Row:
+        """Return its cells. how: the value is written."""
+        number = None if self.value is None else how.text(self.value)
+        return {VALUE: self.value, NUMBER: number, TREND: self.trend or None, SHARE: self.share, LEFT: self.left}
 
 
 class LiveTasks:
@@ -191,7 +196,8 @@ def _settings(table: TaskTable, tasks: npt.NDArray[np.int64], names: Sequence[st
 def filled(rows: pl.DataFrame, live: Mapping[int, LiveRow], own: Collection[str]) -> pl.DataFrame:
     """Return rows in sight with the live columns. own: columns that are no live ones. No other rows have them: in a
     table of a million they would take much memory."""
-    cells = [live[task].values() if task in live else {} for task in rows["task_id"].to_list()]
+    how = notation([row.value for row in live.values() if row.value is not None])
+    cells = [live[task].values(how) if task in live else {} for task in rows["task_id"].to_list()]
     return rows.with_columns(
         pl.Series(name, [row.get(name) for row in cells], dtype=dtype, strict=False)
         for name, dtype in SCHEMA.items()

@@ -15,7 +15,7 @@ from tui_lab.tui.panes.tasks.view import View, default_columns, shown
 from tui_lab.tui.tasks import live
 from tui_lab.tui.tasks.columns import columns
 from tui_lab.tui.tasks.frame import TaskSource, TaskTable
-from tui_lab.tui.tasks.live import LEFT, SHARE, SHOWN, TREND, VALUE, LiveRow, LiveTasks, filled
+from tui_lab.tui.tasks.live import LEFT, NUMBER, SHARE, SHOWN, TREND, VALUE, LiveRow, LiveTasks, filled
 
 SWEEP = """command: ./run {lr} {eta}
 parameters: {lr: [1, 2], eta: [3, 4]}
@@ -80,7 +80,7 @@ def test_what_tasks_say_that_run(disk: LabOnDisk, monkeypatch: pytest.MonkeyPatc
     assert [drawn(name, rows.row(2, named=True)) for name in SHOWN] == ["", "", ""]
     assert drawn(LEFT, {LEFT: 7799.0}) == "2 h 10 min" and drawn(LEFT, {LEFT: 9e9}) == "104166 d 16 h"
     assert drawn(SHARE, {SHARE: 0.0}) == "────────  0%"
-    assert drawn(VALUE, {VALUE: -1.23456e-200, TREND: " " * 10}) == "-1.2e-200" + " " * 11
+    assert drawn(VALUE, {VALUE: -1.23456e-200, NUMBER: "-1.23456e-200", TREND: " " * 10}) == "-1.2e-200" + " " * 11
     reader.close()
 
 
@@ -106,5 +106,5 @@ def test_a_column_of_such_a_name_stays_what_it_is() -> None:
     frame = pl.DataFrame({"task_id": [0], VALUE: [7.0]})
     table = TaskTable(frame, (VALUE,), (), frozenset(), 0, running=1)
     assert filled(frame, {0: LiveRow(1.0)}, table.columns).row(0, named=True) == {
-        "task_id": 0, VALUE: 7.0, TREND: None, SHARE: None, LEFT: None,
+        "task_id": 0, VALUE: 7.0, NUMBER: "1", TREND: None, SHARE: None, LEFT: None,
     }  # fmt: skip

@@ -218,7 +218,7 @@ class Comparing(ModalScreen[None]):
             Column("mean_1", first_name, align="right"),
             Column("n_2", f"n {second_name}"),
             Column("mean_2", second_name, align="right"),
-            Column("change", format=lambda value: f"{value:+.4g}", style=better),
+            Column("change", style=better, sign=True),
             Column("p", format=lambda value: "<0.001" if value < 0.001 else f"{value:.3f}",
                    style=lambda value: "bold" if value < LIKELY else "muted"),
         ]  # fmt: skip

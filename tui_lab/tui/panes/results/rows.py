@@ -15,7 +15,7 @@ from tui_lab.results.sql.text import is_equal
 from tui_lab.results.statistics.comparison import Verdict
 from tui_lab.results.statistics.report import MetricReport, Report, Standing
 from tui_lab.results.statistics.table import even_means, finished, mean_texts, parameter_texts
-from tui_lab.results.statistics.text import aligned, even, joined, moved, number, p_value
+from tui_lab.results.statistics.text import aligned, even, even_values, joined, moved, number, p_value
 from tui_lab.tui.panes.results.forest import Forest, forest
 from tui_lab.tui.widgets.table.cells import visible
 from tui_lab.tui.widgets.table.table import Column
@@ -24,6 +24,8 @@ KEY: Final = "setting"
 """Column that tells a setting apart, whatever order it is in."""
 PLACE: Final = "place"
 """Column with its place in the report."""
+RATIO: Final = 0.01
+"""Step of the ratios: one more digit is written."""
 FOREST: Final = "forest"
 """Column with the intervals drawn over one axis."""
 WIDTHS: Final = ((100, 24), (60, 16))
@@ -205,7 +207,7 @@ def _differences(metric: MetricReport, places: Sequence[int]) -> Iterator[tuple[
     yield "difference", joined(parts), {}
     yield " ", [_VERDICTS[verdict] for verdict in verdicts], {"style": _tone}
     yield "p", aligned([p_value(one.p_adjusted) if one else "" for one in found]), {}
-    yield "ratio", aligned([number(one.ratio) if one else "" for one in found]), {}
+    yield "ratio", aligned(even_values([one.ratio if one else None for one in found], RATIO)), {}
 
 
 def _tone(text: str) -> str:

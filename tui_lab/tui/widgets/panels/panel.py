@@ -8,6 +8,7 @@ from rich.text import Text
 from textual.containers import Vertical
 from textual.content import Content
 from textual.geometry import Region
+from textual.message import Message
 from textual.widget import Widget
 
 from tui_lab.tui.base.formatting import MUTED
@@ -28,11 +29,18 @@ class Panel(Vertical):
     }
     """
 
+    class Detail(Message):
+        """What a widget inside has to say of what its cursor is on, for the lower border; empty if nothing."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
     _rows: tuple[int, ...] = ()  # those of the border that change
 
     def __init__(self, *children: Widget, title: str = "", id: str | None = None, classes: str | None = None) -> None:
         super().__init__(*children, id=id, classes=classes)
-        self._title, self._subtitle = Content(title), Content()
+        self._title, self._subtitle, self._detail = Content(title), Content(), Content()
         self.border_title = self._title or None
 
     @property
@@ -42,8 +50,8 @@ class Panel(Vertical):
 
     @property
     def subtitle(self) -> str:
-        """What is to be known besides."""
-        return self._subtitle.plain
+        """What is to be known besides; of what the cursor is on, if a widget has something to say of it."""
+        return (self._detail or self._subtitle).plain
 
     def set_title(self, title: Content | Text | str) -> None:
         """Show a text in the upper border."""
@@ -55,11 +63,16 @@ class Panel(Vertical):
         self._subtitle = _content(text)
         self._show()
 
+    def on_panel_detail(self, event: Detail) -> None:
+        event.stop()
+        self._detail = Content(event.text)
+        self._show()
+
     def on_resize(self) -> None:
         self._show()
 
     def _show(self) -> None:
-        title, subtitle = self._title, self._subtitle
+        title, subtitle = self._title, self._detail or self._subtitle
         if subtitle and self.styles.border_bottom[0] in ("", "none"):
             title, subtitle = Content.assemble(title, "  ", (subtitle.plain, f"not bold {MUTED}")), Content()
         self._put("border_title", title, -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,13 +15,13 @@ from rich.text import Text
 from tui_lab.experiment.data_types import Row
 from tui_lab.results.plain import plain_column, shown
 from tui_lab.results.terminal import guard
+from tui_lab.tui.widgets.table.precision import Notation
 
 Align = Literal["left", "right"]
 Drawing = Sequence[tuple[str, str]]
 """Texts behind each other, each with its tone."""
 MOST: Final = 400  # characters of a text that are formatted
 WIDEST: Final = 40  # cells of a column while there is no room to spare
-DIGITS: Final = 6  # significant digits of a float
 _POINT: Final = re.compile(r"[.e]")
 
 
@@ -31,6 +32,9 @@ class Column:
     `align` is right for numbers and left for the rest unless given; `format` makes a text of a value that is
     not null; `width` fixes the width in cells; `style` names a tone for a value: words of `success error
     warning primary accent muted bold`.
+
+    Floats without a `format` are written with equally many decimals (see `precision`), positive ones with a plus if
+    `sign`.
 
     `draw` makes a cell of a row and the width of the column, and `head` its title, both as texts with their tones. With
     `fill` the column takes the room that the others leave, `width` at least.
@@ -45,6 +49,7 @@ class Column:
     draw: Callable[[Row, int], Drawing] | None = None
     head: Callable[[int], Drawing] | None = None
     fill: bool = False
+    sign: bool = False
 
     @property
     def title(self) -> str:
@@ -71,11 +76,29 @@ def visible(text: str, most: int = MOST) -> str:
     return text + "…" if cut else text
 
 
-def number(value: float) -> str:
-    """A float as text; what was measured is never shown as if it were exact."""
-    if value != value:
-        return "nan"
-    return f"{value:.{DIGITS}g}"
+def has_digits(column: Column, dtype: pl.DataType | None) -> bool:
+    """Return whether a column has floats that are all written in one notation."""
+    number = dtype is not None and (dtype.is_float() or dtype == pl.Duration)
+    return number and column.format is None and column.draw is None
+
+
+def floats(values: pl.Series) -> list[float | None]:
+    """Return the values of a column of floats, or seconds; those of 32 bits without digits that they don't have."""
+    if values.dtype.is_float() and values.dtype != pl.Float64:
+        return values.cast(pl.String).cast(pl.Float64).to_list()
+    return plain_column(values).to_list()
+
+
+def exact(value: Any, cell: Cell, width: int) -> str:
+    """Return a value with all its digits, or the whole text, where its cell in so many cells of width shows less; else
+    an empty text."""
+    if isinstance(value, float) and math.isfinite(value):
+        text = repr(value)
+        try:
+            return "" if float(str(cell.text)) == value else text
+        except ValueError:  # with a unit
+            return text
+    return visible(shown(value)) if cell.width > width and isinstance(cell.text, str) else ""
 
 
 def is_right(column: Column, dtype: pl.DataType | None) -> bool:
@@ -83,21 +106,28 @@ def is_right(column: Column, dtype: pl.DataType | None) -> bool:
     return column.align == "right" if column.align is not None else dtype is not None and dtype.is_numeric()
 
 
-def cells(column: Column, values: pl.Series, null: str) -> list[Cell]:
-    """The cells of some rows of a column. What `format` can't make a text of is shown as it is."""
-    if column.format is None and values.dtype not in (pl.String, pl.Int64, pl.Float64):
-        values = plain_column(values)
+def cells(column: Column, values: pl.Series, null: str, how: Notation) -> list[Cell]:
+    """The cells of some rows of a column; `how` floats are written. What `format` can't make a text of is shown as it
+    is."""
+    if has_digits(column, values.dtype):
+        found: list[Any] = floats(values)
+    elif column.format is None and values.dtype not in (pl.String, pl.Int64):
+        found = plain_column(values).to_list()
+    else:
+        found = values.to_list()
     aligned = column.format is None and values.dtype.is_numeric() and column.align != "left"
     empty = Cell(null, cell_len(null), 0, "muted")
-    return [empty if value is None else _cell(column, value, aligned) for value in values.to_list()]
+    return [empty if value is None else _cell(column, value, aligned, how) for value in found]
 
 
-def _cell(column: Column, value: Any, aligned: bool) -> Cell:
+def _cell(column: Column, value: Any, aligned: bool, how: Notation) -> Cell:
     text: str | Text
     if column.format is not None:
         text = column.format(value)
     elif isinstance(value, float):
-        text = number(value)
+        text = how.text(value)
+        if column.sign and value > 0:
+            text = f"+{text}"
     else:
         text = value if isinstance(value, str) else shown(value)
     tone = column.style(value) if column.style is not None else ""

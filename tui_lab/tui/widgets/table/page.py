@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import polars as pl
 
 from tui_lab.experiment.data_types import Row
-from tui_lab.tui.widgets.table.cells import Cell, Column, Measure, cells
+from tui_lab.tui.widgets.table.cells import Cell, Column, Measure, cells, floats
+from tui_lab.tui.widgets.table.precision import Digits, Notation
 
 Overlay = Callable[[pl.DataFrame], pl.DataFrame]
 """Returns newer values for rows."""
+EXACTLY: Final = Notation()
+"""Of columns that have no floats."""
 
 
 class Page:
     """Rows `start` to `stop` of a frame, as cells; a column is formatted when it is first asked for."""
 
     def __init__(
-        self, frame: pl.DataFrame, columns: Sequence[Column], start: int, stop: int, overlay: Overlay | None, null: str
+        self,
+        frame: pl.DataFrame,
+        columns: Sequence[Column],
+        start: int,
+        stop: int,
+        overlay: Overlay | None,
+        null: str,
+        digits: Mapping[int, Digits],
     ) -> None:
+        """digits: of the columns of floats, by place."""
         self.start = start
         self.rows = frame[start:stop]
         if overlay is not None and self.rows.height:
             self.rows = overlay(self.rows)
         self.stop = start + self.rows.height
-        self._columns, self._null = columns, null
+        self._columns, self._null, self._digits = columns, null, digits
         self._cells: dict[int, list[Cell]] = {}
         self._named: list[Row] | None = None
 
@@ -46,8 +58,17 @@ class Page:
             if column.draw is not None:  # its row and its width are not known here
                 found = self._cells[place] = [Cell("", 0)] * self.rows.height
             else:
-                found = self._cells[place] = cells(column, self.rows[column.name], self._null)
+                how = self._digits[place].notation if place in self._digits else EXACTLY
+                found = self._cells[place] = cells(column, self.rows[column.name], self._null, how)
         return found
+
+    def take_digits(self, place: int) -> bool:
+        """Judge a column of floats by these rows, too; return whether its notation is another one."""
+        return self._digits[place].take(floats(self.rows[self._columns[place].name]))
+
+    def forget(self, place: int) -> None:
+        """Format a column once more: its notation is another one."""
+        self._cells.pop(place, None)
 
     def cell(self, place: int, row: int) -> Cell:
         """Return a cell. row: in the whole table."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from textwrap import wrap
 from typing import Any, ClassVar, Final
 
@@ -19,10 +19,23 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui_lab.experiment.data_types import Row
-from tui_lab.tui.widgets.table.cells import Cell, Column, Measure, fitted, is_right, visible, widths
+from tui_lab.tui.widgets.panels.panel import Panel
+from tui_lab.tui.widgets.table.cells import (
+    Cell,
+    Column,
+    Measure,
+    exact,
+    fitted,
+    floats,
+    has_digits,
+    is_right,
+    visible,
+    widths,
+)
 from tui_lab.tui.widgets.table.layout import GAP, GUTTER, Layout
 from tui_lab.tui.widgets.table.page import Overlay, Page
 from tui_lab.tui.widgets.table.paint import Segments, Tones, drawn, line, segments
+from tui_lab.tui.widgets.table.precision import Digits
 from tui_lab.tui.widgets.table.sight import Sight
 
 # --- How a table looks, and its keys
@@ -141,11 +154,14 @@ class FrameTable(ScrollView, can_focus=True):
         self._columns: tuple[Column, ...] = ()
         self._right: list[bool] = []  # columns that are aligned right
         self._measures: list[Measure] = []
+        self._digits: dict[int, Digits] = {}  # of the columns of floats, by place
+        self._unread: set[int] = set()  # those of them that have not been judged by this frame
+        self._said = ""  # of the cell under the cursor
         self._layout_ = Layout.of((), 0, 0)
         self._pinned = 0
         self._about = (0, 0, 0)
         self._sight = Sight()
-        self._page = self._held = Page(self.frame, (), 0, 0, None, "")
+        self._page = self._held = Page(self.frame, (), 0, 0, None, "", {})
         self._chosen: Any = None  # the key that the user went to
         self._tones = Tones(self)
 
@@ -177,16 +193,21 @@ class FrameTable(ScrollView, can_focus=True):
             current = names[self.cursor_column] if self.cursor_column < len(names) else ""
             wanted = [column.name for column in shown]
             self._measures = [Measure() for _ in shown]
-            self._columns = shown
+            self._columns, self._digits = shown, {}
             self.cursor_column = wanted.index(current) if current in wanted else 0
-            if shown:
-                sample = Page(frame.head(SAMPLE), shown, 0, SAMPLE, None, self._null)
-                sample.measure(range(len(shown)), self._measures)
+        schema = frame.schema
+        number = [place for place, column in enumerate(shown) if has_digits(column, schema.get(column.name))]
+        self._digits = {place: self._digits.get(place) or Digits() for place in number}
+        self._unread = set(number)
+        if [column.name for column in shown] != names and shown:
+            places = range(len(shown))
+            self._judge(places)
+            sample = Page(frame.head(SAMPLE), shown, 0, SAMPLE, None, self._null, self._digits)
+            sample.measure(places, self._measures)
         for place, (column, old) in enumerate(zip(shown, self._columns, strict=True)):
             if column.width != old.width:
                 self._measures[place] = Measure()
         self._columns = shown
-        schema = frame.schema
         self._right = [is_right(column, schema.get(column.name)) for column in shown]
         row = self._row_of(self._chosen)
         if row is None and self.rests_on_first and self._chosen is None:
@@ -209,7 +230,7 @@ class FrameTable(ScrollView, can_focus=True):
     def refresh_rows(self) -> None:
         """Ask `overlay` again for the rows in sight."""
         for before in (self._held, self._page):
-            after = Page(self.frame, self._columns, before.start, before.stop, self.overlay, self._null)
+            after = Page(self.frame, self._columns, before.start, before.stop, self.overlay, self._null, {})
             if after.rows.rows() != before.rows.rows():
                 self._look(force=True)
                 return
@@ -283,12 +304,18 @@ class FrameTable(ScrollView, can_focus=True):
         sight = self.sight
         start, stop = sight.moving(self.scroll_offset.y)
         if force or not self._page.holds(start, stop):
-            self._page = Page(self.frame, self._columns, start, stop, self.overlay, self._null)
+            self._page = Page(self.frame, self._columns, start, stop, self.overlay, self._null, self._digits)
         if force or self._held.stop != sight.held:
-            self._held = Page(self.frame, self._columns, 0, sight.held, self.overlay, self._null)
+            self._held = Page(self.frame, self._columns, 0, sight.held, self.overlay, self._null, self._digits)
         room = self.scrollable_content_region.width
         places = [*range(self._layout_.frozen), *self._layout_.moving(self.scroll_offset.x, room)]
         places = [place for place in places if place < len(self._columns)]
+        self._judge(places)
+        for place in self._digits.keys() & set(places):
+            if self._held.take_digits(place) | self._page.take_digits(place):
+                self._measures[place] = Measure()
+                self._held.forget(place)
+                self._page.forget(place)
         grown = self._held.measure(places, self._measures) | self._page.measure(places, self._measures)
         if grown or force or len(self._layout_.widths) != len(self._columns):
             self._layout_ = Layout.of(
@@ -298,6 +325,35 @@ class FrameTable(ScrollView, can_focus=True):
             if size != self.virtual_size:
                 self.virtual_size = size
             self.refresh()
+        self._say()
+
+    def _say(self) -> None:
+        """Say what the cell under the cursor holds, where it shows less."""
+        said = self.exact
+        if said != self._said:
+            self._said = said
+            self.post_message(Panel.Detail(said))
+
+    @property
+    def exact(self) -> str:
+        """The column under the cursor and its value, where the cell does not show all of it: rounded, or cut."""
+        index, place = self.cursor_row, self.cursor_column
+        page = next((page for page in (self._held, self._page) if page.holds(index, index + 1)), None)
+        if page is None or not 0 <= place < len(self._layout_.widths) or self._columns[place].draw is not None:
+            return ""
+        column = self._columns[place]
+        text = exact(page.row(index).get(column.name), page.cell(place, index), self._layout_.widths[place])
+        return f"{column.title} {text}" if text else ""
+
+    def _judge(self, places: Iterable[int]) -> None:
+        """Find how the floats of these columns are written, by rows from all over the frame."""
+        for place in self._unread & set(places):
+            self._unread.discard(place)
+            rows = self.frame[self._columns[place].name]
+            some = range(0, rows.len(), max(1, rows.len() // SAMPLE))
+            parts = [rows[:SAMPLE], *(rows[row : row + 1] for row in some if row >= SAMPLE)]
+            if self._digits[place].begin(value for part in parts for value in floats(part)):
+                self._measures[place] = Measure()
 
     def on_mount(self) -> None:
         super().on_mount()  # type: ignore[no-untyped-call]
@@ -321,12 +377,14 @@ class FrameTable(ScrollView, can_focus=True):
         self._show_cursor()
         self._refresh_row(old)
         self._refresh_row(new)
+        self._say()
         self.post_message(self.RowHighlighted(self, self.row(new)))
 
     def watch_cursor_column(self) -> None:
         if self.is_mounted and self.cursor_column < len(self._layout_.widths):
             room = self.scrollable_content_region.width
             self.scroll_to(x=self._layout_.scroll_to(self.cursor_column, self.scroll_offset.x, room), animate=False)
+        self._say()
         self.refresh()
 
     def watch_sort_by(self) -> None:
@@ -436,7 +494,7 @@ class FrameTable(ScrollView, can_focus=True):
             note = self._note(y - 2, width) if not self.frame.height else ""
             return Strip([Segment(str(fitted(note, width, False)), self._tones("muted"))], width)
         if row >= sight.held and not self._page.holds(row, row + 1):
-            self._page = Page(self.frame, self._columns, row, row + 1, self.overlay, self._null)
+            self._page = Page(self.frame, self._columns, row, row + 1, self.overlay, self._null, self._digits)
         base = ("cursor",) if row == self.cursor_row else ()
         mark = Segment("", self._tones(*base))
         if self.marked and self.key_at(row) in self.marked:
