@@ -37,6 +37,7 @@ from tui_lab.tui.app.places import Place, Places
 from tui_lab.tui.app.watcher import Watcher
 from tui_lab.tui.base import panes, themes
 from tui_lab.tui.base.actions import Action, bindings
+from tui_lab.tui.base.collector import settle
 from tui_lab.tui.base.config import Config, SavedState, keep_traceback, state_folder
 from tui_lab.tui.base.notify import Notifier, notifications
 from tui_lab.tui.base.pane import Host, Pane, is_text
@@ -284,6 +285,7 @@ class LabApp(App[int]):
             panes.load(name)
         self.call_from_thread(self._add_panes, panes.others())
         self._check_keys()
+        settle()
 
     def _add_panes(self, names: tuple[str, ...]) -> None:
         """Give the panes of other packages tabs, and the keys that are left."""

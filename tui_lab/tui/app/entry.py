@@ -112,7 +112,7 @@ def _show(
     from tui_lab.tui.base.config import config_file, read_config
     from tui_lab.tui.base.workers import keep_promises
 
-    gc.set_threshold(50_000)  # a look through more takes longer than a key may
+    gc.set_threshold(50_000)  # until the screen has settled
     _tell_alt()
     config = read_config(config_file(), ascii=ascii)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # for which asyncio has one of its own

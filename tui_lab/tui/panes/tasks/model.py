@@ -6,12 +6,9 @@ needs a screen.
 
 from __future__ import annotations
 
-import atexit
-import gc
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 import polars as pl
@@ -169,8 +166,6 @@ class TaskModel:
             self.tables.ended(made.seconds)
         else:
             self.tables.busy = False
-        if self.table is None:
-            settle()
         self.table = made.table
         self._stale = self._stale or made.shown.unsteady  # what runs on will stand on top
         return made.job.view == self.view
@@ -300,10 +295,3 @@ def count_of_tasks(table: TaskTable) -> str:
     left = table.unplanned
     words = plural(table.frame.height - left, "task")
     return f"{words} and {left:,} no longer planned" if left else words
-
-
-@cache
-def settle() -> None:
-    """Exempt what is in memory by now from garbage collection: going through it delays keys for a fifth of a second."""
-    gc.freeze()
-    atexit.register(gc.unfreeze)
