@@ -41,6 +41,7 @@ from tui_lab.tui.base.collector import settle
 from tui_lab.tui.base.config import Config, SavedState, keep_traceback, state_folder
 from tui_lab.tui.base.notify import Notifier, notifications
 from tui_lab.tui.base.pane import Host, Pane, is_text
+from tui_lab.tui.base.questions import Questions
 from tui_lab.tui.base.snapshot import LabSnapshot, SnapshotTaken
 from tui_lab.tui.base.workers import promised, work
 from tui_lab.tui.widgets.panels.panel import Panel
@@ -181,6 +182,7 @@ class LabApp(App[int]):
         self.theme = themes.of_few_colours(self.available_themes[chosen]) if few else chosen
         self._theme_at_start = self.theme
         self._plain_signs = PlainSigns(self.config.ascii)
+        self.questions = Questions(self, self.write_to_terminal)
         self.set_keymap(self.config.keys)
 
     def compose(self) -> ComposeResult:
@@ -213,6 +215,8 @@ class LabApp(App[int]):
 
     async def on_event(self, event: events.Event) -> None:
         """Handle keys and clicks in order, each after the one before has had its effects."""
+        if self.questions.takes(event):
+            return
         if isinstance(event, (events.InputEvent, events.Paste)) and not event.is_forwarded:
             self._notifier.used()
             # Without a screen the app is being taken down. No action that goes before the focus waits for anything, so
@@ -511,10 +515,14 @@ class LabApp(App[int]):
             self._driver.write(text)
 
     @property
+    def is_plain(self) -> bool:
+        """Whether the screen is shown without colours or other signs than ASCII, or by no terminal."""
+        return self.config.ascii or "NO_COLOR" in os.environ or self.is_web
+
+    @property
     def shows_all_colours(self) -> bool:
         """Whether what is painted reaches a terminal with its colours unchanged."""
-        plain = self.config.ascii or "NO_COLOR" in os.environ
-        return not (plain or self.is_web) and self.console.color_system == "truecolor"
+        return not self.is_plain and self.console.color_system == "truecolor"
 
     def command_environment(self) -> dict[str, str]:
         """Return the environment of commands that are launched from here: that of the machine of the lab."""

@@ -19,7 +19,7 @@ from tui_lab.experiment.data_types import Json, JsonObject
 
 REFRESH: Final = (0.2, 10.0)
 LINES: Final = 200  # of a list that is kept for each lab
-IMAGES: Final = ("auto", "kitty", "blocks")
+IMAGES: Final = ("auto", "kitty", "iterm", "sixel", "blocks", "off")
 LABS: Final = 100  # that the screen remembers
 CRASH_FILE: Final = "crash.log"
 CRASH_LIMIT: Final = 1 << 20  # bytes

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tui_lab.results.charts.model import Request
     from tui_lab.store.lab import Lab
     from tui_lab.tui.base.config import Config
+    from tui_lab.tui.base.questions import Questions
     from tui_lab.tui.base.selection import Chosen
     from tui_lab.tui.base.snapshot import LabSnapshot
 
@@ -157,6 +158,16 @@ class Host(Protocol):
 
     def write_to_terminal(self, text: str) -> None:
         """Write an escape sequence to the terminal. Also from a worker's thread."""
+        ...
+
+    @property
+    def questions(self) -> Questions:
+        """What the terminal is asked."""
+        ...
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the screen is shown without colours or other signs than ASCII, or by no terminal."""
         ...
 
     @property

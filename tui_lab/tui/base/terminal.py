@@ -1,8 +1,12 @@
-"""Which terminal shows the screen, and how to reach it through tmux."""
+"""Which terminal shows the screen, how large its cells are, and how to reach it through tmux."""
 
 from __future__ import annotations
 
+import fcntl
+import struct
 import subprocess
+import sys
+import termios
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -30,9 +34,33 @@ def passes_through() -> bool:
     return any(line not in ("", "0", "off") for line in _asked("#{allow-passthrough}"))
 
 
+def tmux_terminal() -> str:
+    """Return what the terminal of tmux says that it is, as `foot(1.13.1)`. Blocks."""
+    return " ".join(_asked("#{client_termtype}"))
+
+
+def tmux_terminal_has(feature: str) -> bool:
+    """Return whether tmux has found that its terminal knows something, as in its option terminal-features. Blocks."""
+    return any(feature in line.split(",") for line in _asked("#{client_termfeatures}"))
+
+
 def through_tmux(sequence: str) -> str:
     """Return a sequence as tmux hands it on to its terminal, if its option allow-passthrough is on."""
     return "\x1bPtmux;" + sequence.replace("\x1b", "\x1b\x1b") + "\x1b\\"
+
+
+def cell_size() -> tuple[int, int]:
+    """Return the pixels of a cell, from left to right and from top to bottom: as the terminal says without being asked,
+    else as most have it."""
+    for stream in (sys.__stderr__, sys.__stdin__):
+        try:
+            facts = fcntl.ioctl(stream.fileno(), termios.TIOCGWINSZ, bytes(8)) if stream is not None else bytes(8)
+        except (OSError, ValueError):
+            continue
+        rows, columns, width, height = struct.unpack("HHHH", facts)
+        if rows and columns and width >= columns and height >= rows:
+            return width // columns, height // rows
+    return 10, 20
 
 
 def _asked(format: str) -> list[str]:

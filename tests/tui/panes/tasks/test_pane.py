@@ -14,6 +14,7 @@ from textual.widgets import Static
 from tests.tui.conftest import wait_until
 from tests.workbench import Workbench, until
 from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.base.config import Config
 from tui_lab.tui.panes.experiment.pane import ExperimentPane
 from tui_lab.tui.panes.tasks.choose_columns import ChooseColumns
 from tui_lab.tui.panes.tasks.pane import TasksPane
@@ -57,8 +58,8 @@ class Screen:
 
 
 @asynccontextmanager
-async def screen(lab: Path, size: tuple[int, int] = (100, 30)) -> AsyncIterator[Screen]:
-    app = LabApp(lab)
+async def screen(lab: Path, size: tuple[int, int] = (100, 30), config: Config | None = None) -> AsyncIterator[Screen]:
+    app = LabApp(lab, config=config)
     async with app.run_test(size=size) as pilot:
         found = Screen(app, pilot)
         await found.until(lambda: app.query(TasksPane))

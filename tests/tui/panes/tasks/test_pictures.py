@@ -16,10 +16,11 @@ from textual.strip import Strip
 from tests.tui.panes.tasks.test_pane import screen
 from tests.workbench import Workbench
 from tui_lab.results.pictures import Raster
+from tui_lab.tui.base.config import Config
 from tui_lab.tui.panes.tasks import pictures
 from tui_lab.tui.panes.tasks.pictures import TaskPictures
 from tui_lab.tui.widgets.picture.blocks import half_blocks
-from tui_lab.tui.widgets.picture.kitty import MARKS, Sent
+from tui_lab.tui.widgets.picture.kitty import MARKS, Sent, knows
 from tui_lab.tui.widgets.picture.picture import Picture
 
 
@@ -65,14 +66,18 @@ def test_kitty_gets_the_pixels_in_parts_and_cells_that_show_them() -> None:
     assert inside == f"\x1bPtmux;\x1b\x1b_Ga=d,d=I,i={sent.number},q=2\x1b\x1b\\\x1b\\"
 
 
+def test_a_kitty_without_placeholders_is_not_asked_for_them() -> None:
+    assert [knows(one) for one in ("kitty(0.28.1)", "kitty(1.0.0)", "ghostty 1.2.0-main", "kitty")] == [1, 1, 1, 0]
+    assert not any(knows(one) for one in ("kitty(0.26.5)", "WezTerm 20240203", "XTerm(379)", ""))
+
+
 async def test_kitty_shows_a_picture_and_forgets_it(own_lab: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm-kitty")
     monkeypatch.delenv("TMUX", raising=False)
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr(pictures, "KEPT", kept := 2)
     file = own_lab.experiment("small").task_folder(0) / "a.png"
     Image.new("RGB", (400, 200), "red").save(file)
-    async with screen(own_lab.lab_path, (120, 40)) as s:
+    async with screen(own_lab.lab_path, (120, 40), Config(images="kitty")) as s:
         said: list[str] = []
         monkeypatch.setattr(s.app, "write_to_terminal", said.append)
         await s.pilot.press("i")

@@ -19,20 +19,24 @@ from textual.worker import Worker, get_current_worker
 
 from tui_lab.client.formatting import printable
 from tui_lab.client.formatting import size as size_words
-from tui_lab.results.pictures import ENDINGS, PictureError, PictureFile, find, rasterize
+from tui_lab.results.pictures import ENDINGS, PictureError, PictureFile, Raster, find, rasterize
 from tui_lab.store import mirrors
 from tui_lab.tui.base.formatting import MUTED
 from tui_lab.tui.base.pane import host_of
+from tui_lab.tui.base.terminal import cell_size
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.widgets.panels.panel import Panel
+from tui_lab.tui.widgets.picture import iterm, sixel
 from tui_lab.tui.widgets.picture.blocks import half_blocks
-from tui_lab.tui.widgets.picture.kitty import MARKS, Sent, cell_size, is_known
+from tui_lab.tui.widgets.picture.kitty import MARKS, Sent
 from tui_lab.tui.widgets.picture.picture import Picture
+from tui_lab.tui.widgets.picture.tile import Tile
+from tui_lab.tui.widgets.picture.way import Way, find_way
 
 BESIDE: Final = 4  # tasks whose pictures stand side by side
 NARROWEST: Final = 14  # cells of a picture
 KEPT: Final = 16  # drawn pictures
-MOST_SENT: Final = 1_000_000  # pixels of a picture that the terminal gets
+MOST_SENT: Final = 1_000_000  # pixels of a picture that the terminal gets, if it can enlarge it
 FETCHED: Final = 16 << 20  # bytes of a picture that is fetched from the machine of the lab
 LOOK: Final = 2.0  # seconds between looks at files that may change
 REST: Final = 0.1  # seconds that a size stays before pictures are made for it
@@ -53,6 +57,13 @@ class Found(NamedTuple):
     pictures: dict[str, PictureFile]
 
 
+class Drawn(NamedTuple):
+    """A picture as cells, and what the terminal paints over them."""
+
+    lines: list[Strip]
+    tiles: Sequence[Tile] = ()
+
+
 class TaskPictures(Panel):
     """One picture of each of a few tasks, all of the same name. Files are found and read in a thread, one at a time,
     while the panel is shown."""
@@ -65,9 +76,10 @@ class TaskPictures(Panel):
         self._tasks: tuple[Shown, ...] = ()  # of these, those for which there is room
         self._found: list[Found] = []
         self._chosen = ""  # of the picture that is shown
-        self._drawn: OrderedDict[object, list[Strip] | str] = OrderedDict()
+        self._drawn: OrderedDict[object, Drawn | str] = OrderedDict()
         self._sent: dict[object, Sent] = {}  # of these, what the terminal has
-        self._by_kitty: bool | None = None  # not known yet
+        self._way: Way | None = None  # not known yet
+        self._finding: Worker[None] | None = None
         self._one_at_a_time = threading.Lock()
         self._looking: Worker[None] | None = None
         self._resting: Timer | None = None
@@ -137,7 +149,12 @@ class TaskPictures(Panel):
             self._start()
 
     def _start(self) -> None:
-        if self._tasks and self.is_on_screen:
+        if not self._tasks or not self.is_on_screen:
+            return
+        if self._way is None:
+            if self._finding is None or self._finding.is_finished:
+                self._finding = self._find_way()
+        else:
             ascii_only = host_of(self).config.ascii
             sizes = [picture.pixels for picture in self._pictures]
             self._looking = self._look(self._tasks, self._chosen, sizes, ascii_only)
@@ -157,18 +174,22 @@ class TaskPictures(Panel):
                     return
                 deliver(self, self._take, number, one, self._draw(one.pictures.get(name), sizes[number], ascii_only))
 
-    def _draw(self, file: PictureFile | None, size: tuple[int, int], ascii_only: bool) -> list[Strip] | str | None:
-        """Return the lines of a picture, or why there are none; None where there is no such file."""
+    def _draw(self, file: PictureFile | None, size: tuple[int, int], ascii_only: bool) -> Drawn | str | None:
+        """Return a picture, or why there is none; None where there is no such file."""
         if file is None:
             return None
         if min(size) < 2:  # it has not been laid out yet
             return ""
-        key = (file, size, ascii_only)
+        cell = cell_size()
+        key = (file, size, cell, ascii_only)
         if key not in self._drawn:
             try:
-                self._drawn[key] = self._sent_to_kitty(key, file, size) or half_blocks(
-                    rasterize(file, *size), ascii_only
-                )
+                if self._way == "off":
+                    self._drawn[key] = "pictures are off: images in config.toml"
+                elif self._way == "blocks":
+                    self._drawn[key] = Drawn(half_blocks(rasterize(file, *size), ascii_only))
+                else:
+                    self._drawn[key] = self._in_pixels(key, file, size, cell)
             except PictureError as error:
                 self._drawn[key] = printable(str(error))
             while len(self._drawn) > KEPT:
@@ -178,23 +199,28 @@ class TaskPictures(Panel):
 
     # --- Terminals that show pixels
 
-    def _sent_to_kitty(self, key: object, file: PictureFile, size: tuple[int, int]) -> list[Strip]:
-        """Send a picture to the terminal, and return the lines that show it; none where it knows no pictures."""
+    @work(exclusive=True, group="way of pictures")
+    async def _find_way(self) -> None:
         host = host_of(self)
-        if self._by_kitty is None:
-            way = host.config.images
-            self._by_kitty = host.shows_all_colours and (way == "kitty" or (way == "auto" and is_known(os.environ)))
-        if not self._by_kitty:
-            return []
-        width, height = cell_size()
+        way = "blocks" if host.is_plain and host.config.images != "off" else host.config.images
+        self._way = await find_way(way, os.environ, host.shows_all_colours, host.questions)
+        self._start()
+
+    def _in_pixels(self, key: object, file: PictureFile, size: tuple[int, int], cell: tuple[int, int]) -> Drawn:
+        """Return a picture that the terminal shows with all pixels for which there is room."""
+        width, height = cell
         columns, rows = min(size[0], len(MARKS)), min(size[1] // 2, len(MARKS))
         room = columns * width, rows * height
-        finer = min(1.0, (MOST_SENT / (room[0] * room[1])) ** 0.5)  # it is enlarged by the terminal
+        finer = 1.0 if self._way == "sixel" else min(1.0, (MOST_SENT / (room[0] * room[1])) ** 0.5)
         raster = rasterize(file, *(int(length * finer) for length in room))
-        cells = ceil(raster.width / finer / width), ceil(raster.height / finer / height)
-        sent = self._sent[key] = Sent(raster, (min(cells[0], columns), min(cells[1], rows)))
-        host.write_to_terminal(sent.sequence(os.environ))
-        return sent.lines()
+        columns = min(ceil(raster.width / finer / width), columns)
+        rows = min(ceil(raster.height / finer / height), rows)
+        if self._way == "kitty":
+            sent = self._sent[key] = Sent(raster, (columns, rows))
+            host_of(self).write_to_terminal(sent.sequence(os.environ))
+            return Drawn(sent.lines())
+        tiles = sixel.tiles(raster, cell) if self._way == "sixel" else iterm.tiles(raster, columns, rows)
+        return Drawn(half_blocks(_coarse(raster, columns, 2 * rows), ascii_only=False), tiles)
 
     def _forget(self, key: object) -> None:
         if (sent := self._sent.pop(key, None)) is not None:
@@ -216,12 +242,12 @@ class TaskPictures(Panel):
         self._found, self._chosen = found, name
         self._say()
 
-    def _take(self, number: int, one: Found, lines: list[Strip] | str | None) -> None:
+    def _take(self, number: int, one: Found, drawn: Drawn | str | None) -> None:
         picture, title = self._pictures[number], self._owner(one.task)
-        if isinstance(lines, list):
-            picture.draw(title, lines)
-        elif lines is not None:
-            picture.say(title, lines)
+        if isinstance(drawn, Drawn):
+            picture.draw(title, *drawn)
+        elif drawn is not None:
+            picture.say(title, drawn)
         else:
             picture.say(title, self._nothing(one))
 
@@ -249,3 +275,11 @@ class TaskPictures(Panel):
             )
         self.set_title(Content.assemble(*words))
         self.set_subtitle(("[ ] next, " if len(names) > 1 else "") + "i log")
+
+
+def _coarse(raster: Raster, width: int, height: int) -> Raster:
+    """Return the same with other pixels."""
+    from PIL import Image
+
+    picture = Image.frombytes("RGB", (raster.width, raster.height), raster.pixels)
+    return Raster(width, height, picture.resize((width, height), Image.Resampling.BOX).tobytes())

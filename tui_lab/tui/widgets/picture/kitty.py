@@ -6,11 +6,8 @@ two marks that say which part of the picture it shows. So a picture moves, and i
 
 from __future__ import annotations
 
-import fcntl
 import os
-import struct
-import sys
-import termios
+import re
 import zlib
 from base64 import standard_b64encode
 from collections.abc import Iterator, Mapping
@@ -23,11 +20,10 @@ from rich.style import Style
 from textual.strip import Strip
 
 from tui_lab.results.pictures import Raster
-from tui_lab.tui.base.terminal import names, passes_through, through_tmux
+from tui_lab.tui.base.terminal import passes_through, through_tmux, tmux_terminal
 
 _PLACEHOLDER: Final = "\U0010eeee"
 _CHUNK: Final = 4096  # characters of a part of the data
-_TERMINALS: Final = ("kitty", "ghostty")
 _NUMBERS: Final = count(int.from_bytes(os.urandom(2), "big") << 7)  # other programs send pictures to the terminal, too
 # What kitty counts rows and columns by: the marks of its file rowcolumn-diacritics.txt.
 _MARKS: Final = (
@@ -50,24 +46,15 @@ MARKS: Final = _marks()
 """The mark of each row, and of each column."""
 
 
-def is_known(environment: Mapping[str, str]) -> bool:
-    """Return whether the terminal knows the protocol. In tmux: and gets what is passed through. Blocks."""
-    known = any(part in name.lower() for name in names(environment) for part in _TERMINALS)
-    return known and (not environment.get("TMUX") or passes_through())
+def knows(version: str) -> bool:
+    """Return whether a terminal that says what it is, as in `kitty(0.28.1)` or `ghostty 1.2.0`, has placeholders."""
+    name, *numbers = re.findall(r"[a-z]+|[0-9]+", version.lower())[:3] or [""]
+    return name == "ghostty" or (name == "kitty" and [int(number) for number in numbers] >= [0, 28])
 
 
-def cell_size() -> tuple[int, int]:
-    """Return the pixels of a cell, from left to right and from top to bottom: as the terminal says without being asked,
-    else as most have it."""
-    for stream in (sys.__stderr__, sys.__stdin__):
-        try:
-            facts = fcntl.ioctl(stream.fileno(), termios.TIOCGWINSZ, bytes(8)) if stream is not None else bytes(8)
-        except (OSError, ValueError):
-            continue
-        rows, columns, width, height = struct.unpack("HHHH", facts)
-        if rows and columns and width >= columns and height >= rows:
-            return width // columns, height // rows
-    return 10, 20
+def beyond_tmux() -> str:
+    """Return what the terminal of tmux says that it is; nothing where tmux hands nothing on to it. Blocks."""
+    return tmux_terminal() if passes_through() else ""
 
 
 class Sent:
