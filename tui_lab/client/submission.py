@@ -71,11 +71,12 @@ def submit(
     environment: Mapping[str, str],
     standby: StandbyEngine | None = None,
     words: Sequence[str] | None = None,
+    identity: str | None = None,
 ) -> tuple[EngineClient | None, list[Accepted]]:
     """Submit the experiments that have something to run or to record; start an engine where none is alive.
-    `environment` is the submitter's, `words` are its command line, by default that of this process. Only for the holder
-    of the submit lock. Raises SpecError where an experiment can't use any of the nodes (then none is submitted),
-    LabError."""
+    `environment` is the submitter's, `words` are its command line, by default that of this process, `identity` is the
+    id of a single one. Only for the holder of the submit lock. Raises SpecError where an experiment can't use any of
+    the nodes (then none is submitted), LabError."""
     from tui_lab.engine.client import EngineClient
     from tui_lab.protocol.control import Submit
 
@@ -91,7 +92,7 @@ def submit(
         while True:
             state = one.folder.state()
             try:
-                event = submit_event(one, its_nodes, keep_going, words)
+                event = submit_event(one, its_nodes, keep_going, words, identity)
                 taken = client.request(Submit(event, one.seen, dict(environment)))
                 break
             except OutdatedPlanError:
@@ -399,7 +400,11 @@ def queue(
 
 
 def submit_event(
-    prepared: Prepared, nodes: list[NodeEntry], keep_going: bool, words: Sequence[str] | None = None
+    prepared: Prepared,
+    nodes: list[NodeEntry],
+    keep_going: bool,
+    words: Sequence[str] | None = None,
+    identity: str | None = None,
 ) -> Submitted:
     """Write the plan if it is new; return the event that submits it. Raises StorageError, SpecError."""
     plan = prepared.plan
@@ -408,7 +413,7 @@ def submit_event(
         replace(plan, about={**plan.about, **place}).write(prepared.folder.plans, prepared.text)
     program = _program(prepared)
     return Submitted(
-        id=uuid.uuid4().hex,
+        id=identity or uuid.uuid4().hex,
         at=round(time.time(), 3),
         experiment=prepared.experiment.name,
         plan=plan.number,

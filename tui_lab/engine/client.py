@@ -28,6 +28,7 @@ from tui_lab.protocol.control import (
     CleanNodes,
     Command,
     FetchFiles,
+    ListNodes,
     Piece,
     ProtocolError,
     ReadFile,
@@ -35,10 +36,11 @@ from tui_lab.protocol.control import (
     Requeue,
     Resume,
     Submit,
+    Taken,
     decode_answer,
     encode_command,
 )
-from tui_lab.store import layout, mirrors, trust
+from tui_lab.store import events, journal, layout, mirrors, trust
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.lab import Lab
 
@@ -49,6 +51,8 @@ ENDING_LIMIT: Final = 2.0  # seconds that a process may take to end after its co
 MOVED_LIMIT: Final = 10.0  # seconds that the engine of a lab which was moved may take to end
 # Commands that begin work. Each may be given twice: a submission has an id, and what is asked for is asked for.
 BEGINNING: Final = (Submit, Requeue, Resume, FetchFiles, CleanNodes)
+ASKING: Final = (AskStatus, ListNodes, ReadFile)  # commands that change nothing
+RECONNECTED: Final = 30.0  # seconds that a command waits for another machine
 
 
 class EngineGone(StorageError):  # noqa: N818
@@ -100,22 +104,54 @@ class EngineClient:
             return cast(A, read_there(side, command))
         if isinstance(command, Submit | Requeue | Resume) and command.umask is None:
             command = cast(Command[A], structs.replace(command, umask=_umask() if side is None else side.umask))
+        known = self._journal_size(command) if side is not None else 0
         for last in (False, True):
             try:
                 answer = self._exchange(command, patience)
                 break
             except EngineGone:
-                if last or not isinstance(command, BEGINNING):
+                if last or isinstance(command, ASKING) or not (side or isinstance(command, BEGINNING)):
                     raise
                 self._channel.close()
-                again = _start(self.lab)
-                self._channel, self.facts, self._unread = again._channel, again.facts, b""
+                self._connect_again(side, command)
+                if isinstance(command, Requeue) and (taken := self._requeued(command, known)) is not None:
+                    return cast(A, taken)
         if isinstance(answer, Refusal):
             raise answer.exception()
         if isinstance(command, Submit | Requeue | Resume) and side is None:
             with contextlib.suppress(StorageError):
                 trust.trust(self.lab.path)  # who runs a lab trusts it
         return answer
+
+    def _connect_again(self, side: mirrors.OtherSide | None, command: Command[A]) -> None:
+        """Connect to the engine that there is now; to another machine as soon as that can be reached. Raises
+        EngineGone where none runs, and the command does not begin work."""
+        if side is None:
+            again = _start(self.lab)
+        else:
+            found = _through(side, self.lab, start=isinstance(command, BEGINNING), patience=RECONNECTED)
+            if found is None:
+                raise EngineGone(f"{side.name}: the engine ended before it answered", "nothing is lost")
+            again = found
+        self._channel, self.facts, self._unread = again._channel, again.facts, b""
+
+    def _journal_size(self, command: Command[A]) -> int:
+        """Return how far the journal is known of the experiment that is to be retried."""
+        if not isinstance(command, Requeue):
+            return 0
+        try:
+            return self.lab.experiment(command.experiment).journal.stat().st_size
+        except OSError:
+            return 0
+
+    def _requeued(self, command: Requeue, known: int) -> Taken | None:
+        """Return the answer to a retry that the journal has behind a place: what was retried once, and may have ended
+        again, is not run once more."""
+        folder = self.lab.experiment(command.experiment)
+        for event, _ in journal.read(folder.journal, known, [events.Requeued]):
+            if isinstance(event, events.Requeued) and (event.queued, event.step) == (command.tasks, command.step):
+                return Taken(len(folder.state().submissions) - 1)
+        return None
 
     def _exchange(self, command: Command[A], patience: float | None) -> A | Refusal:
         number = next(self._numbers)
@@ -131,6 +167,8 @@ class EngineClient:
                 if answer is not None:  # else it belongs to a question that we no longer wait for
                     return answer
         except OSError:
+            if self._side is not None:
+                raise EngineGone(f"{self._side.name}: the connection broke before the engine answered") from None
             self._await_end()
             what = f"the engine (pid {self.facts.pid}) ended before it answered"
             raise EngineGone(what, "run the same command again; nothing is lost, and tasks that run go on") from None
@@ -178,16 +216,26 @@ class EngineClient:
     def _ask_for_a_sign(self) -> None:
         """Check that the engine is alive, over another connection: a long command is answered late. Raises
         EngineSilent."""
-        other = _reach(self.lab, self.facts)
+        other = _reach(self.lab, self.facts) if self._side is None else self._side.engine(start=False)
         if other is not None:
             with contextlib.closing(EngineClient(other, self.lab, self.facts)) as client:
                 client.request(AskStatus(), patience=SIGN_OF_LIFE)
 
+    @property
+    def _side(self) -> mirrors.OtherSide | None:
+        """The other machine, if the engine runs there: its processes can't be seen from here."""
+        return mirrors.other_side(self.lab.path)
+
     def _is_stopped(self) -> bool:
+        if self._side is not None:
+            return False
         found = process_stat(self.facts.pid) if self.facts.alive else None
         return found is not None and found[0] in "Tt"
 
     def _silent(self) -> EngineSilent:
+        if self._side is not None:
+            hint = "it may have been taken: what is shown once it answers tells"
+            return EngineSilent(f"{self._side.name}: the engine there does not answer", hint)
         return silent(self.lab, self.facts, stopped=self._is_stopped())
 
     def wait(self, seconds: float) -> bool:
@@ -262,9 +310,9 @@ def read_there(side: mirrors.OtherSide, asked: ReadFile) -> Piece:
     return Piece(None if data is None else base64.b64encode(data).decode(), total)
 
 
-def _through(side: mirrors.OtherSide, lab: Lab, *, start: bool) -> EngineClient | None:
-    """Connect to the engine of a lab on another machine. Raises LabError."""
-    channel = side.engine(start)
+def _through(side: mirrors.OtherSide, lab: Lab, *, start: bool, patience: float = 0.0) -> EngineClient | None:
+    """Connect to the engine of a lab on another machine. patience: seconds to wait for that. Raises LabError."""
+    channel = side.engine(start, patience)
     facts = EngineFacts.read(lab) or EngineFacts(0, 0, side.name, "")
     return None if channel is None else EngineClient(channel, lab, facts)
 
@@ -272,7 +320,7 @@ def _through(side: mirrors.OtherSide, lab: Lab, *, start: bool) -> EngineClient 
 def _start(lab: Lab, standby: StandbyEngine | None = None) -> EngineClient:
     side = mirrors.other_side(lab.path)
     if side is not None:
-        there = _through(side, lab, start=True)
+        there = _through(side, lab, start=True, patience=RECONNECTED)
         if there is None:
             raise StorageError(f"{side.name}: the engine did not answer")
         return there

@@ -88,7 +88,8 @@ class Engine(_Message, frozen=True):
 
 
 class Write(_Message, frozen=True):
-    """Write a file, the body. `mtime`: when it was changed last, in ns, as far as the screen knows; 0 for a new one."""
+    """Write a file, the body. `mtime`: when it was changed last, in ns, as far as the screen knows; 0 for a new one.
+    Given again, it is not refused."""
 
     id: int
     file: str
@@ -96,11 +97,13 @@ class Write(_Message, frozen=True):
 
 
 class Launch(_Message, frozen=True):
-    """Submit a file as `--run` does; the members are its options."""
+    """Submit a file as `--run` does; the members are its options. `submission`: the id of its event: what was taken is
+    not taken again."""
 
     id: int
     file: str
     nodes: Sequence[NodeEntry]
+    submission: str = ""
     keep_going: bool = False
     new: bool = False
     rerun: bool = False

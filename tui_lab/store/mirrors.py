@@ -26,6 +26,11 @@ class OtherSide(Protocol):
         ...
 
     @property
+    def trouble(self) -> str:
+        """Why the machine can't be reached just now; empty while it can."""
+        ...
+
+    @property
     def connections(self) -> int:
         """How often a connection was made: what could not be asked before, can be now."""
         ...
@@ -40,8 +45,9 @@ class OtherSide(Protocol):
         """The mask of new files there."""
         ...
 
-    def engine(self, start: bool) -> socket.socket | None:
-        """Return a connection to the lab's engine; None where none runs, unless it is to be started."""
+    def engine(self, start: bool, patience: float = ...) -> socket.socket | None:
+        """Return a connection to the lab's engine; None where none runs, unless it is to be started. patience: seconds
+        to wait for a machine that is away, 0 by default."""
         ...
 
     def read(
@@ -53,6 +59,10 @@ class OtherSide(Protocol):
     def fetch(self, experiment: str, task: int, most: int = ..., endings: Sequence[str] = ...) -> None:
         """Bring the files of a task into the mirror. most: bytes of each, at most. endings: of their names, by default
         all, which is for a task that has ended."""
+        ...
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Write a file there and here. path: of the one here. Raises LabError where it was changed there meanwhile."""
         ...
 
     def verify(self, experiment: str) -> None:

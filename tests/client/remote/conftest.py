@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.engine.nodes.fleet import Fleet, Node, fleet
+from tests.engine.nodes.proxy import Proxy
 from tests.workbench import Result, checked
 from tui_lab.client.remote.address import RemoteAddress
-from tui_lab.client.remote.connection import RemoteLab
+from tui_lab.client.remote.connection import Progress, RemoteLab
 from tui_lab.store.lab import Lab
 
 __all__ = ["fleet"]
@@ -27,7 +28,8 @@ class Far:
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
         shown = tuple(dict.fromkeys([PROGRAM, Path(sys.prefix)]))
-        self.node: Node = fleet.node("far", shared=False, shown=shown, path=f"{fleet.folder}/far/bin:/usr/bin:/bin")
+        path = f"{fleet.folder}/far/bin:/usr/bin:/bin"
+        self.node: Node = fleet.node("far", shared=False, shown=shown, path=path, latency=0.001)
         self.program("tui-lab", f'PYTHONPATH={PROGRAM} exec {sys.executable} -m tui_lab "$@"')
         self.place = f"/tmp/{fleet.folder.name}-work"
         """The folder of the project there."""
@@ -36,6 +38,12 @@ class Far:
         self.folder.mkdir()
         self.environment = fleet.environment()
         self.open: list[RemoteLab] = []
+
+    @property
+    def proxy(self) -> Proxy:
+        """What stands between here and there."""
+        assert self.node.machine.proxy is not None
+        return self.node.machine.proxy
 
     @property
     def lab(self) -> Lab:
@@ -85,11 +93,11 @@ class Far:
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
 
-    def connect(self, path: str = "") -> RemoteLab:
-        """Open the lab from here."""
+    def connect(self, path: str = "", told: Progress | None = None) -> RemoteLab:
+        """Open the lab from here. told: hears how far that is."""
         remote = RemoteLab(RemoteAddress("far", path or f"{self.place}/lab"), self.environment)
         self.open.append(remote)
-        remote.open()
+        remote.open(told)
         return remote
 
 

@@ -16,11 +16,15 @@ class Proxy:
         self.latency = latency  # seconds, each way
         self.refusing = 0  # so many further connections are closed at once, before a byte is said
         self.accepted = 0
+        self.cuts: list[int] = []
+        """After so many bytes of answers the next connections break, one after the other."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._answering = asyncio.Event()
+        self._answering.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -33,6 +37,8 @@ class Proxy:
     def _abort(self) -> None:
         for writer in list(self._writers):
             writer.transport.abort()
+        self._writers.clear()
+        self._answering.set()
 
     def freeze(self) -> None:
         """Nothing comes through any more, and nobody is told."""
@@ -40,6 +46,10 @@ class Proxy:
 
     def thaw(self) -> None:
         self._call(self._flowing.set)
+
+    def hold_answers(self) -> None:
+        """What is sent arrives, and no answer comes back until the connections are cut."""
+        self._call(self._answering.clear)
 
     def close(self) -> None:
         self.cut()
@@ -79,13 +89,16 @@ class Proxy:
             await self._flowing.wait()
             away, back = await asyncio.open_connection("127.0.0.1", self.target)
             self._writers.add(back)
-            await asyncio.gather(self._copy(reader, back), self._copy(away, writer))
+            cut = self.cuts.pop(0) if self.cuts else None
+            await asyncio.gather(self._copy(reader, back), self._copy(away, writer, answers=True, cut=cut))
         except OSError:
             writer.transport.abort()
         finally:
             self._writers.discard(writer)
 
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _copy(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answers: bool = False, cut: int | None = None
+    ) -> None:
         queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(256)
 
         async def fill() -> None:
@@ -103,6 +116,11 @@ class Proxy:
                 due, data = await queue.get()
                 await asyncio.sleep(max(0.0, due - self._loop.time()))
                 await self._flowing.wait()
+                if answers:
+                    await self._answering.wait()
+                    if cut is not None and (cut := cut - len(data)) <= 0:
+                        writer.transport.abort()
+                        break
                 if not data:
                     break
                 writer.write(data)

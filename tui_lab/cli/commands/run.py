@@ -128,15 +128,16 @@ def _print_parameters(files: list[str]) -> int:
 
 def _open_remote(address: RemoteAddress, screen: Screen) -> int:
     """Open the screen on a lab of another machine. Raises LabError, StorageError."""
-    from tui_lab.client.formatting import size
-    from tui_lab.client.remote.connection import RemoteLab
+    from rich.markup import escape
+
+    from tui_lab.client.remote.connection import Copied, RemoteLab
 
     remote = RemoteLab(address, os.environ)
     with new_console(stderr=True).status(f"connecting to {address.host}") as status:
 
-        def show(came: int, total: int) -> None:
-            if came < total:
-                status.update(f"copying {size(came)} of {size(total)} from {address.host}")
+        def show(copied: Copied) -> None:
+            if words := copied.words(address.host):
+                status.update(escape(words))
 
         lab = remote.open(show)
     try:

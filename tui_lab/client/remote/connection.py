@@ -9,15 +9,17 @@ import shlex
 import socket
 import threading
 import time
+import uuid
 import zlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from tui_lab import __version__
+from tui_lab.client.formatting import size, span
 from tui_lab.client.remote import files
 from tui_lab.client.remote.address import RemoteAddress
 from tui_lab.client.remote.mirror import Mirror
@@ -75,9 +77,17 @@ QUIET: Final = 10.0  # seconds without a message after which the helper is asked
 NOISE: Final = 1 << 22  # bytes that a login shell may print before the greeting
 LAST_WORDS: Final = 1 << 14  # bytes of its standard error that are kept
 NOT_FOUND: Final = 127  # exit status of a shell for a command that is nowhere
+SURE: Final = 1.0  # seconds of copying after which the rest is estimated
+TRIES: Final = 3  # to open it at first
+TRIED: Final = 20.0  # seconds after which the first opening is not tried again
+PATIENCE: Final = 60.0  # seconds that a change waits for the connection
 
 # Every login shell must read it alike in single quotes (sh, fish, csh): no newline, single quote or exclamation mark.
 _SCRIPT: Final = 'PATH="$PATH:$HOME/.local/bin"; export PATH; exec tui-lab remote-helper "$0"'
+
+
+class AwayError(StorageError):
+    """Raised where the machine can't be reached now."""
 
 
 Answer: TypeAlias = "asyncio.Future[tuple[FromHelper, bytes]]"
@@ -117,9 +127,11 @@ class RemoteLab:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name="remote", daemon=True)
-        self._progress: Callable[[int, int], None] = lambda _, __: None
+        self._progress: Progress = _say_nothing
         self._waiting = _Waiting()
         self._connected = False
+        self._up = asyncio.Event()  # while connected
+        self._hurry = asyncio.Event()  # someone waits for the connection
         self._pool: Pool | None = None
         self._line: Any = None  # of the pool
         self._writer: Any = None  # an SshWriter, while connected
@@ -137,10 +149,9 @@ class RemoteLab:
         assert self._mirror is not None
         return self._mirror.lab
 
-    def open(self, progress: Callable[[int, int], None] = lambda _, __: None) -> Path:
-        """Connect, and bring the mirror up to date; return its folder. progress: called with the bytes that have come,
-        and of all. Raises LabError, StorageError."""
-        self._progress = progress
+    def open(self, progress: Progress | None = None) -> Path:
+        """Connect, and bring the mirror up to date; return its folder. Raises LabError, StorageError."""
+        self._progress = progress or _say_nothing
         self._thread.start()
         return self._opened.result()
 
@@ -155,9 +166,10 @@ class RemoteLab:
 
     # --- What readers and commands ask for; each blocks
 
-    def engine(self, start: bool) -> socket.socket | None:
-        """Return a connection to the engine there; None where none runs, unless it is to be started."""
-        found, _ = self._ask(lambda number: Engine(number, start), Found)
+    def engine(self, start: bool, patience: float = 0.0) -> socket.socket | None:
+        """Return a connection to the engine there; None where none runs, unless it is to be started. patience: seconds
+        to wait for the machine."""
+        found, _ = self._ask(lambda number: Engine(number, start), Found, patience=patience)
         return self._in_loop(self._connect_engine(found.socket)) if found.socket else None
 
     def bring(self, experiment: str, kinds: Sequence[str] = ()) -> None:
@@ -186,16 +198,29 @@ class RemoteLab:
         self._ask(lambda number: Verify(number, experiment), Done)
 
     def write(self, path: Path, data: bytes) -> None:
-        """Write a file there and here. path: of the one here. Raises LabError where it was changed there meanwhile."""
+        """Write a file there and here. path: of the one here. It waits for a connection that breaks. Raises LabError
+        where it was changed there meanwhile."""
         assert self._mirror is not None
         file = self._mirror.there(path)
-        written, _ = self._ask(lambda number: Write(number, file, self._known.get(file, 0)), Written, data)
+        known = self._mtime_there(path, file)
+        written, _ = self._ask(lambda number: Write(number, file, known), Written, data, PATIENCE)
         self._mirror.replace(Replaced(file, len(data), written.mtime), zlib.compress(data))
         self._known[file] = written.mtime
 
+    def _mtime_there(self, path: Path, file: str) -> int:
+        """Return when a file was changed there, as far as it is known here, in ns; 0 where it is not there. Of those
+        around the lab, which other editors may have changed here, the time is kept."""
+        assert self._mirror is not None
+        if not path.absolute().is_relative_to(self._mirror.lab):
+            return self._known.get(file, 0)
+        try:
+            return path.stat().st_mtime_ns
+        except OSError:
+            return 0
+
     def launch(self, path: Path, nodes: Sequence[NodeEntry], keep_going: bool, choice: Choice) -> tuple[str, int]:
         """Submit a file there, as it is here; return the experiment's name, and how many tasks will run. path: of the
-        one here. Raises LabError."""
+        one here. It waits for a connection that breaks, and nothing is submitted twice. Raises LabError."""
         assert self._mirror is not None
         if not path.absolute().is_relative_to(self._mirror.root):
             what = f"{path}: is on this machine, and the lab is on {self.address.host}"
@@ -204,13 +229,19 @@ class RemoteLab:
         if path.stat().st_mtime_ns != self._known.get(file):
             self.write(path, path.read_bytes())  # another editor has written it
         ticked = {"new": choice.new, "rerun": choice.rerun, "adopt": choice.adopt, "replace": choice.replace}
-        launched, _ = self._ask(lambda number: Launch(number, file, nodes, keep_going, **ticked), Launched)
+        submission = uuid.uuid4().hex
+        launched, _ = self._ask(
+            lambda number: Launch(number, file, nodes, submission, keep_going, **ticked), Launched, patience=PATIENCE
+        )
         return launched.experiment, launched.count
 
-    def _ask(self, make: Callable[[int], ToHelper], kind: type[M], body: bytes = b"") -> tuple[M, bytes]:
-        """Send a request; return its answer. Raises LabError where it is refused, StorageError where it is lost."""
+    def _ask(
+        self, make: Callable[[int], ToHelper], kind: type[M], body: bytes = b"", patience: float = 0.0
+    ) -> tuple[M, bytes]:
+        """Send a request; return its answer. patience: seconds to wait for the connection, and to send it again where
+        it broke. Raises LabError where it is refused, StorageError where it is lost."""
         answer: FromHelper
-        answer, body = self._in_loop(self._request(make, body))
+        answer, body = self._in_loop(self._request(make, body, patience))
         if isinstance(answer, Failed):
             raise (StorageError if answer.storage else LabError)(answer.error, answer.hint)
         if not isinstance(answer, kind):
@@ -225,11 +256,36 @@ class RemoteLab:
             call.close()
             raise self._away() from None
 
-    def _away(self) -> StorageError:
-        why = f"{self.trouble}; it is tried again" if self.trouble else "the connection is closed"
-        return StorageError(f"{self.name}: {why}")
+    def _away(self) -> AwayError:
+        why = f"no connection: {self.trouble}; it is tried again" if self.trouble else "the connection is closed"
+        return AwayError(f"{self.name}: {why}")
 
-    async def _request(self, make: Callable[[int], ToHelper], body: bytes) -> tuple[FromHelper, bytes]:
+    async def _request(
+        self, make: Callable[[int], ToHelper], body: bytes, patience: float = 0.0
+    ) -> tuple[FromHelper, bytes]:
+        deadline = asyncio.get_running_loop().time() + patience
+        while True:
+            try:
+                if patience:
+                    await self._await_connection(deadline)
+                return await self._once(make, body)
+            except AwayError:
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise
+
+    async def _await_connection(self, deadline: float) -> None:
+        """Wait until it is connected. Raises StorageError."""
+        if self._connected:
+            return
+        self._hurry.set()
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._up.wait()
+        except TimeoutError:
+            hint = "it may have been taken: what is shown once the connection is back tells"
+            raise AwayError(self._away().message, hint) from None
+
+    async def _once(self, make: Callable[[int], ToHelper], body: bytes) -> tuple[FromHelper, bytes]:
         if not self._connected:
             raise self._away()
         number: int = next(self._waiting.numbers)
@@ -275,20 +331,27 @@ class RemoteLab:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         tries = 0
+        first = time.monotonic()
         while True:
             began = time.monotonic()
+            for_good = tries + 1 >= TRIES or began - first > TRIED
             try:
                 await self._serve()
                 self.trouble = "the connection has ended"
+            except StorageError as error:
+                self._say(error, for_good)
             except LabError as error:
-                self._say(error)
+                self._say(error, True)
             except (ChannelError, OSError, RemoteError, TimeoutError, asyncio.IncompleteReadError) as error:
-                self._say(StorageError(f"{self.name}: {error or type(error).__name__}"))
+                what = "the connection broke" if isinstance(error, asyncio.IncompleteReadError) else str(error)
+                never = for_good or (isinstance(error, ChannelError) and error.fatal)
+                self._say(StorageError(f"{self.name}: {what or type(error).__name__}"), never)
             except Exception as error:
                 log.exception("%s", self.name)
-                self._say(StorageError(f"{self.name}: internal error: {error!r}"))
+                self._say(StorageError(f"{self.name}: internal error: {error!r}"), True)
             finally:
                 self._connected = False
+                self._up.clear()
                 self._waiting.fail(self._away())
                 pool, self._pool = self._pool, None
                 if pool is not None:
@@ -298,12 +361,18 @@ class RemoteLab:
             tries = 0 if time.monotonic() - began > AGAIN[-1] else tries
             pause = AGAIN[min(tries, len(AGAIN) - 1)]
             tries += 1
-            await asyncio.sleep(pause)
+            if not self._opened.done():
+                self._progress(Copied(trouble=self.trouble))
+            self._hurry.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._hurry.wait()
+                    await asyncio.sleep(min(pause, AGAIN[0]))  # a machine that starts again is not asked all the time
 
-    def _say(self, error: LabError) -> None:
-        """Note why it can't be reached; the first time, whoever opens it gets the error."""
+    def _say(self, error: LabError, for_good: bool) -> None:
+        """Note why it can't be reached. Whoever opens it gets the error, if trying again does not help."""
         self.trouble = str(error).removeprefix(f"{self.name}: ")
-        if not self._opened.done():
+        if for_good and not self._opened.done():
             self._opened.set_exception(error)
 
     async def _serve(self) -> None:
@@ -330,19 +399,21 @@ class RemoteLab:
             self._known = {file: one.mtime for file, one in have.items() if file.startswith("/")}
             self._writer.write(encode(Follow(have)))
             watching = asyncio.create_task(self._watch())
-            total = came = 0
+            copied = Copied()
             while True:
                 message, body = await self._message(reader)
                 if isinstance(message, Sum):
-                    total = message.bytes
+                    copied = Copied(0, message.bytes, time.monotonic())
                 elif isinstance(message, Appended | Replaced) and not self._connected:
-                    came += message.raw
-                    self._progress(came, total)
+                    copied = replace(copied, came=copied.came + message.raw)
+                    self._progress(copied)
                 if isinstance(message, Rows):
                     await asyncio.to_thread(_take_rows, self._mirror.path(message.file), message, body)
                 else:
                     self._take(self._mirror, message, body)
         except asyncio.IncompleteReadError:
+            if self._line.connection.is_closed():
+                raise StorageError(f"{self.name}: the connection broke") from None
             why = (await asyncio.wait_for(said, 2)).strip().splitlines() if not said.cancelled() else []
             raise StorageError(f"{self.name}: the helper there has ended" + (f": {why[-1]}" if why else "")) from None
         finally:
@@ -357,6 +428,8 @@ class RemoteLab:
             noise += len(line)
             if not line or noise > NOISE:
                 if not line:
+                    if self._line.connection.is_closed():
+                        raise StorageError(f"{self.name}: the connection broke")
                     await self._writer.channel.wait_closed()
                 status = self._writer.channel.get_exit_status()
                 lines = (await said).strip().splitlines() if not line else []
@@ -408,6 +481,7 @@ class RemoteLab:
             case Synced():
                 self._connected, self.trouble = True, ""
                 self.connections += 1
+                self._up.set()
                 if not self._opened.done():
                     self._opened.set_result(mirror.lab)
             case Done(id=number) | Content(id=number) | Found(id=number) | Written(id=number) | Launched(id=number):
@@ -428,6 +502,35 @@ class RemoteLab:
                 return
             if self._connected and time.monotonic() - self._heard > QUIET:
                 self._writer.write(encode(Ping(0)))
+
+
+@dataclass(frozen=True)
+class Copied:
+    """How far the first copy is: bytes that came, of how many, and since when (monotonic). trouble: why it begins once
+    more."""
+
+    came: int = 0
+    total: int = 0
+    since: float = 0.0
+    trouble: str = ""
+
+    def words(self, host: str) -> str:
+        """Return what is going on, for the user; empty where there is nothing to say."""
+        if self.trouble:
+            return f"{self.trouble}; connecting to {host} again"
+        if self.came >= self.total:
+            return f"connected to {host}" if self.since else ""
+        took = time.monotonic() - self.since
+        left = took * (self.total - self.came) / self.came if self.came else 0.0
+        soon = f", about {span(max(1, round(left)))} left" if took > SURE and left else ""
+        return f"copying from {host}: {size(self.came)} of {size(self.total)}{soon}"
+
+
+Progress: TypeAlias = Callable[[Copied], None]
+
+
+def _say_nothing(_: Copied) -> None:
+    pass
 
 
 def remote_lab(lab: Path) -> RemoteLab | None:

@@ -50,11 +50,13 @@ from tui_lab.protocol.remote import (
     size_of,
     to_helper,
 )
-from tui_lab.store import layout
+from tui_lab.store import layout, ranges
 from tui_lab.store.errors import LabError, StorageError, storage_error
 
 if TYPE_CHECKING:
     from tui_lab.client.remote.tables import TableSender
+    from tui_lab.store.events import Submitted
+    from tui_lab.store.experiment import ExperimentFolder
 
 LOOK: Final = 0.2  # seconds between looks at the lab
 WALK: Final = 2.0  # seconds between looks at the files of projects
@@ -128,6 +130,7 @@ class Helper:
         self.channel = channel
         self._tables = ThreadPoolExecutor(1, thread_name_prefix="tables")  # they take long
         self._rest = ThreadPoolExecutor(4, thread_name_prefix="requests")
+        self._changes = ThreadPoolExecutor(1, thread_name_prefix="changes")  # they are made to their end
         self._sender: TableSender | None = None  # in the thread of the tables
         self._ending = threading.Event()
         self._follower: threading.Thread | None = None
@@ -151,19 +154,20 @@ class Helper:
             case Engine():
                 self._rest.submit(self._do, message.id, lambda: self._engine(message))
             case Write():
-                self._rest.submit(self._do, message.id, lambda: self._write(message, body))
+                self._changes.submit(self._do, message.id, lambda: self._write(message, body))
             case Launch():
-                self._rest.submit(self._do, message.id, lambda: self._launch(message))
+                self._changes.submit(self._do, message.id, lambda: self._launch(message))
             case Verify():
                 self._rest.submit(self._do, message.id, lambda: self._verify(message))
             case Ping():
                 self.channel.send(Done(message.id))
 
     def close(self) -> None:
-        """End all threads; what is being read is read to its end."""
+        """End all threads. What changes something is done to its end, whoever waits for it; no more is begun."""
         self._ending.set()
         for pool in (self._tables, self._rest):
             pool.shutdown(wait=False, cancel_futures=True)
+        self._changes.shutdown(wait=True, cancel_futures=True)
 
     def _follow(self, follower: Follower) -> None:
         first = True
@@ -289,6 +293,9 @@ class Helper:
         except FileNotFoundError:
             facts = None
         if (facts.st_mtime_ns if facts is not None else 0) != message.mtime:
+            if facts is not None and facts.st_size == len(body) and path.read_bytes() == body:
+                self.channel.send(Written(message.id, facts.st_mtime_ns))  # it is asked for again
+                return
             raise LabError(f"{message.file}: was changed there since it was read")
         partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
@@ -315,12 +322,23 @@ class Helper:
         try:
             with self.lab.submitting():
                 prepared = prepare(self.lab, Path(message.file), choice)
-                client, _ = submit(self.lab, [prepared], message.nodes, message.keep_going, os.environ)
+                name = prepared.experiment.name
+                if (taken := self._taken(prepared.folder, message.submission)) is not None:
+                    self.channel.send(Launched(message.id, name, ranges.count(taken.queued)))
+                    return
+                asked = message.submission or None
+                client, _ = submit(self.lab, [prepared], message.nodes, message.keep_going, os.environ, identity=asked)
         except SpecError as error:
             raise LabError("; ".join(map(str, error.problems))) from None
         if client is not None:
             client.close()
-        self.channel.send(Launched(message.id, prepared.experiment.name, len(prepared.queued)))
+        self.channel.send(Launched(message.id, name, len(prepared.queued)))
+
+    @staticmethod
+    def _taken(folder: ExperimentFolder, submission: str) -> Submitted | None:
+        """Return a submission that was taken before: its answer was lost."""
+        known = folder.state().submissions if submission and folder.exists() else []
+        return next((one for one in known if one.id == submission), None)
 
     def _verify(self, message: Verify) -> None:
         from tui_lab.client.retry import check_code
@@ -347,6 +365,8 @@ class Follower:
         sizes = {name: self._facts(name) for name in names}
         changed = [name for name in names if sizes[name] != self._seen.get(name)]
         if first:
+            for name in names:
+                self._find_file(name)
             self.channel.send(Sum(self._lacking(changed)))
         for file in files.of_lab(self.lab):
             if file != layout.ENGINE_FILE:
@@ -359,13 +379,13 @@ class Follower:
                 send_whole(self.channel, self.lab / file, file, None)
             self._grow(f"{name}/{layout.JOURNAL_FILE}", sizes[name][0])
             self._seen[name] = sizes[name]
-            self._find_file(name)
+            if not first:
+                self._find_file(name)
         self._bring(layout.ENGINE_FILE)
         if changed or time.monotonic() - self._walked >= WALK:
             self._walked = time.monotonic()
-            for project in dict.fromkeys(self._projects.values()):
-                for file in files.of_project(project):
-                    self._bring(file)
+            for file in self._around():
+                self._bring(file)
         for file in [file for file in self._have if not self._is_there(file, names)]:
             del self._have[file]
             self._seen.pop(file.partition("/")[0], None)
@@ -395,7 +415,7 @@ class Follower:
     def _lacking(self, names: list[str]) -> int:
         """Return how many bytes differ."""
         total = 0
-        for file in (*files.of_lab(self.lab), *self._of(names)):  # what is beside it, is small
+        for file in (*files.of_lab(self.lab), *self._of(names), *self._around()):
             known = self._have.get(file)
             with suppress(OSError):
                 facts = (self.lab / file).stat()
@@ -403,7 +423,16 @@ class Follower:
                     total += max(0, facts.st_size - (known.size if known else 0))
                 elif known is None or (known.size, known.mtime) != (facts.st_size, facts.st_mtime_ns):
                     total += facts.st_size
+        for name in names:
+            if f"{name}/{layout.JOURNAL_FILE}" not in self._have:
+                with suppress(OSError):
+                    total += (self.lab / name / layout.CHECKPOINT_FILE).stat().st_size
         return total
+
+    def _around(self) -> Iterator[str]:
+        """Yield the files around the lab: those of the programs."""
+        projects = dict.fromkeys(self._projects.values())
+        yield from dict.fromkeys(file for project in projects for file in files.of_project(project))
 
     def _of(self, names: list[str]) -> Iterator[str]:
         for name in names:

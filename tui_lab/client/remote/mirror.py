@@ -67,8 +67,8 @@ class Mirror:
         listed = [*files.of_lab(self.lab), *(one for name in names for one in files.of_experiment(self.lab, name))]
         listed += [f"{name}/{layout.JOURNAL_FILE}" for name in names]
         for file in listed:
-            if file == layout.LAB_FILE or file.startswith(files.QUERIES):
-                continue  # the marker is another one here; queries that were saved here stay
+            if file == layout.LAB_FILE:
+                continue  # the marker is another one here
             if (known := files.have(self.lab / file, file)) is not None:
                 found[file] = known
         for folder, folders, beside in os.walk(self.root):

@@ -8,6 +8,7 @@ from typing import Final
 from tui_lab.experiment.names import name_error
 from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.results.sql.errors import QueryError
+from tui_lab.store import mirrors
 from tui_lab.store.lab import Lab
 
 FOLDER: Final = "queries"
@@ -32,17 +33,21 @@ def read(lab: Lab, name: str) -> str:
 
 
 def save(lab: Lab, name: str, sql: str) -> Path:
-    """Write a query, in place of an older one of the name. Raises QueryError for what can't be a name,
-    OSError."""
+    """Write a query, in place of an older one of the name; in a lab on another machine there, too, which blocks. Raises
+    QueryError for what can't be a name, LabError, OSError."""
     error = name_error(name)
     if error is not None:
         raise QueryError(error[0], hint=error[1])
     folder = lab.path / FOLDER
-    folder.mkdir(exist_ok=True)
     path = folder / f"{name}.sql"
+    text = sql.rstrip() + "\n"
+    if (side := mirrors.other_side(lab.path)) is not None:
+        side.write(path, text.encode())
+        return path
+    folder.mkdir(exist_ok=True)
     partial = folder / f".{name}.partial"
     try:
-        partial.write_text(sql.rstrip() + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

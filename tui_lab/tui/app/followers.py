@@ -218,15 +218,21 @@ class WatchedEngine:
                 return EngineSnapshot(last.pid, last.active, str(error), last.nodes, last.refused)
         except EngineGone:
             self.close()
-            self._last = None
+            if self._side is None or self._last is None or self._last.away:  # else the next look tells why
+                self._last = None
         except LabError as error:  # it is on another host
             self.close()
-            self._last = EngineSnapshot(notice=str(error))
+            away = self._side is not None and bool(self._side.trouble)
+            self._last = EngineSnapshot(notice=str(error), away=away)
         return self._last
+
+    @property
+    def _side(self) -> mirrors.OtherSide | None:
+        return mirrors.other_side(self.lab.path)
 
     def was_killed(self) -> bool:
         """Return whether an engine of this host was killed: it did not say that it ends."""
-        if mirrors.other_side(self.lab.path) is not None:
+        if self._side is not None:
             return False  # its processes can't be seen from here
         facts = EngineFacts.read(self.lab)
         return facts is not None and facts.here and not facts.alive

@@ -63,13 +63,14 @@ class ExperimentSnapshot:
 
 @dataclass(frozen=True)
 class EngineSnapshot:
-    """The status of the engine."""
+    """The status of the engine. away: the machine of the lab can't be reached, and the notice says why."""
 
     pid: int | None = None
     active: tuple[str, ...] = ()
     notice: str = ""
     nodes: tuple[NodeStatus, ...] = ()
     refused: dict[str, str] = field(default_factory=dict)
+    away: bool = False
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,8 @@ class LabLine(Line):
         engine = snapshot.engine
         if engine is None:
             return Content.styled("no engine" if snapshot.lab else "", MUTED)
+        if engine.away:
+            return Content.styled("no connection", "bold $text-error")
         going = len(engine.active)
         dot = "*" if self.ascii else "●"
         words = f"{dot} {going} going" if going > 1 else f"{dot} going" if going else f"{dot} engine idle"

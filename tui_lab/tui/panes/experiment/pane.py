@@ -27,7 +27,7 @@ from textual.worker import Worker, get_current_worker
 
 from tui_lab.client.errors import UsageError
 from tui_lab.client.formatting import plural
-from tui_lab.client.remote.connection import host_name, remote_lab
+from tui_lab.client.remote.connection import RemoteLab, host_name, remote_lab
 from tui_lab.client.shortage import cores
 from tui_lab.client.submission import Choice
 from tui_lab.experiment import completions
@@ -41,7 +41,7 @@ from tui_lab.tui.base.config import home_folder
 from tui_lab.tui.base.pane import Pane, host_of
 from tui_lab.tui.base.recent import recent_files, remember
 from tui_lab.tui.base.templates import Template
-from tui_lab.tui.base.workers import deliver, work
+from tui_lab.tui.base.workers import deliver, promised, work
 from tui_lab.tui.panes.experiment.check import Checked, Planned, check, forecast_of, mark_of, plan
 from tui_lab.tui.panes.experiment.completion import Known, complete, files_beside, meaning
 from tui_lab.tui.panes.experiment.file import EditedFile, FileError, UnsavedText
@@ -233,11 +233,11 @@ class EditorSide(Panel):
         assert self.file is not None
         return self.file.encoded([*self.editor.document.lines])
 
-    def save(self, *, written: bool = False) -> None:
-        """Write the file. written: it was written already. Raises FileError."""
+    def save(self, written: list[str] | None = None) -> None:
+        """Write the file. written: the lines that it has already. Raises FileError."""
         assert self.file is not None
-        lines = [*self.editor.document.lines]
-        if written:
+        lines = [*self.editor.document.lines] if written is None else written
+        if written is not None:
             self.file.reread()
         else:
             self.file.write(lines)
@@ -273,17 +273,27 @@ class EditorSide(Panel):
         """Read the file again if it has changed on disk and the text is saved."""
         if self.file is None or self.conflict or not self.file.changed_on_disk():
             return
-        if self.unsaved:
+        if self._is_on_disk():
+            self.save(written=[*self.editor.document.lines])
+        elif self.unsaved:
             self.conflict = True
             self._show_name()
             self.post_message(self.Changed())
-            return
-        try:
-            self.reload()
-        except FileError as error:
-            host_of(self).tell(str(error), "error")
         else:
-            host_of(self).tell(f"{self.file.path.name} was changed on disk: read again")
+            try:
+                self.reload()
+            except FileError as error:
+                host_of(self).tell(str(error), "error")
+            else:
+                host_of(self).tell(f"{self.file.path.name} was changed on disk: read again")
+
+    def _is_on_disk(self) -> bool:
+        """Whether the file has the unsaved text: it is being saved on another machine, and has come back from there."""
+        assert self.file is not None
+        try:
+            return self.unsaved and self.file.path.read_bytes() == self.encoded()
+        except (OSError, UnicodeEncodeError):
+            return False
 
     def edit_outside(self) -> str:
         """Suspend the screen for $EDITOR; return what went wrong, or an empty text. The text must be saved."""
@@ -409,6 +419,12 @@ def when(at: float) -> str:
     if moment.date() == now.date():
         return f"at {moment:%H:%M}"
     return f"on {moment.day} {moment:%B} at {moment:%H:%M}"
+
+
+def _write_there(remote: RemoteLab, file: Path, data: bytes) -> None:
+    """Write a file of a lab on another machine. Blocks. Raises LabError."""
+    with promised():
+        remote.write(file, data)
 
 
 def _short(folder: Path) -> str:
@@ -977,9 +993,13 @@ class ExperimentPane(Pane):
             return False
         remote = remote_lab(self.lab_app.lab_path) if mirrors.in_mirror(side.file.path) else None
         try:
+            lines = [*side.editor.document.lines]
             if remote is not None:
-                await asyncio.to_thread(remote.write, side.file.path, side.encoded())
-            side.save(written=remote is not None)
+                file = side.file.path
+                await asyncio.to_thread(_write_there, remote, file, side.encoded())
+                if side.file.path != file:
+                    return True  # another one was opened meanwhile
+            side.save(written=lines if remote is not None else None)
         except (FileError, LabError, UnicodeEncodeError) as error:
             self.lab_app.tell(str(error), "error")
             return False

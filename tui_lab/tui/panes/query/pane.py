@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from tui_lab.experiment.domains.model import Value
 from tui_lab.results.charts.model import Source
 from tui_lab.results.sql import saved_queries
 from tui_lab.results.sql.errors import QueryError
+from tui_lab.store import mirrors
+from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
 from tui_lab.tui.base import exporting
 from tui_lab.tui.base.actions import Action
@@ -465,14 +468,18 @@ class QueryPane(Pane):
 
     def _save(self, name: str | None) -> None:
         lab = self.lab_app.lab
-        if name is None or lab is None:
-            return
+        if name is not None and lab is not None:
+            self._save_as(lab, name.strip(), self.editor.text)
+
+    @work(group="query-save")
+    async def _save_as(self, lab: Lab, name: str, sql: str) -> None:
         try:
-            path = saved_queries.save(lab, name.strip(), self.editor.text)
-        except (QueryError, OSError) as error:
+            with promised():
+                path = await asyncio.to_thread(saved_queries.save, lab, name, sql)
+        except (QueryError, LabError, OSError) as error:
             self.view.fail(str(error))
             return
-        self.lab_app.tell(f"saved as {path}")
+        self.lab_app.tell(f"saved as {mirrors.as_there(str(path))}")
 
     # --- What leaves the pane
 
