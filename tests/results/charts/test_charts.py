@@ -189,6 +189,7 @@ def test_a_part_of_an_axis() -> None:
     frame = pl.DataFrame({"x": [1, 2, 3, 4], "y": [0.90, 0.91, 0.92, 5.0]})
     bars = chart("categories", frame, columns={"x": "x", "y": "y"}, ranges={"y": (0.8, 1.0)})
     assert bars.y.range == (0.8, 1.0) and bars.notes == ("the bars begin at 0.8, not at 0",)
+    assert bars.caption.startswith("the bars begin at 0.8, not at 0")
     assert chart("categories", frame, columns={"x": "x", "y": "y"}, ranges={"y": (0, 1)}).notes == ()
     hist = chart("hist", frame, columns={"x": "y"}, ranges={"x": (0, 1)})
     assert hist.table["count"].sum() == 3 and hist.notes == ("1 row left out: y is outside of the range",)
@@ -199,6 +200,39 @@ def test_a_part_of_an_axis() -> None:
     ):
         with pytest.raises(ChartError, match=message):
             chart("categories", frame, columns={"x": "x", "y": "y"}, ranges=ranges, log=frozenset("y"))
+
+
+@pytest.mark.parametrize(
+    ("values", "ends"),
+    [
+        ([0.9312, 0.947], (0.92, 0.95)),
+        ([-310.0, -300.0], (-320.0, -290.0)),
+        ([-1.0, 1.0], None),
+        ([0.0, 3.0], None),
+        ([2.0, 2.0], None),
+        ([1.0, 1e9], (0.0, 1.1e9)),
+    ],
+)
+def test_bars_that_are_fitted(values: list[float], ends: tuple[float, float] | None) -> None:
+    frame = pl.DataFrame({"x": ["a", "b"], "y": values})
+    bars = chart("categories", frame, columns={"x": "x", "y": "y"}, fit=True)
+    assert bars.y.range == (ends and pytest.approx(ends)) or bars.y.range is None
+    assert bool(bars.notes) == (ends is not None and ends[0] != 0)
+    assert chart("lines", frame, columns={"x": "x", "y": "y"}, fit=True).y.range is None
+
+
+def test_an_area_stacks_its_bands() -> None:
+    frame = pl.DataFrame({"t": [1, 1, 2, 2, 3], "state": ["a", "b", "a", "b", "a"], "n": [1.0, 2.0, 3.0, 4.0, 5.0]})
+    asked: Any = {"columns": {"x": "t", "y": "n", "hue": "state"}}
+    lower, upper = (series.points for series in chart("area", frame, **asked).series)
+    assert lower["low"].to_list() == [0, 0, 0] and lower["high"].to_list() == upper["low"].to_list() == [1, 3, 5]
+    assert upper["high"].to_list() == [3, 7, 5] and upper["y"].to_list() == [2, 4, 0]
+    assert chart("area", frame, **asked).notes == ("1 place where a band has no value counts as 0",)
+    assert chart("area", frame, **asked).table.columns == ["state", "t", "n", "n_n"]
+    with pytest.raises(ChartError, match="below 0"):
+        chart("area", frame.with_columns(n=-pl.col("n")), **asked)
+    with pytest.raises(ChartError, match="can't be logarithmic"):
+        chart("area", frame, **asked, log=frozenset("y"))
 
 
 # --- What can't be drawn

@@ -101,7 +101,22 @@ def test_bars_and_a_part_of_the_axis() -> None:
     whole = draw(chart("categories", frame, columns={"x": "x", "y": "y"}), 60, 20, PLAIN)
     part = draw(chart("categories", frame, columns={"x": "x", "y": "y"}, ranges={"y": (0.85, 0.96)}), 60, 20, PLAIN)
     assert "0.0┤" in whole and "0.950┤" in part and "0.0" not in part
-    assert whole.count("█") > part.count("█") > 0
+    assert whole.count("█") > part.count("█") > 0 and "≈" in part and "≈" not in whole
+
+
+def test_bands_cover_all_between_their_ends() -> None:
+    frame = pl.DataFrame({"x": [0, 0, 9, 9], "of": ["a", "b", "a", "b"], "y": [1.0, 1.0, 2.0, 0.0]})
+    asked: Any = {"columns": {"x": "x", "y": "y", "hue": "of"}}
+    lines = draw(chart("area", frame, **asked), 60, 20, PLAIN).split("\n")
+    field = [line[4:] for line in lines[1:15]]
+    assert (
+        field[-1].startswith("█" * 55)
+        and field[0][0] in "▓ "
+        and "▓" in field[2]
+        and "of:  █ a  ▓ b" in "".join(lines[-2:])
+    )
+    coloured = draw(chart("area", frame, **asked), 60, 20, Look())
+    assert "\x1b[38;5;33;48;5;208m" in coloured  # an edge within a cell
 
 
 def test_what_lies_outside_of_a_range_is_outside() -> None:

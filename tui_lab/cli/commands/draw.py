@@ -88,11 +88,14 @@ def parser() -> Parser:
     for role, what in _RANGES.items():
         it.add_argument(f"--{role}-range", nargs=2, type=_place, metavar=("MIN", "MAX"), help=what)
     it.add_argument(
+        "--fit-bars", action="store_true", help="begin bars near the least one, not at 0; the chart says so"
+    )
+    it.add_argument(
         "--goal",
         action="append",
         default=[],
         metavar="M=min|max",
-        help="for pareto: what is better, if the file does not say (M=min,M=max,...)",
+        help="for pareto and surface: what is better, if the file does not say (M=min,M=max,...)",
     )
     it.add_argument(
         "--fig-size",
@@ -260,18 +263,20 @@ def read_request(args: argparse.Namespace, source: Source) -> Request:
     goals: dict[str, Goal] = {}
     for name, goal in read_goals(args.goal):
         goals[find(name, source.frame.columns)] = goal
+    kind = kind_of(args.kind)
     labels: dict[Any, str] = {"x": args.x_label, "y": args.y_label, "z": args.z_label}
     labels |= {"title": args.title, "legend": args.legend_label}
     values = vars(args)
     return Request(
-        args.kind,
+        kind.name,
         columns={role: values[f"{role}_column"] for role in _ROLES if values[f"{role}_column"] is not None},
         changes={role: values[f"{role}_change"] for role in _ROLES if values[f"{role}_change"] is not None},
         labels={name: text for name, text in labels.items() if text is not None},
         aggregate=args.aggfunc,
         error=args.errorbar,
         error_style=args.err_style,
-        log=frozenset(axis for given in args.log for axis in given),
+        log=None if kind.scaled and not args.log else frozenset(axis for given in args.log for axis in given),
+        fit=args.fit_bars,
         bins=args.bins,
         annotate=args.annot or None,
         number_format=args.fmt if args.fmt is None else _number_format(args.fmt),

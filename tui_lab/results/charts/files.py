@@ -280,6 +280,17 @@ def _error(y: Any, low: Any, high: Any) -> Any:
     return np.vstack([np.maximum(y - low, 0), np.maximum(high - y, 0)])
 
 
+def area(chart: Chart, axes: Axes) -> None:
+    """Draw the bands upon each other."""
+    palette = _colors(chart)
+    for series in chart.series:
+        x, low, high = (series.points[name].to_numpy() for name in ("x", "low", "high"))
+        axes.fill_between(x, low, high, color=palette[series.color], alpha=0.8, linewidth=0, label=_name(series))
+    axes.margins(x=0)
+    if chart.y.range is None:
+        axes.set_ylim(bottom=0)
+
+
 def categories(chart: Chart, axes: Axes) -> None:
     """Draw a bar for each category and series, with its error."""
     palette, wide = _colors(chart), 0.8 / len(chart.series)

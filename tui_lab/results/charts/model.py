@@ -65,6 +65,8 @@ class Request:
     """By column, for pareto."""
     brush: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """By axis of `parallel`: from which to which part of its length, from 0 to 1, settings stand out."""
+    fit: bool = False
+    """Whether bars begin near their least value, not at 0."""
     smooth: float = 0.0
     """Of learning curves: the weight, below 1, that the mean of what was before has against each new value."""
 
@@ -108,6 +110,7 @@ class Series:
 
     Columns of `points`, all Float64 and finite, except where null is named:
     lines, categories, steps  x, y, low, high (null without an error), n
+    area                      the same; low and high are the ends of the band
     scatter                   x, y
     heatmap                   x, y, z (null for an empty cell)
     surface                   x, y, z: the measured points; a series each for the best of them, and of the surface
@@ -167,6 +170,10 @@ class ChartKind:
     """Whether a line goes through its points."""
     bars: bool = False
     """Whether its y begins at 0."""
+    cut: bool = False
+    """Whether bars can begin elsewhere."""
+    scaled: bool = False
+    """Whether its axes are logarithmic by themselves, also where it is not asked for on the screen."""
     filled: bool = False
     """Whether it draws areas."""
     called: str = ""

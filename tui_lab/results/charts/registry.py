@@ -25,6 +25,7 @@ OWN: Final = {
     "hist": "how often values of x occur",
     "box": "quartiles of y for each value of x",
     "steps": "learning curves: lines over the steps of EXPERIMENT_steps",
+    "area": "the mean of y over x as stacked bands, one for each hue",
     "parallel": "each setting as a line through all parameters to the mean of y",
     "pareto": "the settings that no other setting beats in both of two metrics",
 }

@@ -231,10 +231,12 @@ def test_any_rows_make_a_chart_or_a_sentence(columns: list[list[object]], kind: 
 def test_a_picture_is_saved_beside_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chart = made(Request("lines"), described(pl.DataFrame({"lr": LR, "acc": [0.1, 0.2, 0.3]}))).chart
     assert chart is not None
-    first = saving.next_file(tmp_path / "charts", "a/b c", ".svg")
+    first = saving.next_file(tmp_path, "a/b c", ".svg")
     assert first == tmp_path / "charts" / "a_b_c-1.svg"
     saving.write(chart, str(first), False)
-    assert saving.next_file(tmp_path / "charts", "a/b c", ".svg").name == "a_b_c-2.svg"
+    assert saving.next_file(tmp_path, "a/b c", ".svg").name == "a_b_c-2.svg"
+    (tmp_path / "charts" / "journal.jsonl").touch()  # an experiment of this name
+    assert saving.next_file(tmp_path, "a/b c", ".svg") == tmp_path / "charts_pictures" / "a_b_c-1.svg"
     monkeypatch.setattr(saving, "_has_matplotlib", lambda: False)
     assert saving.verdict("a.svg").good and not saving.verdict("a.png").good
     path = saving.write(chart, str(tmp_path / "cells.svg"), False)

@@ -32,6 +32,7 @@ KIND: Final = ChartKind(
     errors=True,
     log=frozenset(("y",)),
     bars=True,
+    cut=True,
     filled=True,
     called="bars",
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import polars as pl
@@ -42,9 +44,12 @@ def aggregated(prepared: Prepared, x: Axis, shape: ChartKind) -> Chart:
     kind: Any = "number" if counted else y.kind
     y_label = y.label if request.labels.get("y") or point == "mean" else f"{point} of {y.label}"
     y = Axis(y_label, kind, log="y" in prepared.log, range=prepared.range("y", "y" in prepared.log), whole=counted)
+    if request.fit and shape.cut and y.range is None and not y.log:
+        y = replace(y, range=_fitted(found))
     series = groups.split(found, _AGGREGATED)
     table = groups.named(found.with_columns(shown(found[c], y) for c in ("y", "low", "high")), x, _AGGREGATED)
-    has_error = found["low"].count() > 0
+    words = describe(point, error) if found["low"].count() else ""
+    cut = _of_bars(shape, y)
     return Chart(
         shape,
         x,
@@ -53,17 +58,30 @@ def aggregated(prepared: Prepared, x: Axis, shape: ChartKind) -> Chart:
         table,
         title=request.labels.get("title", ""),
         legend=groups.legend,
-        caption=caption(prepared, shape, found["n"], describe(point, error) if has_error else ""),
-        notes=(*prepared.notes(), *_of_bars(shape, y), *slopes(x, y, series)),
+        caption="; ".join(filter(None, (*cut, caption(prepared, shape, found["n"], words)))),
+        notes=(*prepared.notes(), *cut, *slopes(x, y, series)),
         error_style=request.error_style,
     )
+
+
+def _fitted(found: pl.DataFrame) -> tuple[float, float] | None:
+    """Where an axis begins and ends that has room for bars of one sign without 0; None where there are none."""
+    ends = pl.concat(found[name].drop_nulls() for name in ("y", "low", "high"))
+    low, high = float(ends.min()), float(ends.max())  # type: ignore[arg-type]
+    if not (low < high and low * high > 0 and math.isfinite(high - low)):
+        return None
+    step = 10.0 ** math.floor(math.log10(high - low))
+    least = math.floor((low - (high - low) / 10) / step) * step
+    most = math.ceil((high + (high - low) / 10) / step) * step
+    return (max(least, 0.0), most) if low > 0 else (least, min(most, 0.0))
 
 
 def _of_bars(shape: ChartKind, y: Axis) -> tuple[str, ...]:
     """Return the note that lengths don't compare, if bars are cut."""
     if not shape.bars or y.range is None or y.log or y.range[0] <= 0 <= y.range[1]:
         return ()
-    return (f"the bars begin at {short(y.range[0] if y.range[0] > 0 else y.range[1])}, not at 0",)
+    what = "bands" if shape.connected else "bars"
+    return (f"the {what} begin at {short(y.range[0] if y.range[0] > 0 else y.range[1])}, not at 0",)
 
 
 def slopes(x: Axis, y: Axis, series: Sequence[Series]) -> tuple[str, ...]:

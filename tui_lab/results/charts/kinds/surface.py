@@ -110,5 +110,6 @@ KIND: Final = ChartKind(
         "y": "surface needs two parameters that are numbers; --y-column names another column",
     },
     aggregated=True,
+    scaled=True,
     called="response surface",
 )

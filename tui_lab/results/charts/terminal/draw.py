@@ -70,6 +70,8 @@ def drawn(chart: Chart, width: int, height: int, look: Look, bare: bool = False)
     for number_, row in enumerate(canvas.rows()):
         label = labels.get(field_height - 1 - number_)
         edge = look("│", "|") if label is None else look("┤", "+")
+        if number_ == field_height - 1 and marks.is_broken(chart, plan):
+            edge = look("≈", "~")
         lines.append([Run(f"{_right(label or '', gutter, look)}{edge}"), *row])
     if chart.annotate and not marks.numbers_fit(chart, field_width, field_height) and below and height >= 10:
         words = [chart.caption, "no room for the numbers here; --table prints them"]

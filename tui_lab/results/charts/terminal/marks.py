@@ -168,6 +168,11 @@ def _extent(chart: Chart, columns: Iterable[str], log: bool = False) -> tuple[fl
     return (min(lows), max(highs)) if lows else (1.0, 1.0)
 
 
+def is_broken(chart: Chart, plan: Plan) -> bool:
+    """Return whether bars begin elsewhere than at 0, so that their lengths don't compare."""
+    return chart.kind.bars and not chart.y.log and not plan.y.low <= 0 <= plan.y.high
+
+
 def legend_mark(chart: Chart, series: Series, look: Look) -> str:
     """Return the mark of a series in the legend."""
     if chart.kind.filled:

@@ -37,6 +37,7 @@ ACTIONS: Final = (
     Action("chart.log", "l", "Log", "Choose the axes that are logarithmic."),
     Action("chart.smooth", "s", "Smooth", "Smooth learning curves more, or not at all.", shown=False),
     Action("chart.range", "r", "Range", "Set the limits of the y axis.", shown=False),
+    Action("chart.fit", "b", "Bars", "Begin bars near the least one, or at 0.", shown=False),
     Action("chart.grid", "g", "Grid", "Show a small chart for each metric and for the nodes, or one chart."),
     Action("chart.filter", "slash", "Filter", "Show the small charts whose names have a text.", shown=False),
     Action("chart.table", "T", "Table", "Show the same data in words and numbers."),

@@ -71,6 +71,8 @@ def choices_line(request: Request, log: str, errors: str | None, ascii: bool) ->
     if kind.errors:
         found.append(("e", "error", errors or request.error))
     found.append(("l", "log", log))
+    if kind.cut:
+        found.append(("b", "from", "fit" if request.fit else "0"))
     if kind.of_steps:
         found.append(("s", "smooth", f"{request.smooth:g}" if request.smooth else "-"))
     line = Text()

@@ -377,6 +377,15 @@ class ChartPane(Pane):
         later = [weight for weight in SMOOTHING if weight > self._full.smooth]
         self._set(replace(self._full, smooth=later[0] if later else 0.0))
 
+    def action_fit(self) -> None:
+        """Begin bars near the least one, or at 0."""
+        if not kind_of(self._full.kind).cut:
+            self.lab_app.tell("only bars begin elsewhere: kind categories", "warning")
+            return
+        ranges = dict(self._full.ranges)
+        ranges.pop("y", None)
+        self._set(replace(self._full, fit=not self._full.fit, ranges=ranges))
+
     def action_range(self) -> None:
         asked = self._full.ranges.get("y")
         value = "" if asked is None else " ".join(shown(end) for end in asked)
@@ -500,7 +509,7 @@ class ChartPane(Pane):
             assert chart.chart is not None
             with promised():
                 if text in saving.PICTURES:
-                    text = str(saving.next_file(self.lab_app.lab_path / saving.FOLDER, chart.chart.y.label, text))
+                    text = str(saving.next_file(self.lab_app.lab_path, chart.chart.y.label, text))
                 path = saving.write(chart.chart, text, self.plot.ascii)
             self.post_message(ChartWritten(f"written to {path}"))
         except Exception as error:  # noqa: BLE001 - said in place of a file

@@ -15,6 +15,7 @@ from rich.text import Text
 from tui_lab.results.charts.model import Chart
 from tui_lab.results.charts.terminal.draw import draw
 from tui_lab.results.charts.terminal.style import Look
+from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.tui.base import exporting
 from tui_lab.tui.base.verdict import Verdict
 
@@ -58,8 +59,17 @@ def write(chart: Chart, text: str, ascii: bool) -> Path:
     return file
 
 
-def next_file(folder: Path, name: str, ending: str) -> Path:
-    """Return a picture that is not there yet in the folder of charts, which is made: `loss-3.svg`."""
+def folder_of(lab: Path) -> Path:
+    """Return the folder for pictures in a lab: `charts`, or one that no experiment has."""
+    folder = lab / FOLDER
+    while ExperimentFolder(folder).exists():
+        folder = folder.with_name(f"{folder.name}_pictures")
+    return folder
+
+
+def next_file(lab: Path, name: str, ending: str) -> Path:
+    """Return a picture that is not there yet in the folder of pictures, which is made: `charts/loss-3.svg`."""
+    folder = folder_of(lab)
     folder.mkdir(exist_ok=True)
     stem = re.sub(r"[^\w.-]+", "_", name).strip("._") or "chart"
     return next(file for n in itertools.count(1) if not (file := folder / f"{stem}-{n}{ending}").exists())
