@@ -15,6 +15,8 @@ from tui_lab.experiment.yaml.writer import one_line
 _STEP: Final = 2
 """Blanks that a mapping stands further in than its key, where the file shows no other use."""
 _ALIAS: Final = re.compile(r"[ \t]*:[ \t]*\*\S*")
+_SAID: Final = re.compile(r"(?:#[^\n]*\n?)+")
+"""What is said below an entry."""
 _OR: Final = re.compile(r"\bor\b", re.IGNORECASE)
 
 
@@ -118,6 +120,11 @@ def _into(document: Document, mapping: Node | None, block: str, flow: str, behin
         return
     indent = document.text.place(own[0][0].start if own else mapping.start)[1] - 1
     entry = "\n".join(" " * indent + line for line in block.split("\n"))
+    if mapping is document.root and not behind and own:
+        behind_it = source.find("\n", _end(document, *own[-1]))
+        said = _SAID.match(source, behind_it + 1)
+        if behind_it >= 0 and said is not None:
+            yield _line(document, said.end(), entry)
     chosen = [mapping.entries[behind]] if behind in mapping.entries else []
     for key, value in [*chosen, *own[-1:]]:
         yield _line(document, _end(document, key, value), entry)

@@ -790,14 +790,14 @@ class ExperimentPane(Pane):
         self._waiting.stop()
         self._waiting = None
         if one.counts.get("done"):
-            self._say_offers(path, text)
+            self._say_offers(name, path, text)
 
     @work(thread=True, exclusive=True, group="experiment-offers")
-    def _say_offers(self, path: Path, text: str) -> None:
+    def _say_offers(self, name: str, path: Path, text: str) -> None:
         found = offered(self.lab_app.lab, path, text, self._outputs)
         if found.offers:
             names = named(found.offers)
-            self.lab_app.tell(f"tasks of {path.stem} print {names}: m in the Experiment pane makes metrics of them")
+            self.lab_app.tell(f"tasks of {name} print {names}: m in the Experiment pane makes metrics of them")
 
     # --- The launch
 
