@@ -92,7 +92,8 @@ async def test_its_results_are_read_its_file_is_edited_and_runs_there(far: Far) 
         await s.press("enter")
         await s.until(lambda: counts(lab, "grid")["done"] == 3)
         await s.until(lambda: s.pane.table.frame["loss"].to_list() == [0.1, 0.2, 0.3, 0.5])
-        shown = s.pane.detail.commands[0] if s.pane.detail else ""
+        detail = s.pane.log_panel.detail
+        shown = detail.commands[0] if detail else ""
         assert far.place in shown and "cache" not in shown
         far.fleet.kill_sessions("far")
         far.write("e.yaml", RUN.replace("3]", "3, 5, 6]"))

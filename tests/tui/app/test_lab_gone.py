@@ -14,6 +14,7 @@ from tests.workbench import Workbench
 from tui_lab.tui.app import watcher
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.base.config import CRASH_FILE, state_folder
+from tui_lab.tui.panes.tasks.pane import TasksPane
 
 GONE = "the lab is gone: it was moved or deleted"
 KEPT = {"3": "grid/0", "4": "importance", "6": "of small", "7": "small#1"}  # what each pane shows of the experiment
@@ -41,8 +42,8 @@ async def test_failures_of_a_lab_that_is_gone(own_lab: Workbench) -> None:
         own_lab.lab_path.rename(own_lab.folder / "away")
         await wait_until(pilot, lambda: GONE in text_of(app))
         await pilot.press("F")
-        await wait_until(pilot, lambda: app.pane is not None and app.pane.has_class("-grouped"))
-        assert GONE in app.pane.groups.placeholder  # type: ignore[union-attr]
+        await wait_until(pilot, lambda: isinstance(app.pane, TasksPane) and app.pane.tasks.is_grouped)
+        assert isinstance(app.pane, TasksPane) and GONE in app.pane.tasks.groups.placeholder
 
 
 async def test_an_experiment_that_vanishes_is_told(own_lab: Workbench) -> None:

@@ -65,7 +65,7 @@ async def test_escape_leads_back_with_cursor_and_filter(small_lab: Path) -> None
 
         # What a pane showed before another one led there comes back, too.
         await pilot.press("3")
-        tasks().set_text("done")
+        tasks().tasks.set_text("done")
         await wait_until(pilot, lambda: tasks().table.frame.height == 6)
         tasks().table.go_to(task)
         app.show_tasks("small", "state = 'failed'")
@@ -73,7 +73,7 @@ async def test_escape_leads_back_with_cursor_and_filter(small_lab: Path) -> None
         await pilot.press("escape")
         await wait_until(pilot, lambda: tasks().table.frame.height == 6)
         await wait_until(pilot, lambda: tasks().table.key_at(tasks().table.cursor_row) == task)
-        assert tasks().filter.value == "done"
+        assert tasks().tasks.filter.value == "done"
 
 
 async def test_a_letter_leads_to_a_panel(small_lab: Path) -> None:

@@ -32,7 +32,7 @@ async def test_what_a_task_prints_on_another_machine(workbench: Workbench, fleet
         assert not (workbench.lab_path / "e" / "tasks" / "0" / "0" / "stdout").exists()
         (node.machine.tmp / "go").touch()
         await wait_until(pilot, lambda: "last line from afar" in pane.log_panel.view.text)
-        await wait_until(pilot, lambda: pane.detail is not None and pane.detail.state == "done")
+        await wait_until(pilot, lambda: pane.log_panel.detail is not None and pane.log_panel.detail.state == "done")
         assert pane.log_panel.view.text.count("first line from afar") == 1
 
 

@@ -223,6 +223,27 @@ def host_of(node: DOMNode) -> Host:
     return cast("Host", node.app)
 
 
+class HeldKeys:
+    """Typed keys that wait for what a worker of a widget reads: they are for that. Not longer than PATIENT, and not the
+    keys that lead away. Each thing that is waited for has one of its own."""
+
+    def __init__(self, widget: DOMNode) -> None:
+        self._widget = widget
+        self._let_go: Callable[[], None] | None = None
+
+    def hold(self) -> None:
+        """Let the keys wait, from now on."""
+        before, self._let_go = self._let_go, host_of(self._widget).hold_input(PATIENT, rows=True)
+        if before is not None:
+            before()
+
+    def let_go(self) -> None:
+        """Let the waiting keys act."""
+        if self._let_go is not None:
+            self._let_go()
+            self._let_go = None
+
+
 class Pane(Vertical, can_focus=True):
     """Base class of panes. A pane takes the focus itself only if nothing in it does."""
 
@@ -236,7 +257,9 @@ class Pane(Vertical, can_focus=True):
             cls.BINDINGS = bindings(cls.ACTIONS)
         super().__init_subclass__(**options)
 
-    _let_go: Callable[[], None] | None = None
+    def __init__(self, *, classes: str | None = None) -> None:
+        super().__init__(classes=classes)
+        self._keys = HeldKeys(self)
 
     @property
     def lab_app(self) -> Host:
@@ -244,17 +267,12 @@ class Pane(Vertical, can_focus=True):
         return host_of(self)
 
     def hold_keys(self) -> None:
-        """Let typed keys wait for what a worker reads: they are for that. Not longer than PATIENT, and not the keys
-        that lead away."""
-        let_go, self._let_go = self._let_go, self.lab_app.hold_input(PATIENT, rows=True)
-        if let_go is not None:
-            let_go()
+        """Let typed keys wait for what a worker reads."""
+        self._keys.hold()
 
     def let_keys_go(self) -> None:
         """Let the waiting keys act."""
-        if self._let_go is not None:
-            self._let_go()
-            self._let_go = None
+        self._keys.let_go()
 
     @on(DescendantFocus)
     def _focus_came(self) -> None:

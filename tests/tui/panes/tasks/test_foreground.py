@@ -105,7 +105,7 @@ async def test_a_task_that_is_tried_ends_with_the_screen(workbench: Workbench) -
 
 async def test_a_failure_is_told(small_lab: Path) -> None:
     async with screen(small_lab) as it:
-        it.pane.set_text("failed")
+        it.pane.tasks.set_text("failed")
         await it.until(lambda: it.ids and len(it.ids) == 2)
         panel = await tried(it)
         await it.until(lambda: "failed" in said(panel))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from tui_lab.tui.panes.tasks.choose_columns import ChooseColumns
 from tui_lab.tui.panes.tasks.pane import TasksPane
 from tui_lab.tui.tasks import live
 from tui_lab.tui.widgets.dialogs import Choose, Confirm
+from tui_lab.tui.widgets.log import panel as log_panel
 from tui_lab.tui.widgets.log.view import LogView
 from tui_lab.tui.widgets.panels.panel import Panel
 
@@ -87,8 +90,9 @@ async def test_why_did_it_fail_is_two_keys_away(small_lab: Path) -> None:
         await s.press("f")
         await s.until(lambda: s.task == 6)
         await s.press("F")
-        await s.until(lambda: s.pane.groups.frame.height == 1)
-        assert s.pane.groups.row(0) == {"group": 0, "tasks": 2, "reason": "exit 3", "line": "no such kind", "share": ""}
+        groups = s.pane.tasks.groups
+        await s.until(lambda: groups.frame.height == 1)
+        assert groups.row(0) == {"group": 0, "tasks": 2, "reason": "exit 3", "line": "no such kind", "share": ""}
         await s.press("enter")
         await s.until(lambda: s.ids == [6, 7])
         await s.press("escape")
@@ -103,13 +107,13 @@ async def test_filter_while_typing_by_words_and_by_sql(small_lab: Path) -> None:
         assert s.pane.table.has_focus
         await s.press("escape")
         await s.until(lambda: len(s.ids) == 8)
-        s.pane.filter.focus()
-        s.pane.filter.value = "score < 2 and kind = 'a'"
+        s.pane.tasks.filter.focus()
+        s.pane.tasks.filter.value = "score < 2 and kind = 'a'"
         await s.until(lambda: s.ids == [0, 1])
-        s.pane.filter.value = "score < "
+        s.pane.tasks.filter.value = "score < "
         await s.until(lambda: "ends too early" in s.pane.query_one("#task-list", Panel).title)
         assert s.ids == [0, 1]  # what was there stays while someone is typing
-        s.pane.filter.value = "no such thing"
+        s.pane.tasks.filter.value = "no such thing"
         await s.until(lambda: s.ids == [])
         await s.press("escape", "escape")
         await s.until(lambda: len(s.ids) == 8)
@@ -146,24 +150,24 @@ async def test_groups_by_a_parameter(small_lab: Path) -> None:
         names = [name for name, _ in s.app.screen.choices]
         s.app.screen.dismiss("kind")
         assert "kind" in names
-        await s.until(lambda: s.pane.groups.frame.height == 2)
-        row = s.pane.groups.row(1)
+        await s.until(lambda: s.pane.tasks.groups.frame.height == 2)
+        row = s.pane.tasks.groups.row(1)
         assert row is not None and (row["group"], row["tasks"], row["failed"]) == ("b", 4, 2)
         await s.press("j", "enter")
         await s.until(lambda: s.ids == [2, 3, 6, 7])
-        assert s.pane.filter.value == "kind = 'b'"
+        assert s.pane.tasks.filter.value == "kind = 'b'"
 
 
 async def test_marks(small_lab: Path) -> None:
     async with screen(small_lab) as s:
         await s.press("space", "j", "space")
         assert s.pane.table.marked == {0, 2}
-        assert s.pane.chosen_tasks() == [0, 2]
+        assert s.pane.tasks.chosen_tasks() == [0, 2]
         await s.press("asterisk")
         assert len(s.pane.table.marked) == 8
         await s.press("asterisk")
         assert not s.pane.table.marked
-        assert s.pane.chosen_tasks() == [s.task]
+        assert s.pane.tasks.chosen_tasks() == [s.task]
 
 
 async def test_copies(small_lab: Path) -> None:
@@ -249,7 +253,7 @@ async def test_what_runs_is_followed_and_stopped(workbench: Workbench) -> None:
         s.app.confirm = lambda title, body, yes: _yes()  # type: ignore[method-assign]
         await s.press("asterisk", "x")
         await s.until(lambda: s.pane.model.table.frame["state"].to_list() == ["stopped", "stopped"])  # type: ignore[union-attr]
-        await s.until(lambda: s.pane.detail is not None and s.pane.detail.state == "stopped")
+        await s.until(lambda: s.pane.log_panel.detail is not None and s.pane.log_panel.detail.state == "stopped")
         await s.until(lambda: live.VALUE not in s.titles)
 
 
@@ -261,7 +265,7 @@ async def test_other_panes_open_a_task_or_show_some(small_lab: Path) -> None:
     async with screen(small_lab) as s:
         s.app.open_task("small", 5)
         await s.until(lambda: s.task == 5)
-        await s.until(lambda: s.pane.detail is not None and s.pane.detail.task == 5)
+        await s.until(lambda: s.pane.log_panel.detail is not None and s.pane.log_panel.detail.task == 5)
         s.app.show_tasks("small", "state = 'failed'")
         await s.until(lambda: s.ids == [6, 7])
         s.app.open_task("small", 1)  # hidden by the filter, which gives way
@@ -329,7 +333,7 @@ async def test_a_log_that_is_read_stays_with_its_task_and_tells_the_time(workben
     file = workbench.write("waits.yaml", f"command: '{command}'\nparameters: {{x: [1, 2]}}\n")
     workbench("--run", file, "--detach", "--node", "localhost", 2)
     async with screen(workbench.lab_path) as it:
-        it.pane.set_text("state = 'running'")
+        it.pane.tasks.set_text("state = 'running'")
         await it.until(lambda: it.ids == [0, 1])
         await it.until(lambda: "begin 1" in it.log())
         await it.press("enter")
@@ -339,12 +343,33 @@ async def test_a_log_that_is_read_stays_with_its_task_and_tells_the_time(workben
         (workbench.folder / "go1").touch()
         await it.until(lambda: it.ids == [1])
         await it.until(lambda: "end 1" in it.log())
-        assert it.pane.detail is not None
-        await it.until(lambda: it.pane.detail is not None and it.pane.detail.state == "done")
-        assert it.pane.detail.task == 0
+        assert it.pane.log_panel.detail is not None
+        await it.until(lambda: it.pane.log_panel.detail is not None and it.pane.log_panel.detail.state == "done")
+        assert it.pane.log_panel.detail.task == 0
         await it.press("escape")  # back to the rows: the log is that of the cursor's
         await it.until(lambda: "begin 2" in it.log())
         (workbench.folder / "go2").touch()
+
+
+async def test_new_rows_let_no_key_go_that_waits_for_a_hit(small_lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each thing that keys wait for lets go its own: rows come each second while something runs."""
+    goes_on, real = threading.Event(), log_panel.seek
+
+    def slow(*about: Any) -> Any:
+        goes_on.wait(10)
+        return real(*about)
+
+    monkeypatch.setattr(log_panel, "seek", slow)
+    async with screen(small_lab) as s:
+        await s.until(lambda: "loss" in s.log())
+        s.pane.log_panel.action_error(1)
+        waits = set(s.app._input._holds)
+        assert waits
+        s.pane.table.show_view(replace(s.pane.model.view, text="failed"))
+        await s.until(lambda: s.ids == [6, 7])
+        assert waits <= set(s.app._input._holds)
+        goes_on.set()
+        await s.until(lambda: not s.app._input._holds)
 
 
 async def test_a_border_shows_which_panel_has_the_focus(small_lab: Path) -> None:
@@ -374,7 +399,7 @@ async def test_failures_say_what_they_share_and_e_leaves_that_out(workbench: Wor
     workbench("--run", file.name, "--keep-going", "--node", "localhost", 2, code=1)
     async with screen(workbench.lab_path, (120, 40)) as s:
         await s.press("F")
-        await s.until(lambda: s.pane.groups.frame.height == 1)
+        await s.until(lambda: s.pane.tasks.groups.frame.height == 1)
         why = s.pane.query_one("#task-why", Static)
         await s.until(lambda: "all 4 with lr >= 6; none of 4 below" in str(why.render()))
         await s.press("e")

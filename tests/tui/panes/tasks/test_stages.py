@@ -74,11 +74,11 @@ async def test_the_runs_behind_a_task_stand_below_it(workbench: Workbench) -> No
         await s.press("space")
         assert not s.pane.table.marked, "a run is no task"
         # A filter, and an order, keep the runs below their task.
-        s.pane.set_text("lr = 0.2")
+        s.pane.tasks.set_text("lr = 0.2")
         await s.until(lambda: s.ids == [1, prepared, trained, 4])
         assert "2 of 6" in s.pane.query_one("#task-list", Panel).title
         assert s.app.chosen is not None and s.app.chosen.ids.to_list() == [1, 4]
-        s.pane.set_text("")
+        s.pane.tasks.set_text("")
         await s.until(lambda: len(s.ids) == 8)
         # What a retry begins with, and what follows it.
         asked: list[str] = []

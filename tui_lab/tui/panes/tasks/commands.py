@@ -1,4 +1,4 @@
-"""What keys of the Tasks pane do to tasks: retry, stop, try, copy. Each asks first where it can't be undone.
+"""What keys of the Tasks pane do to tasks: retry, stop, try. Each asks first where it can't be undone.
 
 Functions that ask return the work to do then, in a thread. The work returns a message for the user.
 """
@@ -22,7 +22,7 @@ from tui_lab.client.retry import check_code, check_needs, read_changes
 from tui_lab.client.stage_runs import with_following
 from tui_lab.engine.client import EngineClient
 from tui_lab.protocol.control import Requeue, Stop
-from tui_lab.store import fold, ranges
+from tui_lab.store import fold, mirrors, ranges
 from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
 from tui_lab.tui.base.pane import Host
@@ -112,9 +112,11 @@ def stop(lab: Lab, source: TaskSource, tasks: Sequence[int], what: str = "") -> 
     return f"stopping {what or plural(answer.stopped, 'task')}"
 
 
-async def ask_retry(host: Host, source: TaskSource, wanted: Sequence[int], words: str = "") -> Work | None:
-    """Ask whether tasks are to run again; `words` are changes, as in `timeout=2h needs.memory=16G`. Return the work;
-    None where there is none."""
+async def ask_retry(host: Host, source: TaskSource, wanted: StageRun | Sequence[int], words: str) -> Work | None:
+    """Ask whether tasks, or a run of a stage, are to run again; `words` are changes, as in `timeout=2h
+    needs.memory=16G`. Return the work; None where there is none."""
+    if isinstance(wanted, StageRun):
+        return await _ask_retry_stage(host, source, wanted, words)
     found = await _targets_or_tell(host, source, wanted, AGAIN)
     if found is None:
         return None
@@ -131,8 +133,8 @@ async def ask_retry(host: Host, source: TaskSource, wanted: Sequence[int], words
     return partial(retry, host.engine, source, found.tasks, host.command_environment(), words)
 
 
-async def ask_retry_stage(host: Host, source: TaskSource, run: StageRun, words: str = "") -> Work | None:
-    """The same for a run of a stage, whatever its state, with all that depends on it."""
+async def _ask_retry_stage(host: Host, source: TaskSource, run: StageRun, words: str) -> Work | None:
+    """Ask about a run of a stage, whatever its state, with all that depends on it."""
     try:
         follows = await host.before_question(asyncio.to_thread(_following, source, run))
         changed = await host.before_question(asyncio.to_thread(changed_program, source))
@@ -166,9 +168,8 @@ def _following(source: TaskSource, run: StageRun) -> _Following:
     return _Following(tuple(of_tasks), tuple(one for one in found if state.stage(one) is not None))
 
 
-async def ask_stop_stage(host: Host, lab: Lab, source: TaskSource, run: StageRun) -> Work | None:
-    """Ask whether a run of a stage is to be stopped, and all that depends on it. Return the work; None where there is
-    none."""
+async def _ask_stop_stage(host: Host, lab: Lab, source: TaskSource, run: StageRun) -> Work | None:
+    """Ask about a run of a stage, and all that depends on it."""
     found = await _targets_or_tell(host, source, [run.run], GOING)
     if found is None:
         return None
@@ -191,8 +192,10 @@ def changes_dialog() -> Ask:
     )
 
 
-async def ask_stop(host: Host, lab: Lab, source: TaskSource, wanted: Sequence[int]) -> Work | None:
-    """Ask whether tasks are to be stopped. Return the work; None where there is none."""
+async def ask_stop(host: Host, lab: Lab, source: TaskSource, wanted: StageRun | Sequence[int]) -> Work | None:
+    """Ask whether tasks, or a run of a stage, are to be stopped. Return the work; None where there is none."""
+    if isinstance(wanted, StageRun):
+        return await _ask_stop_stage(host, lab, source, wanted)
     found = await _targets_or_tell(host, source, wanted, GOING)
     if found is None:
         return None
@@ -203,6 +206,18 @@ async def ask_stop(host: Host, lab: Lab, source: TaskSource, wanted: Sequence[in
     if not await host.confirm(f"Stop {plural(len(found.tasks), 'task')}?", body, "Stop"):
         return None
     return partial(stop, lab, source, found.tasks)
+
+
+async def ask_try(host: Host, lab: Lab, source: TaskSource, task: int) -> None:
+    """Ask whether to run a task here, with all its stages; then show its output while it runs."""
+    if mirrors.other_side(lab.path) is not None:
+        host.tell("a task of a lab on another machine can't be tried here; r runs it again there", "warning")
+        return
+    name = f"{source.folder.name}/{task}"
+    body = "It runs on this machine, besides other tasks; its results are not kept."
+    if await host.confirm(f"Try {name}?", body, "Try"):
+        module = ("tui_lab.client.foreground", str(lab.path), source.folder.name, str(task))
+        host.stream(f"Try {name}", module, tied=True)
 
 
 async def _targets_or_tell(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -14,17 +14,19 @@ from textual.worker import get_current_worker
 
 from tui_lab.client.formatting import plural
 from tui_lab.experiment.facts import FACTS
+from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.results.failures.shared import LEAST, Shared
 from tui_lab.results.sql.text import is_equal
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.formatting import MUTED, mark
-from tui_lab.tui.base.pane import PATIENT, host_of
+from tui_lab.tui.base.pane import HeldKeys, host_of
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.tasks import view
+from tui_lab.tui.panes.tasks.failures import excluding
 from tui_lab.tui.panes.tasks.model import TaskModel
 from tui_lab.tui.tasks.columns import MEAN_DURATION, TONES, columns
 from tui_lab.tui.tasks.failures import FailedTasks, Failures
-from tui_lab.tui.tasks.frame import TaskTable
+from tui_lab.tui.tasks.frame import TaskSource, TaskTable
 from tui_lab.tui.widgets.table.table import Column, FrameTable, next_order
 
 FAILURES: Final = "failures by why"
@@ -52,7 +54,7 @@ class GroupView(FrameTable):
         self._model = model
         self._failures: Failures | None = None
         self._reader: FailedTasks | None = None
-        self._release: Callable[[], None] | None = None  # lets the keys go that wait for the first failures
+        self._keys = HeldKeys(self)  # for the first failures
 
     def open(self, by: str, unread: str) -> None:
         """Group by a column, or the failures. `unread`: why no task can be read, if so."""
@@ -63,18 +65,13 @@ class GroupView(FrameTable):
         self.sort_by = None
         self.set_frame(pl.DataFrame())
         if by == FAILURES:
-            self._release = host_of(self).hold_input(PATIENT, rows=True)
+            self._keys.hold()
         self.update_groups()
 
     def close(self) -> None:
         """Forget the groups."""
         self.by, self._failures, self._reader = None, None, None
-        self._let_keys_go()
-
-    def _let_keys_go(self) -> None:
-        if self._release is not None:
-            self._release()
-            self._release = None
+        self._keys.let_go()
 
     def update_groups(self) -> None:
         """Bring the groups up to date with the table."""
@@ -128,6 +125,24 @@ class GroupView(FrameTable):
             lines.append(Content.styled(f"{why} that tells them from done tasks" if not few else why, MUTED))
         return Content("\n").join(lines)
 
+    def exclude(self) -> None:
+        """Open the file with a condition in `where` that leaves out what the failures under the cursor share."""
+        source, found = self._model.source, self.shared_here()
+        if source is not None and found:
+            self._exclude(source, found)
+        else:
+            host_of(self).tell("these failures share nothing that could be left out", "information")
+
+    @work(thread=True, exclusive=True, group="exclude")
+    def _exclude(self, source: TaskSource, found: Sequence[Shared]) -> None:
+        host = host_of(self)
+        try:
+            path, text, condition = excluding(source, found)
+        except (LabError, SpecError, OSError, UnicodeDecodeError) as error:
+            host.tell(str(error), "error")
+        else:
+            deliver(self, host.open_text, path, text, f"with {condition}")
+
     def _show_groups(self, table: TaskTable, column: str) -> None:
         if column not in table.frame.columns:
             return
@@ -161,7 +176,7 @@ class GroupView(FrameTable):
         if reader is self._reader:
             self.placeholder = problem
             self.set_frame(pl.DataFrame())
-            self._let_keys_go()
+            self._keys.let_go()
 
     def _show_failures(self, reader: FailedTasks, found: Failures) -> None:
         if self.by != FAILURES or reader is not self._reader:
@@ -176,7 +191,7 @@ class GroupView(FrameTable):
             *([Column("share", "what they share")] if any(found.shared) else []),
         ]
         self.set_frame(found.frame, columns=shown)
-        self._let_keys_go()
+        self._keys.let_go()
         self.post_message(self.Regrouped(self))
 
     @on(FrameTable.HeaderSelected)
