@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -88,6 +89,25 @@ def test_progress_ends_with_the_present_counts(tasks: list[tuple[int, float, str
     assert last.get("done", 0) == states.count("done")
     assert last.get("failed", 0) == states.count("failed")
     assert last["running"] == states.count("running")
+
+
+def test_the_charts_begin_after_a_long_pause() -> None:
+    table = table_of([(0, 1.0, "done"), (1, 0.5, "done"), (0, 0.2, "done"), (1, 0.1, "failed")])
+    times = [1000.0, 1001.0, 9000.0, 9003.0]
+    frame = table.frame.with_columns(started_at=pl.Series(times), ended_at=pl.Series([one + 2 for one in times]))
+    progress = progress_chart(frame)
+    _, best = best_so_far(replace(table, frame=frame), "loss", "min")
+    assert progress is not None and best is not None
+    assert progress.x.range == best.x.range == (0, 5)
+    done = next(one.points for one in progress.series if one.name == "done")
+    assert (done["y"][0], done["y"][-1]) == (2, 3)  # what was done before counts
+    assert best.series[0].points.select("x", "y").rows() == [(0, 0.5), (2, 0.5), (5, 0.5)]
+    # A task that runs all the time is no pause.
+    frame = frame.with_columns(
+        state=pl.Series(["running", "done", "done", "failed"]), ended_at=pl.Series([None, 1003.0, 9002.0, 9005.0])
+    )
+    progress = progress_chart(frame)
+    assert progress is not None and progress.x.range is not None and progress.x.range[1] * 86400 > 9005 - 1000
 
 
 RUN = """

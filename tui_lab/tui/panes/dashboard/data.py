@@ -33,6 +33,10 @@ LEVEL: Final = 0.95
 """Of intervals."""
 COLOURS: Final = {"running": 0, "done": 2, "failed": 3}
 """Blue, green and red, as these states have everywhere."""
+PAUSE: Final = 60.0
+"""Seconds without a running task after which a chart over time may begin anew."""
+LONG: Final = 0.1
+"""Part of all the time that such a pause takes at least."""
 LABELS: Final = 4
 """Parameters that name a task or a setting."""
 
@@ -144,14 +148,22 @@ def _seconds(frame: pl.DataFrame, name: str) -> npt.NDArray[np.float64]:
 
 
 def _span(frame: pl.DataFrame) -> tuple[float, float] | None:
-    """Return when the first task began, and until when something happened: now, where a task runs."""
+    """Return from when to when the charts go: from the first start after the last long pause, until the last event, or
+    now, where a task runs. A pause is long if it takes more than a tenth of all the time, and a minute."""
     started, ended = _seconds(frame, "started_at"), _seconds(frame, "ended_at")
-    if np.isnan(started).all():
+    known = ~np.isnan(started)
+    if not known.any():
         return None
     last = max(np.nanmax(started), np.nanmax(ended) if not np.isnan(ended).all() else 0.0)
-    if bool((frame["state"] == "running").any()):
+    running = (frame["state"] == "running").to_numpy()
+    if running.any():
         last = max(last, datetime.now().timestamp())
-    return float(np.nanmin(started)), float(last)
+        ended = np.where(running, last, ended)
+    order = np.argsort(started[known], kind="stable")
+    starts = started[known][order]
+    busy = np.maximum.accumulate(np.fmax(ended[known][order], starts))
+    pauses = np.flatnonzero(starts[1:] - busy[:-1] > max(PAUSE, LONG * (last - starts[0])))
+    return float(starts[pauses[-1] + 1 if len(pauses) else 0]), float(last)
 
 
 def progress_chart(frame: pl.DataFrame) -> Chart | None:
@@ -161,14 +173,13 @@ def progress_chart(frame: pl.DataFrame) -> Chart | None:
         return None
     started, ended = _seconds(frame, "started_at"), _seconds(frame, "ended_at")
     state = frame["state"]
-    known = started[~np.isnan(started)]
     edges = np.linspace(*span, BINS)
     rows = []
     for name, states in (("done", ["done"]), ("failed", ["failed", "lost"])):
         ends = np.sort(ended[state.is_in(states).to_numpy() & ~np.isnan(ended)])
         if name == "done" or len(ends):
             rows.append((name, np.searchsorted(ends, edges, side="right")))
-    begun = np.searchsorted(np.sort(known), edges, side="right")
+    begun = np.searchsorted(np.sort(started[~np.isnan(started)]), edges, side="right")
     over = np.searchsorted(np.sort(ended[~np.isnan(started) & ~np.isnan(ended)]), edges, side="right")
     rows.append(("running", np.maximum(0, begun - over)))
     parts = [pl.DataFrame({"time": edges, "state": [name] * BINS, "tasks": counts * 1.0}) for name, counts in rows]
@@ -221,7 +232,9 @@ def best_so_far(table: TaskTable, metric: str, goal: Goal) -> tuple[Best | None,
     if span[1] > when[-1]:  # it still is the best
         means, halves, when = [*means, means[-1]], [*halves, halves[-1]], [*when, span[1]]
     course = pl.DataFrame({"time": when, metric: means, "half": halves}, schema_overrides={"half": pl.Float64})
-    course = course.unique("time", keep="last", maintain_order=True)
+    course = course.with_columns(pl.col("time").clip(lower_bound=span[0])).unique(
+        "time", keep="last", maintain_order=True
+    )
     chart = _over_time(course.drop("half"), span, metric, None) if course.height > 1 else None
     if chart is not None:
         band = course.select(x=_since(course, span), half="half")
