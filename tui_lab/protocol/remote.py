@@ -68,6 +68,24 @@ class Read(_Message, frozen=True):
     most: int
 
 
+class Tail(msgspec.Struct, frozen=True):
+    """What is asked of a file of a task: what it has from an offset on; below 0 it counts from its end."""
+
+    task: int
+    attempt: int
+    name: str
+    offset: int
+
+
+class Tails(_Message, frozen=True):
+    """Read what is new in several outputs, wherever they are. `most`: bytes of each."""
+
+    id: int
+    experiment: str
+    wanted: Sequence[Tail]
+    most: int
+
+
 class Outputs(_Message, frozen=True):
     """Send the files of a task, those that differ and have no more than `most` bytes. `endings`: of their names, empty
     for all."""
@@ -197,6 +215,14 @@ class Content(_Message, frozen=True):
     total: int
 
 
+class Pieces(_Message, frozen=True):
+    """The answer to `tails`; the body has the pieces, one behind the other. `found`: of each the size of the file (-1
+    where it is nowhere), and how many bytes of it are here."""
+
+    id: int
+    found: Sequence[tuple[int, int]]
+
+
 class Found(_Message, frozen=True):
     """The answer to `engine`: the path of its socket, empty where none runs."""
 
@@ -228,9 +254,22 @@ class Failed(_Message, frozen=True):
     storage: bool = False
 
 
-ToHelper: TypeAlias = Follow | Bring | Read | Outputs | Engine | Write | Launch | Verify | Ping
+ToHelper: TypeAlias = Follow | Bring | Read | Tails | Outputs | Engine | Write | Launch | Verify | Ping
 FromHelper: TypeAlias = (
-    Hello | Sum | Appended | Replaced | Rows | Removed | Synced | Done | Content | Found | Written | Launched | Failed
+    Hello
+    | Sum
+    | Appended
+    | Replaced
+    | Rows
+    | Removed
+    | Synced
+    | Done
+    | Content
+    | Pieces
+    | Found
+    | Written
+    | Launched
+    | Failed
 )
 TO_HELPER: Final[tuple[type[ToHelper], ...]] = get_args(ToHelper)
 FROM_HELPER: Final[tuple[type[FromHelper], ...]] = get_args(FromHelper)

@@ -27,7 +27,7 @@ from tui_lab.results.extraction.step_lines import StepLines
 from tui_lab.results.extraction.structured import SourceError
 from tui_lab.results.extraction.text import Text, complete_lines
 from tui_lab.results.extraction.values import from_json
-from tui_lab.store import layout
+from tui_lab.store import layout, mirrors
 from tui_lab.store.errors import LabError
 from tui_lab.store.task_files import TaskFile
 
@@ -45,6 +45,8 @@ POINTS: Final = 256
 """Points of a curve at most; a longer one is thinned out."""
 METRICS: Final = 64
 """Metrics of a task that are followed."""
+END: Final = 1 << 14
+"""Bytes at the end of live metrics in which the last step of a done task is looked for."""
 ENDS: Final = 20
 """Done tasks whose last steps are read, to know how many steps a task has."""
 _SUMMED: Final = ("count", "sum", "sd", "first")
@@ -86,6 +88,7 @@ class LiveReader:
         self._path = path
         self._name = path.name
         self._ask = ask
+        self._side = mirrors.other_side(path.parent)  # then all outputs are on that machine
         self._sources = _sources(spec)
         goals = [name for name, metric in spec.metrics.items() if metric.goal]
         self._order = tuple(dict.fromkeys([*goals, *spec.metrics]))
@@ -102,6 +105,9 @@ class LiveReader:
         start = self._next % len(followed) if followed else 0
         turn = [*followed[start:], *followed[:start]][:MOST]
         read = 0
+        if self._side is not None:
+            self._advance_there(self._side, turn)
+            read, turn = len(turn), []
         while turn and time.monotonic() - began < BUDGET:
             behind = []
             for one in turn:
@@ -142,19 +148,33 @@ class LiveReader:
     def _end(self, one: tuple[int, int]) -> tuple[float | None, bool]:
         """Return the last step of a task that has ended, and whether it said it: then a look at the end of a file is
         enough."""
-        folder = task_path(self._path, one[0])
         lines = StepLines()
         try:
-            raw = _tail(TaskFile(folder, layout.attempt_file(layout.METRICS_FILE, one[1])))
+            raw = self._metrics_end(*one)
             steps = [step for step, _ in lines.read(raw) if math.isfinite(step)]
         except OSError:
             steps = []
         if steps and lines.is_numbered and not lines.count:
             return max(steps), True
         followed, began = _Followed(*one), time.monotonic()
+        if self._side is not None:
+            for _ in range(2):  # of a large output the second one reads the end
+                self._advance_there(self._side, [followed])
+            return followed.step, followed.names_steps
         while self._advance(followed) and time.monotonic() - began < BUDGET:
             pass
         return followed.step, followed.names_steps
+
+    def _metrics_end(self, task: int, attempt: int) -> bytes:
+        """Return the whole lines at the end of live metrics. Raises OSError."""
+        name = layout.attempt_file(layout.METRICS_FILE, attempt)
+        if self._side is None:
+            return _tail(TaskFile(task_path(self._path, task), name))
+        try:
+            [(total, data)] = self._side.tails(self._name, [(task, attempt, name, -END)], END)
+        except LabError as error:
+            raise OSError(str(error)) from None
+        return data[data.find(b"\n") + 1 :] if total > END else data
 
     def _note_metrics(self, followed: Sequence[_Followed]) -> None:
         names = {name for one in followed for name in one.last} - set(self.metrics)
@@ -190,6 +210,33 @@ class LiveReader:
                         one.take_text(reader, text)
                 more = more or piece.more
         return more
+
+    def _advance_there(self, side: mirrors.OtherSide, turn: Sequence[_Followed]) -> None:
+        """Read what is new of some tasks of a lab on another machine, of all at once: the way there is long."""
+        asked: list[tuple[_Followed, str, list[TextReader] | None]] = []
+        for one in turn:
+            asked.append((one, layout.attempt_file(layout.METRICS_FILE, one.attempt), None))
+            for source, readers in self._sources.items():
+                names = [source.name] if source.names is None else source.names(one.attempt)
+                asked += [(one, name, readers) for name in names]
+        wanted = [(one.task, one.attempt, name, one.cursor(name).offset) for one, name, _ in asked]
+        try:
+            found = side.tails(self._name, wanted, PIECE) if wanted else []
+        except LabError:
+            return
+        for (one, name, patterns), (total, data) in zip(asked, found, strict=False):
+            cursor = one.cursor(name)
+            offset = cursor.offset
+            if total < 0 or cursor.begin(0, total, one) != offset or not data:
+                continue  # the next call reads there
+            one.at = time.time()
+            whole = cursor.take(data, total).data
+            if patterns is None:
+                one.take_lines(whole)
+                continue
+            text = Text(whole)
+            for reader in patterns:
+                one.take_text(reader, text)
 
     def _piece(self, file: TaskFile, one: _Followed, remote: bool) -> _Piece:
         """Return what is new of an output; remote: it may be on another machine."""
@@ -305,7 +352,7 @@ def _local(file: TaskFile, cursor: _Cursor, one: _Followed) -> _Piece:
     return cursor.take(data, facts.st_size)
 
 
-def _tail(file: TaskFile, count: int = 1 << 14) -> bytes:
+def _tail(file: TaskFile, count: int = END) -> bytes:
     """Return the whole lines at the end of a file. Raises OSError."""
     descriptor = file.open()
     try:

@@ -56,6 +56,11 @@ class OtherSide(Protocol):
         """Return a piece of an output, and the size of the whole; None where the machine has no such file."""
         ...
 
+    def tails(self, experiment: str, wanted: Sequence[tuple[int, int, str, int]], most: int) -> list[tuple[int, bytes]]:
+        """Return the sizes of several outputs, -1 for those that are nowhere, and bytes of each. wanted: task, attempt,
+        name, and an offset, below 0 from the end."""
+        ...
+
     def fetch(self, experiment: str, task: int, most: int = ..., endings: Sequence[str] = ...) -> None:
         """Bring the files of a task into the mirror. most: bytes of each, at most. endings: of their names, by default
         all, which is for a task that has ended."""

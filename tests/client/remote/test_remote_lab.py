@@ -17,6 +17,7 @@ from tui_lab.cli.main import main
 from tui_lab.client.remote.connection import RemoteLab
 from tui_lab.engine.client import EngineClient
 from tui_lab.protocol.control import AskStatus, Stop
+from tui_lab.results.live import LiveReader
 from tui_lab.results.tables import refresh
 from tui_lab.store.errors import LabError, StorageError
 from tui_lab.store.events import Finished
@@ -35,7 +36,12 @@ metrics: {loss: {pattern: 'loss: (@float@)', take: all}}
 """
 WAITS = """\
 name: slow
-command: 'echo begun; while ! test -e FOLDER/go; do sleep 0.05; done; echo over'
+command: |
+  echo '{"step": 3, "loss": 0.5}' >>$TUI_LAB_METRICS
+  echo "acc: 0.7"
+  while ! test -e FOLDER/go; do sleep 0.05; done
+  echo "acc: 0.8"
+metrics: {acc: 'acc: (@float@)'}
 repeat: 4
 """
 
@@ -119,12 +125,17 @@ def test_its_engine_takes_commands_and_connections_break(far: Far) -> None:
     until(lambda: counts(lab, "slow")["running"] == 2)
     assert client.request(AskStatus()).active == ["slow"]
     assert client.request(Stop("slow", [[3, 4]])).stopped == 1
+    live = LiveReader(remote.lab / "slow", lab.experiment("slow").spec())
+    found = until(lambda: (found := live.read([(0, 1), (1, 1)])) and len(found[1].last) == 2 and found)
+    assert [(found[task].last, found[task].step) for task in (0, 1)] == [({"loss": 0.5, "acc": 0.7}, 3)] * 2
     far.fleet.kill_sessions("far")
     with pytest.raises(StorageError):
         while True:
             client.request(AskStatus())
     (far.folder / "go").touch()
     until(lambda: counts(lab, "slow")["done"] == 3, 30)
+    until(lambda: live.read([(0, 1)])[0].last["acc"] == 0.8, 30)
+    assert live.ends([(0, 1), (2, 1)]) == [3, 3]
     until(lambda: same_journal(far, remote, "slow"))
     ends = [event for event, _ in read(remote.lab / "slow" / "journal.jsonl") if isinstance(event, Finished)]
     assert sorted(event.task for event in ends) == [0, 1, 2, 3], "nothing came twice"

@@ -42,6 +42,7 @@ from tui_lab.protocol.remote import (
     Launch,
     Launched,
     Outputs,
+    Pieces,
     Ping,
     Read,
     RemoteError,
@@ -50,6 +51,8 @@ from tui_lab.protocol.remote import (
     Rows,
     Sum,
     Synced,
+    Tail,
+    Tails,
     ToHelper,
     Verify,
     Write,
@@ -67,7 +70,7 @@ if TYPE_CHECKING:
     from tui_lab.engine.transports.ssh.pool import Pool
 
 T = TypeVar("T")
-M = TypeVar("M", Done, Content, Found, Written, Launched)
+M = TypeVar("M", Done, Content, Pieces, Found, Written, Launched)
 
 log = logging.getLogger(__name__)
 
@@ -184,6 +187,17 @@ class RemoteLab:
         """Return a piece of an output, and the size of the whole; None where the machine has no such file."""
         found, body = self._ask(lambda number: Read(number, experiment, task, attempt, name, offset, most), Content)
         return (None, 0) if found.total < 0 else (body, found.total)
+
+    def tails(self, experiment: str, wanted: Sequence[tuple[int, int, str, int]], most: int) -> list[tuple[int, bytes]]:
+        """Return the sizes of several outputs, -1 for those that are nowhere, and bytes of each. wanted: task, attempt,
+        name, and an offset, below 0 from the end."""
+        asked = [Tail(*one) for one in wanted]
+        found, body = self._ask(lambda number: Tails(number, experiment, asked, most), Pieces)
+        at, pieces = 0, []
+        for total, count in found.found:
+            pieces.append((total, body[at : at + count]))
+            at += count
+        return pieces
 
     def fetch(self, experiment: str, task: int, most: int = files.SMALL, endings: Sequence[str] = ()) -> None:
         """Bring the files of a task into the mirror. most: bytes of each, at most. endings: of their names, by default
@@ -484,11 +498,17 @@ class RemoteLab:
                 self._up.set()
                 if not self._opened.done():
                     self._opened.set_result(mirror.lab)
-            case Done(id=number) | Content(id=number) | Found(id=number) | Written(id=number) | Launched(id=number):
-                self._waiting.settle(number, message, body)
-            case Failed(id=number):
-                if not number:
-                    raise LabError(message.error, message.hint)
+            case Failed(id=0):
+                raise LabError(message.error, message.hint)
+            case (
+                Done(id=number)
+                | Content(id=number)
+                | Pieces(id=number)
+                | Found(id=number)
+                | Written(id=number)
+                | Launched(id=number)
+                | Failed(id=number)
+            ):
                 self._waiting.settle(number, message, body)
             case _:
                 pass

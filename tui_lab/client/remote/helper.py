@@ -36,6 +36,7 @@ from tui_lab.protocol.remote import (
     Launch,
     Launched,
     Outputs,
+    Pieces,
     Ping,
     Read,
     RemoteError,
@@ -43,6 +44,8 @@ from tui_lab.protocol.remote import (
     Replaced,
     Sum,
     Synced,
+    Tail,
+    Tails,
     Verify,
     Write,
     Written,
@@ -55,8 +58,10 @@ from tui_lab.store.errors import LabError, StorageError, storage_error
 
 if TYPE_CHECKING:
     from tui_lab.client.remote.tables import TableSender
+    from tui_lab.engine.client import EngineClient
     from tui_lab.store.events import Submitted
     from tui_lab.store.experiment import ExperimentFolder
+    from tui_lab.store.lab import Lab
 
 LOOK: Final = 0.2  # seconds between looks at the lab
 WALK: Final = 2.0  # seconds between looks at the files of projects
@@ -149,6 +154,8 @@ class Helper:
                 self._tables.submit(self._do, message.id, lambda: self._bring(message))
             case Read():
                 self._rest.submit(self._do, message.id, lambda: self._read(message))
+            case Tails():
+                self._rest.submit(self._do, message.id, lambda: self._tails(message))
             case Outputs():
                 self._rest.submit(self._do, message.id, lambda: self._outputs(message))
             case Engine():
@@ -221,40 +228,23 @@ class Helper:
         self.channel.send(Done(message.id))
 
     def _read(self, message: Read) -> None:
-        from tui_lab.store.task_files import TaskFile
-
-        folder = self.lab.experiment(message.experiment)
-        most = max(0, min(message.most, MOST))
-        try:
-            file = TaskFile(str(folder.task_folder(message.task)), message.name).open()
-        except FileNotFoundError:
-            self._read_from_node(message, most)
-            return
-        try:
-            total = os.fstat(file).st_size
-            data = os.pread(file, most, max(0, message.offset))
-        finally:
-            os.close(file)
+        tail = Tail(message.task, message.attempt, message.name, max(0, message.offset))
+        with _Outputs(self.lab, message.experiment) as outputs:
+            total, data = outputs.piece(tail, max(0, min(message.most, MOST)))
         self.channel.send(Content(message.id, total), data)
 
-    def _read_from_node(self, message: Read, most: int) -> None:
-        """Read an output that only the node has where the task runs."""
-        import base64
-
-        from tui_lab.engine.client import EngineClient
-        from tui_lab.protocol.control import ReadFile
-
-        client = EngineClient.connect(self.lab)
-        if client is None:
-            self.channel.send(Content(message.id, -1))
-            return
-        try:
-            asked = (message.experiment, message.task, message.attempt, message.name, message.offset, most)
-            piece = client.request(ReadFile(*asked))
-        finally:
-            client.close()
-        data = base64.b64decode(piece.data or "")
-        self.channel.send(Content(message.id, -1 if piece.data is None else piece.total), data)
+    def _tails(self, message: Tails) -> None:
+        most, room = max(0, min(message.most, MOST)), MOST
+        pieces: list[tuple[int, bytes]] = []
+        with _Outputs(self.lab, message.experiment) as outputs:
+            for tail in message.wanted:
+                try:
+                    pieces.append(outputs.piece(tail, min(most, room)))  # without room they say their sizes
+                except (LabError, OSError):
+                    pieces.append((-1, b""))
+                room -= len(pieces[-1][1])
+        found = [(total, len(data)) for total, data in pieces]
+        self.channel.send(Pieces(message.id, found), b"".join(data for _, data in pieces))
 
     def _outputs(self, message: Outputs) -> None:
         from tui_lab.store.task_files import TaskFile, listed
@@ -345,6 +335,53 @@ class Helper:
 
         check_code(self.lab.experiment(message.experiment))
         self.channel.send(Done(message.id))
+
+
+class _Outputs:
+    """The outputs of the tasks of an experiment: here, or on the nodes where they run."""
+
+    def __init__(self, lab: Lab, experiment: str) -> None:
+        self._lab, self._name = lab, experiment
+        self._folder = lab.experiment(experiment)
+        self._client: EngineClient | None = None
+
+    def __enter__(self) -> _Outputs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._client is not None:
+            self._client.close()
+
+    def piece(self, asked: Tail, most: int) -> tuple[int, bytes]:
+        """Return the size of a file, -1 where it is nowhere, and bytes of it. Raises LabError, OSError."""
+        from tui_lab.store.task_files import TaskFile
+
+        try:
+            file = TaskFile(str(self._folder.task_folder(asked.task)), asked.name).open()
+        except FileNotFoundError:
+            return self._from_node(asked, most)
+        try:
+            total = os.fstat(file).st_size
+            start = max(0, total + asked.offset) if asked.offset < 0 else asked.offset
+            return total, os.pread(file, most, start)
+        finally:
+            os.close(file)
+
+    def _from_node(self, asked: Tail, most: int) -> tuple[int, bytes]:
+        import base64
+
+        from tui_lab.engine.client import EngineClient
+        from tui_lab.protocol.control import ReadFile
+
+        self._client = self._client or EngineClient.connect(self._lab)
+        if self._client is None:
+            return -1, b""
+        key = (self._name, asked.task, asked.attempt, asked.name)
+        start = asked.offset
+        if start < 0:
+            start = max(0, self._client.request(ReadFile(*key, 0, 0)).total + start)
+        found = self._client.request(ReadFile(*key, start, most))
+        return (-1, b"") if found.data is None else (found.total, base64.b64decode(found.data))
 
 
 class Follower:
