@@ -61,9 +61,14 @@ def test_zooming_keeps_a_place_where_it_is(low: float, span: float, at: float, l
 
 def test_what_the_crosshair_reads() -> None:
     def read(of: Chart, x: float, y: float = 0) -> str:
-        return readout(of, plan(of, 20), x, y, Look()).plain
+        return readout(of, plan(of, 20), x, y, Look()).line.plain
 
     assert read(chart(), 40.4) == "step 40  ● a 40  ■ b 60"
+    for y, nearest in ((0, "a"), (49, "a"), (51, "b"), (100, "b")):
+        assert readout(chart(), plan(chart(), 20), 40, y, Look()).nearest == nearest
+    area = chart("area", x="step", y="loss", hue="act")
+    for y, nearest in ((30, "a"), (41, "b"), (99, "b"), (101, "")):  # the band that holds it
+        assert readout(area, plan(area, 20), 40, y, Look()).nearest == nearest
     bars = chart("categories", x="act", y="loss")
     assert read(bars, 1) == "act b  loss 50"
     heat = chart("heatmap", STEPS.filter(pl.col("step") < 3), x="step", y="act", z="loss")

@@ -132,6 +132,10 @@ async def test_a_part_of_the_y_axis(small_lab: Path) -> None:
         assert pane.made is not None and pane.made.request.ranges == {"y": (0.25, 0.5)}
         await pilot.press("r", *["backspace"] * 8, "enter")
         await wait_until(pilot, lambda: pane.made is not None and not pane.made.request.ranges)
+        await pilot.press("b")
+        await wait_until(pilot, lambda: "the bars begin at" in str(pane.notes.content) and "≈" in pane.plot.text)
+        await pilot.press("b")
+        await wait_until(pilot, lambda: "≈" not in pane.plot.text)
 
 
 async def test_an_impossible_choice_is_a_sentence(small_lab: Path) -> None:
@@ -152,6 +156,13 @@ async def test_the_same_data_as_text(small_lab: Path) -> None:
         assert "a: 3 points; least 1 at 1, greatest 3 at 3" in str(pane.summary.content)
         await pilot.press("T")
         await wait_until(pilot, lambda: pane.plot.has_focus)
+        await pilot.resize_terminal(130, 30)  # from here on beside the chart
+        await wait_until(pilot, lambda: pane.row.shown == (("chart-panel",), ("chart-values",)))
+        await pilot.press("left")
+        await wait_until(pilot, lambda: str(pane.summary.content).startswith("lr 2\n● a 2\n■ b 3"))
+        await pilot.press("escape", "vertical_line")
+        await wait_until(pilot, lambda: pane.row.shown == (("chart-panel", "chart-values"),))
+        assert str(pane.summary.content).startswith("lines: acc over lr")
 
 
 async def test_ascii(small_lab: Path) -> None:

@@ -50,6 +50,8 @@ def aggregated(prepared: Prepared, x: Axis, shape: ChartKind) -> Chart:
     table = groups.named(found.with_columns(shown(found[c], y) for c in ("y", "low", "high")), x, _AGGREGATED)
     words = describe(point, error) if found["low"].count() else ""
     cut = _of_bars(shape, y)
+    unfitted = request.fit and shape.cut and y.range is None and not y.log
+    why = ("the bars begin at 0: there is nothing to leave out",) if unfitted else ()
     return Chart(
         shape,
         x,
@@ -59,21 +61,21 @@ def aggregated(prepared: Prepared, x: Axis, shape: ChartKind) -> Chart:
         title=request.labels.get("title", ""),
         legend=groups.legend,
         caption="; ".join(filter(None, (*cut, caption(prepared, shape, found["n"], words)))),
-        notes=(*prepared.notes(), *cut, *slopes(x, y, series)),
+        notes=(*prepared.notes(), *cut, *why, *slopes(x, y, series)),
         error_style=request.error_style,
     )
 
 
 def _fitted(found: pl.DataFrame) -> tuple[float, float] | None:
-    """Where an axis begins and ends that has room for bars of one sign without 0; None where there are none."""
+    """Where an axis begins and ends that has room for bars of one sign without 0; None where there is none."""
     ends = pl.concat(found[name].drop_nulls() for name in ("y", "low", "high"))
     low, high = float(ends.min()), float(ends.max())  # type: ignore[arg-type]
     if not (low < high and low * high > 0 and math.isfinite(high - low)):
         return None
-    step = 10.0 ** math.floor(math.log10(high - low))
+    step = 10.0 ** math.floor(math.log10((high - low) / 5))
     least = math.floor((low - (high - low) / 10) / step) * step
     most = math.ceil((high + (high - low) / 10) / step) * step
-    return (max(least, 0.0), most) if low > 0 else (least, min(most, 0.0))
+    return (least, most) if least * most > 0 else None
 
 
 def _of_bars(shape: ChartKind, y: Axis) -> tuple[str, ...]:

@@ -39,6 +39,8 @@ class Run:
     text: str
     color: int | None = None
     ground: int | None = None
+    series: str = ""
+    """Of which it is the name."""
 
     def escaped(self) -> str:
         """Return it as a terminal shows it."""

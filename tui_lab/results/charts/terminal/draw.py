@@ -161,9 +161,8 @@ def _legend(chart: Chart, width: int, look: Look) -> list[list[Run]]:
     words = [[Run(f"{_visible(chart.legend)}:")]] if chart.legend else []
     for series in named(chart):
         name = _cut(_visible(series.name), width - 3, look)
-        words.append(
-            [Run(marks.legend_mark(chart, series, look), marks.legend_tint(chart, series, look)), Run(f" {name}")]
-        )
+        mark = Run(marks.legend_mark(chart, series, look), marks.legend_tint(chart, series, look))
+        words.append([mark, Run(" "), Run(name, series=series.name)])
     lines: list[list[Run]] = []
     line, used, left = list[Run](), 0, len(words)
     for runs in words:

@@ -12,9 +12,10 @@ during a run. With `task` as hue, each task has its own curve: the tasks that ar
 that its filter shows. The line at the top names them.
 
 The line above the chart says what is drawn. Each of its keys opens a list. Null and NaN are left out, and counted in
-the line below. `T` shows the same data in words and numbers.
+the line below. The same data in words and numbers stands beside the chart, if there is room; `T` shows it alone.
 
-The arrows move a crosshair, and a click sets it: the lower border has the values there. `]`, `[` or the wheel show less
+The arrows move a crosshair, and a click sets it: the lower border has the values there, and the legend marks the
+nearest series. `]`, `[` or the wheel show less
 or more of the x axis, `}`, `{` or shift and the wheel of the y axis; shift and the arrows, or the mouse, move what is
 shown. `home` shows all of it again.
 

@@ -11,11 +11,10 @@ import polars as pl
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.content import Content
-from textual.widget import Widget
 from textual.widgets import Static
 
+from tui_lab.client.formatting import plural
 from tui_lab.results.charts.model import Aggregate, Request, Role, Source
 from tui_lab.results.charts.registry import KINDS, MEANS, kind_of
 from tui_lab.results.plain import shown
@@ -50,13 +49,20 @@ from tui_lab.tui.panes.chart.grid import NODES, ChartGrid, Subject, of_metric
 from tui_lab.tui.panes.chart.messages import ChartMade, ChartWritten, RowsRead
 from tui_lab.tui.panes.chart.summary import summary
 from tui_lab.tui.widgets.choice import ChoiceScreen, Item
+from tui_lab.tui.widgets.panels.layout import Arrangement, Room
 from tui_lab.tui.widgets.panels.panel import Panel
+from tui_lab.tui.widgets.panels.row import ALONE, PanelRow
 from tui_lab.tui.widgets.plot.grid import PlotGrid
 from tui_lab.tui.widgets.plot.plot import Plot
 from tui_lab.tui.widgets.prompt import PromptScreen
 from tui_lab.tui.widgets.table.table import FrameTable
 
 PAUSE: Final = 1.0  # seconds at least between two readings of what grows
+ARRANGEMENTS: Final[tuple[Arrangement, ...]] = (
+    (("chart-panel", "chart-values"),),
+    (("chart-panel",),),
+    (("chart-panel",), ("chart-values",)),
+)
 LONGEST: Final = 10.0  # seconds that it rests at most, where reading is slow
 
 
@@ -71,11 +77,8 @@ class ChartPane(Pane):
     ChartPane {
         & #chart-choices { height: auto; max-height: 2; padding: 0 1; color: $text-muted; }
         & #chart-notes { height: auto; max-height: 2; padding: 0 1; color: $text-warning; }
-        & #chart-words {
-            height: 1fr;
-            & > #chart-summary { height: auto; max-height: 50%; padding: 0 1 1 1; }
-            & > FrameTable { height: 1fr; }
-        }
+        & #chart-summary { height: auto; max-height: 50%; padding: 0 1 1 1; }
+        & #chart-table { height: 1fr; }
     }
     """
 
@@ -83,12 +86,12 @@ class ChartPane(Pane):
         super().__init__()
         self.plot = ChartPlot(id="plot")
         self.grid = ChartGrid(id="chart-grid")
-        self.panel = Panel(title="Chart")
         self.choices = Static("", id="chart-choices")
         self.notes = Static("", id="chart-notes", markup=False)
         self.summary = Static("", id="chart-summary", markup=False)
         self.table = FrameTable(id="chart-table")
-        self.words = Vertical(self.summary, self.table, id="chart-words")
+        self.panel = Panel(self.choices, self.plot, self.grid, self.notes, title="Chart", id="chart-panel")
+        self.values = Panel(self.summary, self.table, title="Values", id="chart-values")
         self.rows: Rows | None = None
         self.request = Request(MEANS)
         self.errors: str | None = None  # a column of half widths
@@ -104,21 +107,30 @@ class ChartPane(Pane):
         self._samples: Mapping[str, Sequence[NodeSample]] = {}  # that the grid shows
 
     def compose(self) -> ComposeResult:
-        with self.panel:
-            yield self.choices
-            yield self.plot
-            yield self.grid
-            yield self.words
-            yield self.notes
+        yield PanelRow(
+            self.panel,
+            self.values,
+            rooms={"chart-panel": Room(76, 3), "chart-values": Room(44, 1)},
+            arrangements=ARRANGEMENTS,
+            chosen=self.lab_app.arrangements(self.NAME),
+        )
 
     def on_mount(self) -> None:
-        self.words.display = self.grid.display = self.notes.display = False
+        self.grid.display = self.notes.display = False
         self.plot.ascii = self.grid.ascii = self.lab_app.config.ascii
         self.set_interval(0.25, self._tick)
 
     def focus_first(self) -> None:
-        shown = self.table if self.words.display else self.grid if self.grid.display else self.plot
-        self.call_after_refresh(shown.focus)
+        self.call_after_refresh(self._focus_part)
+
+    def _focus_part(self) -> None:
+        shown = self.grid if self.grid.display else self.plot
+        (self.table if self.row.alone == "chart-values" else shown).focus()
+
+    @property
+    def row(self) -> PanelRow:
+        """The chart, and its values beside it or in its place."""
+        return self.query_one(PanelRow)
 
     # --- Rows
 
@@ -264,10 +276,18 @@ class ChartPane(Pane):
             self._say(event.made.problem)
             return
         self.plot.show_chart(chart)
-        self.summary.update(Text("\n".join(summary(chart))))
+        self._summarize()
         self.table.set_frame(chart.table)
+        self.values.set_title(f"Values, {plural(chart.table.height, 'row')}")
         self.notes.update("; ".join(event.made.notes))
         self.notes.display = bool(event.made.notes)
+
+    def _summarize(self, lines: Sequence[Text] = ()) -> None:
+        """Show what is at the crosshair, or else all of the chart, in words. That is shorter, so that
+        it needs no other layout."""
+        if self.made is not None and self.made.chart is not None:
+            words = Text("\n").join(lines) if lines else Text("\n".join(summary(self.made.chart)))
+            self.summary.update(words, layout=not lines)
 
     def _say(self, sentence: str) -> None:
         self.plot.say(sentence)
@@ -412,6 +432,7 @@ class ChartPane(Pane):
         event.stop()
         if self.plot.display:
             self.panel.set_subtitle(event.text)
+            self._summarize(event.lines)
 
     @on(ChartPlot.Brushed)
     def _have_brushed(self, event: ChartPlot.Brushed) -> None:
@@ -440,12 +461,15 @@ class ChartPane(Pane):
         self._draw_grid()
 
     def action_table(self) -> None:
-        self._view(None if self.words.display else self.words)
+        alone = self.row.alone == "chart-values"
+        self._view(grid=False)
+        self.row.enlarge("chart-values", -ALONE if alone else ALONE)
 
-    def _view(self, wanted: Widget | None) -> None:
-        """Show the grid or the words; None: the chart."""
-        self.words.display, self.grid.display = wanted is self.words, wanted is self.grid
-        self.plot.display = wanted is None
+    def _view(self, grid: bool) -> None:
+        """Show the grid, or the chart and beside it its values."""
+        self.grid.display, self.plot.display = grid, not grid
+        self.row.reveal("chart-panel")
+        self.row.set_present("chart-values", not grid)
         self.panel.set_subtitle("")
         self.refresh_bindings()
         self.focus_first()
@@ -453,7 +477,7 @@ class ChartPane(Pane):
     # --- The grid
 
     def action_grid(self) -> None:
-        self._view(None if self.grid.display else self.grid)
+        self._view(grid=not self.grid.display)
         self.call_after_refresh(self._draw_grid)
 
     def action_filter(self) -> None:
@@ -477,7 +501,7 @@ class ChartPane(Pane):
     @on(PlotGrid.Enlarged)
     def _enlarge(self, event: PlotGrid.Enlarged) -> None:
         event.stop()
-        self._view(None)
+        self._view(grid=False)
         subject = self.grid.subject
         if event.name in NODES and subject is not None:
             self._of, self._reading = (None, "given"), 0

@@ -25,7 +25,7 @@ from tui_lab.results.charts.terminal.draw import LEAST, Drawn, drawn
 from tui_lab.results.charts.terminal.style import Look
 from tui_lab.tui.base.actions import Action, bindings
 from tui_lab.tui.base.workers import work
-from tui_lab.tui.widgets.plot.readout import readout
+from tui_lab.tui.widgets.plot.readout import Readout, readout
 from tui_lab.tui.widgets.plot.window import Which, Window, can_zoom
 
 ZOOM: Final = 0.8
@@ -73,6 +73,8 @@ class Plot(Widget, can_focus=True):
         """Something else is at the crosshair, or there is none."""
 
         text: Text
+        lines: tuple[Text, ...] = ()
+        """The same below each other, where it is of several series."""
 
     class Painted(Message):
         """The chart is on the screen."""
@@ -92,7 +94,7 @@ class Plot(Widget, can_focus=True):
         self.window = Window()
         """The part that is shown."""
         self._cross: tuple[float, float] | None = None
-        self._told = Text()
+        self._told = Readout()
         self._grip: Offset | None = None  # where the mouse holds it
         self._dragged = False
 
@@ -175,9 +177,16 @@ class Plot(Widget, can_focus=True):
         if isinstance(self._shown, str):
             return super().render_line(y)
         lines, base = self._shown.lines, self.rich_style
-        segments = [segment_of(run, base) for run in lines[y]] if y < len(lines) else []
+        segments = [self._segment(run, base) for run in lines[y]] if y < len(lines) else []
         strip = Strip(segments).adjust_cell_length(self.content_size.width, base)
         return self._crossed(strip, y, self._shown)
+
+    def _segment(self, run: Run, base: Style) -> Segment:
+        """Cells; the name of the series that is nearest to the crosshair is marked."""
+        segment = segment_of(run, base)
+        if not run.series or run.series != self._told.nearest:
+            return segment
+        return Segment(segment.text, (segment.style or base) + Style(bold=True, reverse=True))
 
     # --- The crosshair
 
@@ -230,13 +239,17 @@ class Plot(Widget, can_focus=True):
         self._tell()
 
     def _tell(self) -> None:
-        """Say what is at the crosshair."""
-        text = Text()
-        if self._cross is not None and self.chart is not None and isinstance(self._shown, Drawn):
-            text = readout(self.chart, self._shown.plan, *self._cross, self.look)
-        if text != self._told:
-            self._told = text
-            self.post_message(self.Crossed(text))
+        """Say what is at the crosshair, and mark in the legend which series is nearest."""
+        told, drawn = Readout(), self._shown
+        if self._cross is not None and self.chart is not None and isinstance(drawn, Drawn):
+            told = readout(self.chart, drawn.plan, *self._cross, self.look)
+        if told == self._told:
+            return
+        if told.nearest != self._told.nearest and isinstance(drawn, Drawn):
+            named = [y for y, line in enumerate(drawn.lines) if any(run.series for run in line)]
+            self.refresh(*(Region(0, y, self.content_size.width, 1) for y in named))
+        self._told = told
+        self.post_message(self.Crossed(told.line, told.lines))
 
     def _at(self, column: int, line: int) -> tuple[float, float] | None:
         """The values in the middle of a cell, where it is in the field."""

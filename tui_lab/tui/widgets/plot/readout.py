@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from typing import Final
 
 import polars as pl
@@ -21,24 +22,39 @@ WIDEST: Final = 24
 """Cells of a name."""
 
 
-def readout(chart: Chart, plan: Plan, x: float, y: float, look: Look) -> Text:
-    """Return in one line what is drawn at a place: of lines each one's value, of points the nearest."""
+@dataclass(frozen=True)
+class Readout:
+    """What is at a place of a chart."""
+
+    line: Text = field(default_factory=Text)
+    """In one line."""
+    lines: tuple[Text, ...] = ()
+    """Below each other, where it is of several series; the nearest one is marked."""
+    nearest: str = ""
+    """The name of the series that is nearest; empty where there is one alone."""
+
+
+def readout(chart: Chart, plan: Plan, x: float, y: float, look: Look) -> Readout:
+    """Return what is drawn at a place: of lines each one's value, of points the nearest."""
     if chart.uprights:
-        return _upright(chart.uprights[max(0, min(round(x), len(chart.uprights) - 1))], y)
+        return Readout(_upright(chart.uprights[max(0, min(round(x), len(chart.uprights) - 1))], y))
     if chart.fitted is not None:
-        return _fitted(chart, plan, x, y, look)
+        return Readout(_fitted(chart, plan, x, y, look))
     if chart.z is not None:
-        return _cell(chart, x, y)
+        return Readout(_cell(chart, x, y))
     first = chart.series[0].points.columns
     if "left" in first:
         rows = [
             (series, series.points.filter((pl.col("left") <= x) & (pl.col("right") >= x))) for series in chart.series
         ]
-        return _values(chart, [(one, found["left"][0], found["y"][0]) for one, found in rows if found.height], look)
+        counts = [(one, found["left"][0], found["y"][0], found["y"][0]) for one, found in rows if found.height]
+        return _values(chart, plan, counts, y, look)
     name = "median" if "median" in first else "y"
     if chart.kind.connected or name == "median" or "n" in first:
         at = [(series, _nearest(chart.x, plan, series.points, x)) for series in _named(chart)]
-        return _values(chart, [(one, row["x"], row[name]) for one, row in at if row is not None], look)
+        upper = "high" if chart.kind.filled and chart.kind.connected else name  # of a band its end
+        known = [(one, row["x"], row[name], row[upper]) for one, row in at if row is not None]
+        return _values(chart, plan, known, y, look)
     return _point(chart, plan, x, y, look)
 
 
@@ -55,26 +71,36 @@ def _nearest(axis: Axis, plan: Plan, points: pl.DataFrame, x: float) -> dict[str
     return row if axis.kind != "category" or row["x"] == round(x) else None
 
 
-def _values(chart: Chart, found: list[tuple[Series, float, float]], look: Look) -> Text:
+def _values(chart: Chart, plan: Plan, found: list[tuple[Series, float, float, float]], y: float, look: Look) -> Readout:
+    """Of each series its place, its value, and where that is drawn."""
     if not found:
-        return Text()
-    places = [x for _, x, _ in found]
-    line = Text(f"{_label(chart.x)} {_text(chart.x, places[0])}", style="bold")
-    shown = texts(chart.y, [y for _, _, y in found])
-    for (series, x, _), value in zip(found, shown, strict=True):
-        line.append("  ")
+        return Readout()
+    places = [x for _, x, _, _ in found]
+    head = Text(f"{_label(chart.x)} {_text(chart.x, places[0])}", style="bold")
+    shown = texts(chart.y, [value for _, _, value, _ in found])
+    far = [plan.y(end) - plan.y(y) for *_, end in found]
+    if chart.kind.filled and chart.kind.connected:  # the lowest band that ends above
+        far = [one if one >= 0 else math.inf for one in far]
+    nearest = min(range(len(found)), key=lambda at: abs(far[at]))
+    several = len(found) > 1
+    line, lines = head.copy(), [head]
+    for at, ((series, x, _, _), value) in enumerate(zip(found, shown, strict=True)):
+        one = Text()
         if series.name:
-            line.append_text(_marked(chart, series, look))
-            line.append(f" {visible(series.name, WIDEST)} ")
+            one.append_text(_marked(chart, series, look))
+            one.append(f" {visible(series.name, WIDEST)} ", "bold reverse" if several and at == nearest else "")
         else:
-            line.append(f"{_label(chart.y)} ")
-        line.append(value, "bold")
+            one.append(f"{_label(chart.y)} ")
+        one.append(value, "bold")
         if x != places[0]:
-            line.append(f" at {_text(chart.x, x)}")
-    return line
+            one.append(f" at {_text(chart.x, x)}")
+        line.append("  ").append_text(one)
+        lines.append(one)
+    name = found[nearest][0].name if several and math.isfinite(far[nearest]) else ""
+    return Readout(line, tuple(lines), name)
 
 
-def _point(chart: Chart, plan: Plan, x: float, y: float, look: Look) -> Text:
+def _point(chart: Chart, plan: Plan, x: float, y: float, look: Look) -> Readout:
     best: tuple[float, Series, dict[str, float]] | None = None
     for series in chart.series:
         if not series.points.height:
@@ -87,7 +113,7 @@ def _point(chart: Chart, plan: Plan, x: float, y: float, look: Look) -> Text:
         if best is None or far[at] < best[0]:
             best = float(far[at]), series, series.points.row(at, named=True)
     if best is None:
-        return Text()
+        return Readout()
     _, series, row = best
     line = Text()
     if series.name:
@@ -96,7 +122,7 @@ def _point(chart: Chart, plan: Plan, x: float, y: float, look: Look) -> Text:
     for axis, value in ((chart.x, row["x"]), (chart.y, row["y"])):
         line.append(f"{_label(axis)} ")
         line.append(f"{_text(axis, value)}  ", "bold")
-    return line
+    return Readout(line, nearest=series.name)
 
 
 def _upright(axis: Axis, part: float) -> Text:
