@@ -129,6 +129,22 @@ class Launch(_Message, frozen=True):
     replace: bool = False
 
 
+class Run(_Message, frozen=True):
+    """Run a module of Python beside the lab, as a task that is tried, or a command. `module`: its name and its words.
+    `columns`: how wide its output is shown."""
+
+    id: int
+    module: Sequence[str]
+    columns: int
+
+
+class Stop(_Message, frozen=True):
+    """Send SIGTERM to what `run` has started, SIGKILL with `kill`."""
+
+    id: int
+    kill: bool = False
+
+
 class Verify(_Message, frozen=True):
     """Check that no task has changed the program that an experiment ran with."""
 
@@ -245,6 +261,19 @@ class Launched(_Message, frozen=True):
     count: int
 
 
+class Printed(_Message, frozen=True):
+    """What `run` has printed: the body."""
+
+    id: int
+
+
+class Ended(_Message, frozen=True):
+    """The end of `run`. `code`: its exit status, below 0 for a signal."""
+
+    id: int
+    code: int
+
+
 class Failed(_Message, frozen=True):
     """Why something could not be done. `id`: 0 where the helper ends. `storage`: the disk's fault."""
 
@@ -254,7 +283,7 @@ class Failed(_Message, frozen=True):
     storage: bool = False
 
 
-ToHelper: TypeAlias = Follow | Bring | Read | Tails | Outputs | Engine | Write | Launch | Verify | Ping
+ToHelper: TypeAlias = Follow | Bring | Read | Tails | Outputs | Engine | Write | Launch | Run | Stop | Verify | Ping
 FromHelper: TypeAlias = (
     Hello
     | Sum
@@ -269,6 +298,8 @@ FromHelper: TypeAlias = (
     | Found
     | Written
     | Launched
+    | Printed
+    | Ended
     | Failed
 )
 TO_HELPER: Final[tuple[type[ToHelper], ...]] = get_args(ToHelper)

@@ -16,6 +16,22 @@ from typing import Protocol
 from tui_lab.store.errors import LabError
 
 
+class Running(Protocol):
+    """A program that runs for the screen, and prints into a file. No function blocks."""
+
+    def poll(self) -> int | None:
+        """Return its exit status, below 0 for a signal; None while it runs."""
+        ...
+
+    def end(self, *, kill: bool = False) -> None:
+        """Send it SIGTERM, or SIGKILL."""
+        ...
+
+    def close(self) -> None:
+        """End it, where it still runs: nothing shows it any more."""
+        ...
+
+
 class OtherSide(Protocol):
     """The machine of a mirror's lab. Its functions block, and belong in threads; each raises StorageError where the
     machine can't be reached."""
@@ -23,6 +39,11 @@ class OtherSide(Protocol):
     @property
     def name(self) -> str:
         """How the user calls the lab: `[USER@]HOST:LAB`."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """The machine, as the user calls it."""
         ...
 
     @property
@@ -68,6 +89,11 @@ class OtherSide(Protocol):
 
     def write(self, path: Path, data: bytes) -> None:
         """Write a file there and here. path: of the one here. Raises LabError where it was changed there meanwhile."""
+        ...
+
+    def run(self, module: Sequence[str], output: Path, columns: int) -> Running:
+        """Run a module of Python beside the lab; it ends with the connection. module: its name and its words. output:
+        where here to write what it prints."""
         ...
 
     def verify(self, experiment: str) -> None:

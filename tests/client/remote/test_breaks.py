@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -129,13 +130,17 @@ def kinds(far: Far, name: str) -> Counter[type]:
     return Counter(map(type, events(far, name)))
 
 
-def test_while_it_is_away_a_line_says_so(far: Far) -> None:
+def test_while_it_is_away_a_line_says_so(far: Far, tmp_path: Path) -> None:
     far.write("quick.yaml", QUICK)
     far("--run", "quick.yaml", "--node", "localhost", "2")
     remote: RemoteLab = far.connect()
+    output = tmp_path / "output"
+    run = remote.run(("http.server", "0"), output, 80)
+    until(lambda: output.exists() and "Serving" in output.read_text())
     far.proxy.refusing = 1000
     far.proxy.cut()
-    until(lambda: remote.trouble)
+    until(lambda: remote.trouble and run.poll() == 1)
+    assert "to far broke, and it was ended there" in output.read_text()
     with pytest.raises(StorageError, match=rf"far:{far.place}/lab: no connection: .*; it is tried again"):
         EngineClient.connect(Lab.open(remote.lab))
     with pytest.raises(StorageError, match=r"far:.*: .*hangs up"):

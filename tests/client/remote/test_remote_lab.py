@@ -10,6 +10,7 @@ import pytest
 from textual.content import Content
 
 from tests.client.remote.conftest import Far
+from tests.tui.panes.tasks.test_foreground import panel_of, tried
 from tests.tui.panes.tasks.test_pane import Screen, screen
 from tests.workbench import until
 from tui_lab.cli.commands import Screen as ScreenOf
@@ -27,6 +28,7 @@ from tui_lab.tui.app.frame.lab_line import LabLine
 from tui_lab.tui.panes.experiment.launch import LaunchDialog
 from tui_lab.tui.panes.experiment.pane import ExperimentPane
 from tui_lab.tui.panes.experiment.trial import Asked, Outputs, asked_at, try_out
+from tui_lab.tui.widgets.process import ProcessPanel
 
 RUN = """\
 name: grid
@@ -80,6 +82,16 @@ async def test_its_results_are_read_its_file_is_edited_and_runs_there(far: Far) 
         await s.press("j")
         await s.until(lambda: "loss: 0.2" in s.log())
         assert "far:" in title(s)
+        panel = await tried(s)  # the second task, there
+        await s.until(lambda: not panel.running)
+        assert "loss: 0.2" in panel.text and "✓ done" in panel.text
+        await s.press("escape")
+        await s.until(lambda: not s.app.query(ProcessPanel))
+        s.app.stream("tui-lab status", ("tui_lab", "status"))
+        await s.until(lambda: s.app.query(ProcessPanel) and "grid" in panel_of(s).text)
+        await s.until(lambda: not panel_of(s).running)
+        await s.press("escape")
+        await s.until(lambda: not s.app.query(ProcessPanel))
         await s.press("1")
         pane = await s.until(lambda: s.app.query_one(ExperimentPane))
         await s.until(lambda: pane.side.text == RUN)

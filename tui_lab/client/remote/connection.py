@@ -16,7 +16,7 @@ from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias, TypeVar
 
 from tui_lab import __version__
 from tui_lab.client.formatting import size, span
@@ -33,6 +33,7 @@ from tui_lab.protocol.remote import (
     Bring,
     Content,
     Done,
+    Ended,
     Engine,
     Failed,
     Follow,
@@ -44,11 +45,14 @@ from tui_lab.protocol.remote import (
     Outputs,
     Pieces,
     Ping,
+    Printed,
     Read,
     RemoteError,
     Removed,
     Replaced,
     Rows,
+    Run,
+    Stop,
     Sum,
     Synced,
     Tail,
@@ -132,6 +136,7 @@ class RemoteLab:
         self._thread = threading.Thread(target=self._run, name="remote", daemon=True)
         self._progress: Progress = _say_nothing
         self._waiting = _Waiting()
+        self._runs: dict[int, RemoteRun] = {}
         self._connected = False
         self._up = asyncio.Event()  # while connected
         self._hurry = asyncio.Event()  # someone waits for the connection
@@ -145,6 +150,11 @@ class RemoteLab:
     def name(self) -> str:
         """How the user calls the lab."""
         return str(self.address)
+
+    @property
+    def host(self) -> str:
+        """The machine, as the user calls it."""
+        return self.address.host
 
     @property
     def lab(self) -> Path:
@@ -206,6 +216,30 @@ class RemoteLab:
         folder = self._mirror.path(experiment)
         have = self._mirror.have_below(ExperimentFolder(folder).task_folder(task))
         self._ask(lambda number: Outputs(number, experiment, task, have, most, endings), Done)
+
+    def run(self, module: Sequence[str], output: Path, columns: int) -> RemoteRun:
+        """Run a module of Python beside the lab; it ends with the connection. module: its name and its words. output:
+        where here to write what it prints."""
+        run = RemoteRun(self, output)
+        self._soon(lambda: self._begin_run(run, module, columns))
+        return run
+
+    def end_run(self, run: RemoteRun, kill: bool) -> None:
+        """End what was started there."""
+        self._soon(lambda: self._writer.write(encode(Stop(run.number, kill))) if run.number in self._runs else None)
+
+    def _soon(self, call: Callable[[], object]) -> None:
+        assert self._loop is not None
+        with suppress(RuntimeError):  # it is closed
+            self._loop.call_soon_threadsafe(call)
+
+    def _begin_run(self, run: RemoteRun, module: Sequence[str], columns: int) -> None:
+        if not self._connected:
+            run.take_end(1, str(self._away()))
+            return
+        run.number = next(self._waiting.numbers)
+        self._runs[run.number] = run
+        self._writer.write(encode(Run(run.number, module, columns)))
 
     def verify(self, experiment: str) -> None:
         """Raises LabError where tasks have changed the program of the newest submission."""
@@ -367,6 +401,9 @@ class RemoteLab:
                 self._connected = False
                 self._up.clear()
                 self._waiting.fail(self._away())
+                runs, self._runs = self._runs, {}
+                for run in runs.values():
+                    run.take_end(1, f"the connection to {self.address.host} broke, and it was ended there")
                 pool, self._pool = self._pool, None
                 if pool is not None:
                     await pool.close()
@@ -498,6 +535,12 @@ class RemoteLab:
                 self._up.set()
                 if not self._opened.done():
                     self._opened.set_result(mirror.lab)
+            case Printed(id=number) if number in self._runs:
+                self._runs[number].take(body)
+            case Ended(id=number) if number in self._runs:
+                self._runs.pop(number).take_end(message.code)
+            case Failed(id=number) if number in self._runs:
+                self._runs.pop(number).take_end(1, message.error)
             case Failed(id=0):
                 raise LabError(message.error, message.hint)
             case (
@@ -561,8 +604,46 @@ def remote_lab(lab: Path) -> RemoteLab | None:
 
 def host_name(lab: Path) -> str:
     """Return the machine of a lab; empty if it is this one."""
-    found = remote_lab(lab)
-    return "" if found is None else found.address.host
+    found = mirrors.other_side(lab)
+    return "" if found is None else found.host
+
+
+class RemoteRun:
+    """A program that runs beside the lab (see `mirrors.Running`). number: of its request, once that is sent."""
+
+    def __init__(self, lab: RemoteLab, output: Path) -> None:
+        self.number = 0
+        self._lab = lab
+        self._code: int | None = None
+        self._file: BinaryIO | None = open(output, "ab", buffering=0)  # noqa: SIM115
+
+    def poll(self) -> int | None:
+        """Return its exit status, below 0 for a signal; None while it runs."""
+        return self._code
+
+    def end(self, *, kill: bool = False) -> None:
+        """Send it SIGTERM, or SIGKILL."""
+        self._lab.end_run(self, kill)
+
+    def close(self) -> None:
+        """End it, where it still runs."""
+        if self._code is None:
+            self.end()
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+    def take(self, data: bytes) -> None:
+        """Write what it has printed."""
+        with suppress(OSError, ValueError):  # a full disk; it is closed meanwhile
+            if self._file is not None:
+                self._file.write(data)
+
+    def take_end(self, code: int, why: str = "") -> None:
+        """It has ended. why: if not by itself."""
+        if why:
+            self.take(f"{why}\n".encode())
+        self._code = code
 
 
 def _take_rows(path: Path, message: Rows, body: bytes) -> None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import stat
+import subprocess
 import sys
 import threading
 import time
@@ -26,6 +28,7 @@ from tui_lab.protocol.remote import (
     Bring,
     Content,
     Done,
+    Ended,
     Engine,
     Failed,
     Follow,
@@ -38,10 +41,13 @@ from tui_lab.protocol.remote import (
     Outputs,
     Pieces,
     Ping,
+    Printed,
     Read,
     RemoteError,
     Removed,
     Replaced,
+    Run,
+    Stop,
     Sum,
     Synced,
     Tail,
@@ -66,6 +72,7 @@ if TYPE_CHECKING:
 LOOK: Final = 0.2  # seconds between looks at the lab
 WALK: Final = 2.0  # seconds between looks at the files of projects
 PIECE: Final = 1 << 20  # bytes of a file that are sent at once
+PRINTED: Final = 1 << 16  # bytes of what a program prints that are sent at once
 MOST: Final = 1 << 22  # bytes of an output in one answer
 
 
@@ -103,6 +110,12 @@ def main(path: str, source: BinaryIO, target: BinaryIO) -> int:
     return 0
 
 
+def end_process(process: subprocess.Popen[bytes], kill: bool = False) -> None:
+    """Ask a program to end: what it has started is ended by itself."""
+    with suppress(OSError):
+        process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+
+
 class Channel:
     """Sends whole messages, from any thread."""
 
@@ -138,6 +151,7 @@ class Helper:
         self._changes = ThreadPoolExecutor(1, thread_name_prefix="changes")  # they are made to their end
         self._sender: TableSender | None = None  # in the thread of the tables
         self._ending = threading.Event()
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._follower: threading.Thread | None = None
 
     def take(self, line: bytes, body: bytes) -> None:
@@ -164,6 +178,11 @@ class Helper:
                 self._changes.submit(self._do, message.id, lambda: self._write(message, body))
             case Launch():
                 self._changes.submit(self._do, message.id, lambda: self._launch(message))
+            case Run():
+                threading.Thread(target=self._do, args=(message.id, lambda: self._run(message)), daemon=True).start()
+            case Stop():
+                if (process := self._running.get(message.id)) is not None:
+                    end_process(process, kill=message.kill)
             case Verify():
                 self._rest.submit(self._do, message.id, lambda: self._verify(message))
             case Ping():
@@ -172,6 +191,8 @@ class Helper:
     def close(self) -> None:
         """End all threads. What changes something is done to its end, whoever waits for it; no more is begun."""
         self._ending.set()
+        for process in list(self._running.values()):
+            end_process(process)  # it was for that screen
         for pool in (self._tables, self._rest):
             pool.shutdown(wait=False, cancel_futures=True)
         self._changes.shutdown(wait=True, cancel_futures=True)
@@ -329,6 +350,30 @@ class Helper:
         """Return a submission that was taken before: its answer was lost."""
         known = folder.state().submissions if submission and folder.exists() else []
         return next((one for one in known if one.id == submission), None)
+
+    def _run(self, message: Run) -> None:
+        environment = {**os.environ, "COLUMNS": str(message.columns), "PYTHONUNBUFFERED": "1"}
+        if message.module[:1] == ["tui_lab"]:  # else it is a task, which has an environment of its own
+            environment["TUI_LAB_DIR"] = str(self.lab.path)
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", *message.module],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        assert process.stdin is not None and process.stdout is not None
+        self._running[message.id] = process
+        try:
+            while data := os.read(process.stdout.fileno(), PRINTED):
+                self.channel.send(Printed(message.id), data)
+            self.channel.send(Ended(message.id, process.wait()))
+        finally:
+            end_process(process)
+            process.stdin.close()
+            process.stdout.close()
+            del self._running[message.id]
 
     def _verify(self, message: Verify) -> None:
         from tui_lab.client.retry import check_code

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
@@ -575,8 +576,9 @@ class LabApp(App[int]):
 
     @work(group="stream", exclusive=True)
     async def stream(self, title: str, module: Sequence[str], *, tied: bool = False) -> None:
-        """Run a module of Python beside the screen, its output in a panel while it comes; one at a time."""
-        from tui_lab.tui.widgets.process import ProcessPanel, Program
+        """Run a module of Python beside the screen, on the machine of the lab, its output in a panel while it comes;
+        one at a time."""
+        from tui_lab.tui.widgets.process import ProcessHere, ProcessPanel, Program
 
         release = self.hold_input()
         try:
@@ -588,9 +590,13 @@ class LabApp(App[int]):
                         return
                     release = self.hold_input()
                 await before.remove()
-            words = (sys.executable, "-P", "-m", *module)
-            environment = self.command_environment() | ({} if tied else {"TUI_LAB_DIR": str(self.lab_path.absolute())})
-            panel = ProcessPanel(Program(title, words, environment, tied))
+            if (side := mirrors.other_side(self.lab_path)) is not None:
+                start: Callable[[Path, int], mirrors.Running] = partial(side.run, module)
+            else:
+                words = (sys.executable, "-P", "-m", *module)
+                known = {} if tied else {"TUI_LAB_DIR": str(self.lab_path.absolute())}
+                start = partial(ProcessHere, words, self.command_environment() | known, tied)
+            panel = ProcessPanel(Program(title, start, tied))
             await self.screen_stack[0].mount(panel, after="#panes")
         finally:
             release()

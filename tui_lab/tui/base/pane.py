@@ -196,8 +196,8 @@ class Host(Protocol):
         ...
 
     def stream(self, title: str, module: Sequence[str], *, tied: bool = False) -> object:
-        """Run a module of Python beside the screen, its output in a panel while it comes. module: its name and its
-        words. tied: it ends when its standard input is closed."""
+        """Run a module of Python on the machine of the lab, its output in a panel while it comes. module: its name and
+        its words, with paths as they are there. tied: it ends when its standard input is closed."""
         ...
 
     def operate(self, make: Callable[[], Operation]) -> object:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
 
+from tui_lab.store.mirrors import Running
 from tui_lab.store.task_files import TaskFile
 from tui_lab.tui.base.formatting import STATE_STYLES, mark, span_words
 from tui_lab.tui.base.pane import host_of
@@ -41,12 +42,52 @@ _ENDED: Final = {
 
 @dataclass(frozen=True)
 class Program:
-    """What to run. title: in the border. tied: it ends when its standard input is closed, which is open until then."""
+    """What to run. title: in the border. start: starts it, given a file for its output, and how wide that is shown.
+    tied: it ends what it has started by itself, so that it is never killed."""
 
     title: str
-    words: tuple[str, ...]
-    environment: Mapping[str, str]
+    start: Callable[[Path, int], Running]
     tied: bool = False
+
+
+class ProcessHere:
+    """A process of this machine (see `mirrors.Running`). tied: it ends when its standard input is closed, which is open
+    until then."""
+
+    def __init__(
+        self, words: Sequence[str], environment: Mapping[str, str], tied: bool, output: Path, columns: int
+    ) -> None:
+        self._tied = tied
+        with output.open("ab") as file:
+            self._process = subprocess.Popen(
+                words,
+                env={**environment, "COLUMNS": str(columns), "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.PIPE if tied else subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def poll(self) -> int | None:
+        """Return its exit status, below 0 for a signal; None while it runs."""
+        return self._process.poll()
+
+    def end(self, *, kill: bool = False) -> None:
+        """Send a signal: a task that is tried is ended by its process, a command with all that it started."""
+        number = signal.SIGKILL if kill else signal.SIGTERM
+        with suppress(OSError):
+            if self._tied:
+                self._process.send_signal(number)
+            else:
+                os.killpg(self._process.pid, number)
+
+    def close(self) -> None:
+        """End it, where it still runs."""
+        if self._process.stdin is not None:
+            with suppress(OSError):
+                self._process.stdin.close()
+        elif self._process.returncode is None:
+            self.end()
 
 
 class ProcessPanel(Panel):
@@ -74,16 +115,10 @@ class ProcessPanel(Panel):
 
     def on_mount(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="tui-lab-process-")
-        width = str(max(40, self.app.size.width - 6))
-        with (Path(self._folder.name) / OUTPUT).open("wb") as output:
-            self._process = subprocess.Popen(
-                self.program.words,
-                env={**self.program.environment, "COLUMNS": width, "PYTHONUNBUFFERED": "1"},
-                stdin=subprocess.PIPE if self.program.tied else subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        output = Path(self._folder.name) / OUTPUT
+        output.touch()
+        self._process = self.program.start(output, max(40, self.app.size.width - 6))
+        self._code: int | None = None
         self._file = LocalFile(TaskFile(self._folder.name, OUTPUT))
         ascii_only = host_of(self).config.ascii
         self._view.open(Document((Part(OUTPUT, self._file),), ascii_only), note="it has printed nothing yet")
@@ -94,18 +129,14 @@ class ProcessPanel(Panel):
 
     def on_unmount(self) -> None:
         """End what still runs: it was for this screen."""
-        if self._process.stdin is not None:
-            with suppress(OSError):
-                self._process.stdin.close()
-        elif self.running:
-            self._signal(signal.SIGTERM)
+        self._process.close()
         self._file.close()
         self._folder.cleanup()
 
     @property
     def running(self) -> bool:
         """Whether the process has not ended."""
-        return self._process.returncode is None
+        return self._code is None
 
     @property
     def text(self) -> str:
@@ -113,7 +144,7 @@ class ProcessPanel(Panel):
         return self._view.text
 
     def _look(self) -> None:
-        self._process.poll()
+        self._code = self._process.poll()
         self._seconds = time.monotonic() - self._began
         if self._file.refresh():
             self._view.grown()
@@ -125,7 +156,7 @@ class ProcessPanel(Panel):
         self._say()
 
     def _say(self) -> None:
-        code = self._process.returncode
+        code = self._code
         state, word = (
             ("running", "running") if code is None else _ENDED.get(code, ("failed", f"failed, exit status {code}"))
         )
@@ -141,16 +172,8 @@ class ProcessPanel(Panel):
         if not self.running:
             self.post_message(self.Closed())
         elif self._stopping and not self.program.tied:
-            self._signal(signal.SIGKILL)
+            self._process.end(kill=True)
         else:
-            self._signal(signal.SIGTERM)
+            self._process.end()
             self._stopping = True
             self._say()
-
-    def _signal(self, number: signal.Signals) -> None:
-        """Send a signal: a task that is tried is ended by its process, a command with all that it started."""
-        with suppress(OSError):
-            if self.program.tied:
-                self._process.send_signal(number)
-            else:
-                os.killpg(self._process.pid, number)

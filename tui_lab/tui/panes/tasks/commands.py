@@ -209,14 +209,14 @@ async def ask_stop(host: Host, lab: Lab, source: TaskSource, wanted: StageRun | 
 
 
 async def ask_try(host: Host, lab: Lab, source: TaskSource, task: int) -> None:
-    """Ask whether to run a task here, with all its stages; then show its output while it runs."""
-    if mirrors.other_side(lab.path) is not None:
-        host.tell("a task of a lab on another machine can't be tried here; r runs it again there", "warning")
-        return
+    """Ask whether to run a task on the machine of the lab, with all its stages; then show its output while it runs."""
     name = f"{source.folder.name}/{task}"
-    body = "It runs on this machine, besides other tasks; its results are not kept."
+    side = mirrors.other_side(lab.path)
+    where = "this machine" if side is None else side.host
+    body = f"It runs on {where}, besides other tasks; its results are not kept."
     if await host.confirm(f"Try {name}?", body, "Try"):
-        module = ("tui_lab.client.foreground", str(lab.path), source.folder.name, str(task))
+        there = mirrors.as_there(str(lab.path))
+        module = ("tui_lab.client.foreground", there, source.folder.name, str(task))
         host.stream(f"Try {name}", module, tied=True)
 
 
