@@ -31,9 +31,10 @@ docs:
 	python docs/generate.py
 	python -m pytest -n 0 tests/test_docs.py
 
-# Make the pictures of screenshots/ from the real program. Needs tmux.
+# Make the pictures and the animation of screenshots/ from the real program. Needs tmux.
 shots:
 	python screenshots/make.py
+	python screenshots/animate.py
 
 # Measure; benchmarks/README.md has the figures to compare with. Needs a quiet machine.
 bench:
