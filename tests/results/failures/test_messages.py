@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import uuid
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_lab.results.failures.clusters import Failure, clusters
-from tui_lab.results.failures.messages import PIPE, masked, telling, telling_line
+from tui_lab.results.failures.messages import BINARY, PIPE, masked, telling, telling_line
 
 OUTPUTS = {
     "no such kind": "begin\nno such kind\n",
@@ -56,6 +57,12 @@ def test_the_line_that_says_why(line: str) -> None:
 def test_the_line_is_read_from_the_end_of_the_last_stream(tmp_path: Path) -> None:
     (tmp_path / "stderr").write_bytes(b"KeyError: 'early'\n" + b"x\n" * 20_000 + b"\x1b[31mKeyError: 'late'\x1b[0m\r\n")
     assert telling_line(tmp_path, 1) == "KeyError: 'late'"
+    (tmp_path / "stderr").write_bytes(b"a\n" + b"x" * 1_000_000 + b"\n")  # its beginning is far away
+    assert telling_line(tmp_path, 1) == "x" * 500 + "…"
+    (tmp_path / "stderr").write_bytes("Fehler: „ö“ fehlt, 誤り".encode() + b"\xff\n")
+    assert telling_line(tmp_path, 1) == "Fehler: „ö“ fehlt, 誤り\ufffd"
+    (tmp_path / "stderr").write_bytes(random.Random(1).randbytes(4000).replace(b"\n", b" "))
+    assert telling_line(tmp_path, 1) == BINARY
     assert telling_line(tmp_path, 2) == ""
     assert telling_line(tmp_path, 2, signal_number=13) == PIPE
     assert telling_line(tmp_path, 1, "there is no such program") == "there is no such program"
@@ -79,6 +86,8 @@ def test_values_are_masked(one: str, other: str) -> None:
     assert masked(lines[0]) == masked(lines[1]) == "in # of it: no room"
     kinds = clusters([Failure(task, 1, "exit 1", line) for task, line in enumerate(lines)])
     assert [(kind.tasks, kind.line) for kind in kinds] == [((0, 1), lines[0])]
+    said = [(lines[0], 2, 0)] if one == other else [(lines[0], 1, 0), (lines[1], 1, 1)]
+    assert (list(kinds[0].lines), kinds[0].different) == (said, len(said))
 
 
 def test_kinds_of_failures() -> None:

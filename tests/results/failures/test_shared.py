@@ -68,6 +68,8 @@ def test_what_is_said() -> None:
     assert shared(frame, more, COLUMNS)[0].words == "54 of 56 with lr >= 6; 2 of 81 below"
     assert shared(frame, tasks[:2], COLUMNS) == []  # two tell nothing
     assert shared(frame.filter(state="failed"), tasks, COLUMNS) == []  # none did better
+    late = frame.with_columns(pl.when(pl.col("task_id") == 134).then(pl.lit("done")).otherwise("state").alias("state"))
+    assert shared(late, tasks[:-1], ["repeat"]) == []  # each repeat failed as often as the others: that is chance
     waiting = frame.with_columns(pl.lit("pending").alias("state"))
     assert shared(waiting, tasks, COLUMNS) == []
 

@@ -17,6 +17,8 @@ ALIKE: Final = 0.8
 """The share of words that two lines of one kind have in common."""
 REPRESENTATIVES: Final = 50
 """Kinds with which further ones are compared."""
+DISTINCT: Final = 50
+"""Lines of a kind that are kept."""
 _FAILED: Final = re.compile(b"[%c%c]" % (fold.FAILED, fold.LOST))
 _WORD: Final = re.compile(r"\w+|#")
 
@@ -40,13 +42,16 @@ class Failure:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Tasks that failed alike; `line` is that of the first."""
+    """Tasks that failed alike; `line` is that of the first. `lines`: what they said, each with how many said it and the
+    first of them, the most frequent first; not more than DISTINCT of them, of `different` ones."""
 
     reason: str
     line: str
     stage: str
     step: int
     tasks: tuple[int, ...]
+    lines: tuple[tuple[str, int, int], ...] = ()
+    different: int = 0
 
 
 def failed_tasks(state: State, stages: bool = True) -> list[Failure]:
@@ -147,5 +152,10 @@ def clusters(failures: Sequence[Failure]) -> list[Cluster]:
         members.sort(key=lambda one: one.task)
         one, tasks = members[0], [member.task for member in members]
         step = fold.NONE if one.exception else one.step
-        found.append(Cluster(one.reason, one.line, one.stage, step, tuple(tasks)))
+        said: dict[str, list[int]] = {}
+        for member in members:
+            said.setdefault(member.line, []).append(member.task)
+        often = sorted(said, key=lambda line: -len(said[line]))[:DISTINCT]  # the first ones first
+        lines = tuple((line, len(said[line]), said[line][0]) for line in often)
+        found.append(Cluster(one.reason, one.line, one.stage, step, tuple(tasks), lines, len(said)))
     return sorted(found, key=lambda kind: (kind.reason == "dependency", -len(kind.tasks)))

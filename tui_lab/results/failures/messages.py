@@ -16,10 +16,15 @@ PIPE: Final = (
     "its output was not read to the end, as with `... | head`, and pipefail counts that as a failure: "
     "begin with `set +o pipefail`"
 )
+BINARY: Final = "(binary output)"
+NO_TEXT: Final = 0.25
+"""The share of characters that are none, above which an output is binary."""
 TAIL: Final = 1 << 14
 """Bytes of the end of an output in which the line is looked for."""
 LINES: Final = 60
 """Its last lines, in which an exception is looked for."""
+MOST: Final = 500
+"""Bytes of a line that are kept."""
 NEAR: Final = 20
 """Its last lines, in which other errors are looked for."""
 
@@ -100,11 +105,19 @@ def telling_line(place: Path, attempt: int, message: str | None = None, signal_n
                 lines = Text(file.read()).data.split(b"\n")
         except OSError:
             continue
-        if size > TAIL and len(lines) > 1:
+        if size > TAIL and any(line.strip() for line in lines[1:]):
             lines = lines[1:]  # its beginning is not there
         if line := telling(lines):
-            return line.decode("utf-8", "replace")
+            return _shortened(line)
     return PIPE if signal_number == signal.SIGPIPE else ""
+
+
+def _shortened(line: bytes) -> str:
+    """Return a line as text, without the end of a very long one; BINARY where it is none."""
+    text = line[:MOST].decode("utf-8", "replace")
+    if sum(char == "\ufffd" or (char < " " and char not in "\t\x1b") for char in text) > NO_TEXT * len(text):
+        return BINARY
+    return text.rstrip("\ufffd") + "…" if len(line) > MOST else text
 
 
 def _streams(place: Path, attempt: int) -> list[TaskFile]:

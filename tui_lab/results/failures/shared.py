@@ -30,6 +30,8 @@ NEARLY: Final = 0.9
 """Other conditions are said where their score is so many times the best one."""
 SAID: Final = 3
 LEVEL: Final = 0.05
+HINT: Final = 0.5
+"""The corrected probability of chance from which on nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,8 @@ def shared(frame: pl.DataFrame, tasks: Collection[int], columns: Sequence[str], 
         times = kinds * (tried if len(one.conditions) == 1 else max(1, tried * tried // 2))
         p = min(1.0, times * _fisher(total, wrong, one.inside, one.failed_inside))
         judged = Shared(one.conditions, wrong, one.inside, one.failed_inside, one.outside, one.score, p)
+        if p >= HINT:
+            continue
         if not found_all or (judged.certain and judged.score >= NEARLY * found_all[0].score):
             found_all.append(judged)
     return found_all[:SAID]

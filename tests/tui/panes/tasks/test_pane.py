@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -400,8 +401,22 @@ async def test_failures_say_what_they_share_and_e_leaves_that_out(workbench: Wor
     async with screen(workbench.lab_path, (120, 40)) as s:
         await s.press("F")
         await s.until(lambda: s.pane.tasks.groups.frame.height == 1)
-        why = s.pane.query_one("#task-why", Static)
-        await s.until(lambda: "all 4 with lr >= 6; none of 4 below" in str(why.render()))
+        said, shared = s.pane.tasks.why.said, s.pane.tasks.why.shared
+        await s.until(lambda: "all 4 with lr >= 6; none of 4 below" in shared.text)
+        assert said.title == "What they said  1" and said.text.endswith(": loss is nan  4 tasks, first 4")
+        await s.press("y", "Y")
+        assert s.copied[0] == "lr >= 6"
+        assert s.copied[1].split("\n")[0] == "4 tasks failed: exit 3"
+        assert s.copied[1].split("\n")[1:] == [f"  {said.text}", shared.text.split("\n")[0]]
+        for size, columns in (((80, 24), 1), ((200, 60), 3), ((120, 40), 2)):
+            await s.pilot.resize_terminal(*size)
+            await s.until(partial(lambda count: len(s.pane.row.shown) == count, columns))
+            parts = [s.pane.query_one(f"#task-{name}", Panel) for name in ("list", "said", "shared", "log")]
+            await s.until(partial(lambda parts: all(part.size.height >= 3 for part in parts), parts))
+        await s.press("escape")
+        await s.until(lambda: not shared.display and not said.display)
+        await s.press("F")
+        await s.until(lambda: shared.display and s.pane.tasks.groups.frame.height == 1)
         await s.press("e")
         await s.until(lambda: "where: 'not (lr >= 6)'" in s.app.query_one(ExperimentPane).side.text)
         assert s.app.query_one(ExperimentPane).side.unsaved

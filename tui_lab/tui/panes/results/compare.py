@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from rich.text import Text
@@ -19,7 +19,7 @@ from tui_lab.results.charts.terminal.canvas import rgb
 from tui_lab.results.statistics.report import MetricReport, Report
 from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
-from tui_lab.tui.base.pane import PATIENT, host_of, is_text
+from tui_lab.tui.base.pane import HeldKeys, host_of, is_text
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.results.compared import LETTERS, Compared, colors_of, compare
 from tui_lab.tui.widgets.log.linked import LinkedLogs
@@ -91,7 +91,7 @@ class ComparingSettings(ModalScreen[None]):
         self._others = OtherMachines(lambda: lab)
         self.linked = LinkedLogs(self._logs_seen)
         self._leader: LogView | None = None
-        self._let_keys_go: Callable[[], None] = lambda: None
+        self._keys = HeldKeys(self)  # for the logs
 
     def compose(self) -> ComposeResult:
         host = host_of(self)
@@ -133,11 +133,11 @@ class ComparingSettings(ModalScreen[None]):
             self._log(letter).lead = Text(f"{letter} ", styles[-1])
             self._log(letter).clear("reading")
         self._log("A").view.focus()
-        self._let_keys_go = host.hold_input(PATIENT, rows=True)  # they are for the logs
+        self._keys.hold()
         self._compare(colors, styles)
 
     def on_unmount(self) -> None:
-        self._let_keys_go()
+        self._keys.let_go()
         self._others.close()
 
     def _log(self, letter: str) -> LogPanel:
@@ -155,7 +155,7 @@ class ComparingSettings(ModalScreen[None]):
             deliver(self, self._show, found)
 
     def _failed(self, problem: str) -> None:
-        self._let_keys_go()
+        self._keys.let_go()
         self.query_one("#compare-parameters Static", Static).update(Content(problem))
 
     def _show(self, found: Compared) -> None:
@@ -177,7 +177,7 @@ class ComparingSettings(ModalScreen[None]):
 
     def _shown(self) -> None:
         self._fit()
-        self._let_keys_go()
+        self._keys.let_go()
 
     @on(PanelRow.Arranged)
     def _arranged(self) -> None:

@@ -11,9 +11,9 @@ Every task of the experiment, live; below, the log of the task under the cursor.
 
 **Filter** (`/`): words that must all occur in a row (`failed relu`), or SQL: `loss < 0.3 and state = 'failed'`.
 **Why did it fail?** `f` goes to the next failed task and shows the end of its standard error; `F` groups all failures
-by what they said, and says what those of a kind share: `enter` filters, `r` and `R` retry, `e` leaves these
-combinations out of the file (`where`, not saved yet). Elsewhere `enter` opens the log as large as the pane, `esc` goes
-back.
+by what they said, and says beside them what those of a kind share: `enter` filters, `r` and `R` retry, `e` leaves these
+combinations out of the file (`where`, not saved yet), `y` copies the condition and `Y` all that is said. Elsewhere
+`enter` opens the log as large as the pane, `esc` goes back.
 **Stages**: `e` shows the runs of stages behind a task, below it: `train ×12` is one that 12 tasks share. Log, retry,
 stop and copy then act on the run under the cursor, whose name is that of the task and the stage, as `grid/17:train`.
 **What runs** stands on top, unless an order was chosen. It says its newest value of a metric with its curve, how far it

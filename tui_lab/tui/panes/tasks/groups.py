@@ -9,21 +9,22 @@ from typing import Any, Final
 
 import polars as pl
 from textual import on
-from textual.content import Content
 from textual.worker import get_current_worker
 
 from tui_lab.client.formatting import plural
 from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.yaml.problem import SpecError
-from tui_lab.results.failures.shared import LEAST, Shared
+from tui_lab.results.failures.clusters import Cluster
+from tui_lab.results.failures.shared import Shared
 from tui_lab.results.sql.text import is_equal
 from tui_lab.store.errors import LabError
-from tui_lab.tui.base.formatting import MUTED, mark
+from tui_lab.tui.base.formatting import mark
 from tui_lab.tui.base.pane import HeldKeys, host_of
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.tasks import view
 from tui_lab.tui.panes.tasks.failures import excluding
 from tui_lab.tui.panes.tasks.model import TaskModel
+from tui_lab.tui.panes.tasks.why import explanation
 from tui_lab.tui.tasks.columns import MEAN_DURATION, TONES, columns
 from tui_lab.tui.tasks.failures import FailedTasks, Failures
 from tui_lab.tui.tasks.frame import TaskSource, TaskTable
@@ -104,32 +105,36 @@ class GroupView(FrameTable):
         same = pl.col(self.by).eq_missing(pl.lit(group))
         return [int(task) for task in self._model.table.frame.filter(same)["task_id"]]
 
-    def shared_here(self) -> tuple[Shared, ...]:
-        """Return what the failures under the cursor share."""
+    def kind_here(self) -> tuple[Cluster, tuple[Shared, ...]] | None:
+        """Return the kind of failure under the cursor, and what its tasks share; None where there is none."""
         row = self.row(self.cursor_row)
         if row is None or self.by != FAILURES or self._failures is None:
-            return ()
-        return self._failures.shared[row["group"]]
+            return None
+        return self._failures.kinds[row["group"]], self._failures.shared[row["group"]]
 
-    def explained(self) -> Content:
-        """Return all that is known of the failures under the cursor: what they said and what they share."""
-        row = self.row(self.cursor_row)
-        if row is None or self.by != FAILURES or self._failures is None:
-            return Content()
-        found = self.shared_here()
-        lines = [Content.styled(row["line"], "$text-error")] if row["line"] else []
-        lines += [Content.assemble((one.words, "" if one.certain else MUTED)) for one in found]
-        if not found:
-            few = row["tasks"] < LEAST
-            why = f"fewer than {LEAST} failures tell nothing of what they share" if few else "they share nothing"
-            lines.append(Content.styled(f"{why} that tells them from done tasks" if not few else why, MUTED))
-        return Content("\n").join(lines)
+    def action_copy_cell(self) -> None:
+        """Of failures: copy the condition that they share."""
+        here = self.kind_here()
+        if self.by != FAILURES:
+            super().action_copy_cell()
+        elif here is not None and here[1]:
+            host_of(self).copy(here[1][0].sql, "the condition")
+        else:
+            host_of(self).tell("these failures share nothing that a condition could say", "information")
+
+    def action_copy_row(self) -> None:
+        """Of failures: copy all that is known of them."""
+        here = self.kind_here()
+        if self.by != FAILURES:
+            super().action_copy_row()
+        elif here is not None:
+            host_of(self).copy(explanation(*here), "the explanation")
 
     def exclude(self) -> None:
         """Open the file with a condition in `where` that leaves out what the failures under the cursor share."""
-        source, found = self._model.source, self.shared_here()
-        if source is not None and found:
-            self._exclude(source, found)
+        source, here = self._model.source, self.kind_here()
+        if source is not None and here is not None and here[1]:
+            self._exclude(source, here[1])
         else:
             host_of(self).tell("these failures share nothing that could be left out", "information")
 
@@ -188,7 +193,6 @@ class GroupView(FrameTable):
             Column("tasks"),
             Column("reason", style=lambda _: "error"),
             Column("line", f"what it said{left}", format=lambda line: line or "(nothing)"),
-            *([Column("share", "what they share")] if any(found.shared) else []),
         ]
         self.set_frame(found.frame, columns=shown)
         self._keys.let_go()

@@ -9,7 +9,7 @@ from typing import Final
 from textual import on
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from tui_lab.tui.base.pane import host_of
 from tui_lab.tui.panes.tasks.expansion import StageRun
@@ -17,6 +17,7 @@ from tui_lab.tui.panes.tasks.groups import FAILURES, GroupView
 from tui_lab.tui.panes.tasks.model import TaskModel
 from tui_lab.tui.panes.tasks.table import UNREAD, TaskTableView
 from tui_lab.tui.panes.tasks.view import View
+from tui_lab.tui.panes.tasks.why import Why
 from tui_lab.tui.tasks import live
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.table.table import FrameTable, next_order
@@ -35,17 +36,23 @@ class TaskList(Panel):
         & #tasks, & #task-groups { height: 1fr; }
         &.-grouped #tasks, & #task-groups { display: none; }
         &.-grouped #task-groups { display: block; }
-        & #task-why { display: none; height: auto; max-height: 5; padding: 0 1; }
-        &.-failures #task-why { display: block; }
     }
     """
 
     def __init__(
-        self, model: TaskModel, rest_on: Callable[[int], None], counted: Callable[[], None], *, id: str
+        self,
+        model: TaskModel,
+        rest_on: Callable[[int], None],
+        counted: Callable[[], None],
+        arrange: Callable[[bool], None],
+        *,
+        id: str,
     ) -> None:
-        """rest_on: opens the log of a task. counted: called when other tasks are shown or marked."""
+        """rest_on: opens the log of a task. counted: called when other tasks are shown or marked. arrange: makes room
+        for `why`, where failures are shown, or takes it away."""
         super().__init__(id=id)
-        self._model, self._rest_on, self._counted = model, rest_on, counted
+        self._model, self._rest_on, self._counted, self._arrange = model, rest_on, counted, arrange
+        self.why = Why()
         self.wanted: int | None = None
         """The task that the cursor goes to once it is there."""
         self.table = TaskTableView(model, self._rows_shown, self._say_problem, id="tasks")
@@ -56,7 +63,6 @@ class TaskList(Panel):
         yield self.filter
         yield self.table
         yield self.groups
-        yield Static(id="task-why")
 
     @property
     def is_grouped(self) -> bool:
@@ -206,14 +212,20 @@ class TaskList(Panel):
     def group_by(self, by: str) -> None:
         """Show groups: by a column, or the kinds of failures."""
         self.add_class("-grouped")
-        self.set_class(by == FAILURES, "-failures")
+        self._are_failures_shown(by == FAILURES)
         self.groups.open(by, unread=self.table.placeholder)
 
     def leave_groups(self) -> None:
         """Show tasks one by one again."""
         self.groups.close()
-        self.remove_class("-grouped", "-failures")
+        self.remove_class("-grouped")
+        self._are_failures_shown(False)
         self.say_count()
+
+    def _are_failures_shown(self, shown: bool) -> None:
+        if shown != self.shows_failures:
+            self.set_class(shown, "-failures")
+            self._arrange(shown)
 
     @on(GroupView.Regrouped)
     def _regrouped(self, event: GroupView.Regrouped) -> None:
@@ -233,7 +245,7 @@ class TaskList(Panel):
         """Show the log of the first task of a group, and why such tasks failed."""
         event.stop()
         if self.shows_failures:
-            self.query_one("#task-why", Static).update(self.groups.explained())
+            self.why.show(self.groups.kind_here())
         if event.row is not None and self.is_grouped and (tasks := self.groups.tasks_of(event.row["group"])):
             self._rest_on(tasks[0])
 

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 ROOMS: Final = {
     "task-list": Room(60, 3),
+    "task-said": Room(44, 2),
+    "task-shared": Room(44, 2),
     "task-log": Room(50, 2),
     "task-pictures": Room(50, 2),
     "task-curve": Room(40, 2),
@@ -53,6 +55,13 @@ ARRANGEMENTS: Final = (
 )
 """Tasks, the log of one of them or the pictures in its place, and its curves, which are not there where nothing has
 steps."""
+WHY: Final = (
+    (("task-list", "task-said", "task-shared"),),
+    (("task-list", "task-said", "task-shared", "task-log", "task-pictures"),),
+    (("task-list", "task-log", "task-pictures"), ("task-said", "task-shared")),
+    (("task-list", "task-log", "task-pictures"), ("task-said",), ("task-shared",)),
+)
+"""Kinds of failures, what the tasks of one said and share, and the log of the first."""
 
 
 class TasksPane(Pane):
@@ -68,7 +77,9 @@ class TasksPane(Pane):
         super().__init__()
         self.model = TaskModel()
         self.log_panel = TaskLog(self.model, self._log_read, id="task-log")
-        self.tasks = TaskList(self.model, self.log_panel.rest_on, self._show_pictures, id="task-list")
+        self.tasks = TaskList(
+            self.model, self.log_panel.rest_on, self._show_pictures, self._arrange_failures, id="task-list"
+        )
         self.pictures, self.curve = TaskPictures(id="task-pictures"), CurvePanel(id="task-curve")
         self._views: dict[tuple[str, str], View] = {}
         self._about: tuple[str, str] | None = None  # lab and experiment
@@ -79,7 +90,8 @@ class TasksPane(Pane):
 
     def compose(self) -> ComposeResult:
         chosen, absent = self.lab_app.arrangements(self.NAME), ("task-curve", "task-pictures")
-        panels = (self.tasks, self.log_panel, self.pictures, self.curve)
+        why = self.tasks.why
+        panels = (self.tasks, why.said, why.shared, self.log_panel, self.pictures, self.curve)
         yield PanelRow(*panels, rooms=ROOMS, arrangements=ARRANGEMENTS, chosen=chosen, absent=absent)
 
     def on_mount(self) -> None:
@@ -429,6 +441,11 @@ class TasksPane(Pane):
         self.row.reveal("task-list")
         self.tasks.group_by(by)
         self.focus_first()
+
+    def _arrange_failures(self, shown: bool) -> None:
+        """Make room for what failures said and share, or take it away."""
+        arrangements, name = (WHY, f"{self.NAME}-failures") if shown else (ARRANGEMENTS, self.NAME)
+        self.row.offer(arrangements, self.lab_app.arrangements(name))
 
     @on(GroupView.Picked)
     def _group_picked(self, event: GroupView.Picked) -> None:

@@ -102,6 +102,14 @@ class PanelRow(Widget):
                 self._degree, self._enlarged = 0, ""
             self._arrange()
 
+    def offer(self, arrangements: Sequence[Arrangement], chosen: dict[str, str]) -> None:
+        """Arrange the panels in other ways; those that are in none of them are not on the screen."""
+        if arrangements is not self._arrangements:
+            self._arrangements, self.chosen = arrangements, chosen
+            if not any(self._enlarged in column for one in arrangements for column in one):
+                self._degree, self._enlarged = 0, ""
+            self._arrange()
+
     def next(self) -> str:
         """Arrange the panels in the next way for which there is room. Return its name; empty where there is none."""
         self._degree, self._enlarged = 0, ""
