@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from tui_lab.experiment.stages import differing
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import checkpoint, collected, facts, journal, layout, spec_file, stage_outputs
 from tui_lab.store.errors import LabError, StorageError, storage_error
+from tui_lab.store.events import Event
 from tui_lab.store.fold import DONE, FAILED, LOST, NONE, STOPPED, State
 from tui_lab.store.function_names import FunctionNames
 from tui_lab.store.locking import locked
@@ -95,11 +96,14 @@ _PLANNED: Final = ("task_id", "repeat", "version", "seed")  # of the columns of 
 
 
 class ExperimentFolder:
-    """Reads an experiment. Holds what it has read; `refresh` takes in what the journal has gained since."""
+    """Reads an experiment. Holds what it has read; `refresh` takes in what the journal has gained since.
 
-    def __init__(self, path: Path) -> None:
+    listen: gets each event that `state` takes in, but not those of a checkpoint."""
+
+    def __init__(self, path: Path, listen: Callable[[Event], None] | None = None) -> None:
         self.path = path
         self.name = path.name
+        self._listen = listen
         self._state: State | None = None
         self._plans: dict[int, Plan] = {}
         self._steps: dict[int, tuple[str | None, ...]] = {}
@@ -122,7 +126,7 @@ class ExperimentFolder:
         """The fold of the journal as it is now. Raises LabError for a newer journal."""
         if self._state is None:
             self._state = checkpoint.read(self.path)
-        self._state.follow(self.journal)
+        self._state.follow(self.journal, self._listen)
         return self._state
 
     def has_lost_journal(self) -> bool:

@@ -89,9 +89,14 @@ def _raised(part: Callable[[Raised], str]) -> Values:
         raised = tasks.state.raised
         if not raised:
             return pl.repeat(None, len(tasks.ids), dtype=pl.String, eager=True)
-        found = (raised.get(task) for task in tasks.ids.tolist())
-        series = pl.Series([None if one is None else part(one) for one in found], dtype=pl.String)
-        return series if tasks.now is None else series.set(pl.Series(tasks.running), None)
+        some = np.flatnonzero(np.isin(tasks.ids, np.fromiter(raised, dtype=np.int64, count=len(raised))))
+        texts = pl.Series([part(raised[task]) for task in tasks.ids[some].tolist()], dtype=pl.String)
+        places = np.full(len(tasks.ids), -1, dtype=np.int64)
+        places[some] = np.arange(len(some))
+        if tasks.now is not None:
+            places[tasks.running] = -1
+        wanted = pl.Series(places)
+        return texts.gather(wanted.set(wanted < 0, None))
 
     return values
 

@@ -598,7 +598,10 @@ class State:
 
     def queued_tasks(self) -> int:
         """Return how many tasks are requested and have not ended, without runs of stages."""
-        return int(self._view("queued")[self.task_ids()].sum()) if self.size else 0
+        if not self.size:
+            return 0
+        queued = self._view("queued")
+        return int(np.count_nonzero(queued[self.task_ids()] if self.stages else queued))
 
     def stage_counts(self) -> dict[str, dict[str, int]]:
         """Return the planned runs of each stage before the last by state, in the order of the newest plan; those that

@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from weakref import WeakValueDictionary
 
 from rich.segment import Segment
 from textual import events, on
@@ -175,6 +176,7 @@ class LabApp(App[int]):
         self.pane: Pane | None = None  # the one that is visible
         self.palette = Palette()
         self.chosen: Chosen | None = None  # tasks that the Tasks pane is narrowed to
+        self.task_sources: MutableMapping[tuple[str, str, str], Any] = WeakValueDictionary()  # that panes share
         for theme in themes.OWN:
             self.register_theme(theme)
         chosen = self.config.theme or self.saved_state.get("theme", themes.DARK.name)

@@ -5,7 +5,7 @@ Of the app, panes know what `Host` names: so neither imports the other.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from inspect import isawaitable
 from pathlib import Path
@@ -61,6 +61,7 @@ class Host(Protocol):
     place_in_file: tuple[int, int] | None
     config: Config
     chosen: Chosen | None
+    task_sources: MutableMapping[tuple[str, str, str], Any]
     palette: Palette
     pane: Pane | None
     theme: str

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
 from tui_lab.store.lab import Lab
 from tui_lab.store.naming import column_names
+from tui_lab.tui.tasks.blocks import Block, Blocks, still, still_in_all
 
 LIVE: Final = 256  # running tasks whose metrics are read while they run
 
@@ -37,6 +38,7 @@ class TaskTable:
 
     named, measured: the columns of parameters and metrics, by name. staged: there are runs of stages before the last.
     reads: metrics are to be read, maybe such of which only reading tells the names. running: tasks that run.
+    version: of the values of metrics. `frame` has a chunk for each block of tasks, which tables share.
     """
 
     frame: pl.DataFrame
@@ -50,6 +52,7 @@ class TaskTable:
     staged: bool = False
     reads: bool = False
     running: int = 0
+    version: int = 0
 
     @property
     def columns(self) -> list[str]:
@@ -61,7 +64,8 @@ class TaskSource:
     """Reads one experiment for the screen. Every method may be called by any thread; all raise LabError."""
 
     def __init__(self, lab: Lab, name: str) -> None:
-        self.folder = lab.experiment(name)
+        self._blocks = Blocks()
+        self.folder = ExperimentFolder(lab.experiment(name).path, self._blocks.hear)
         self._reader = ExperimentFolder(self.folder.path)  # for metrics: read beside, not in between
         self._lock = threading.Lock()
         self._known: pl.DataFrame | None = None  # parameters and what only a submission changes
@@ -72,6 +76,10 @@ class TaskSource:
         self._named: dict[str, str] = {}
         self._submissions = -1
         self._found: pl.DataFrame | None = None  # task_id and metrics
+        self._fixed: pl.DataFrame | None = None  # parameters, metrics and what only a submission changes
+        self._parts: dict[Block, pl.DataFrame] = {}  # all columns of each block
+        self._table: TaskTable | None = None
+        self._version = 0  # of the metrics
         self._builders: dict[int, TaskBuilder] = {}
         self.trouble = ""  # why metrics can't be read
 
@@ -101,31 +109,50 @@ class TaskSource:
         return {row["task_id"]: row for row in found.to_dicts()}
 
     def read(self) -> TaskTable:
-        """Return the table of all tasks."""
+        """Return the table of all tasks: the same one as long as nothing has changed."""
         with self._lock:
             state = self.folder.state()
             if len(state.submissions) != self._submissions or self._known is None:
                 self._read_known(state)
-            known = self._known
-            assert known is not None
-            ids = known["task_id"].to_numpy()
-            moving = facts.frame(folded(state, ids)).drop("task_id")
-            offset, staged = state.offset, bool(state.stages)
-        found = self._found
+            assert self._known is not None
+            blocks = self._blocks.read(state, self._known["task_id"].to_numpy())
+            metrics = tuple(self._metrics.values())
+            if self._fixed is None:
+                self._fixed, self._parts = self._made_fixed(self._known, metrics), {}
+            elif self._table is not None and blocks == tuple(self._parts):
+                return self._table
+            known, fixed = self._parts, self._fixed
+            self._parts = {one: known[one] if one in known else self._whole(fixed, one, metrics) for one in blocks}
+            frame = pl.concat(self._parts.values(), rechunk=False)
+            self._table = TaskTable(
+                frame,
+                self._parameters,
+                metrics,
+                self._still | still_in_all(blocks),
+                state.offset,
+                frame.height - sum(block.planned for block in blocks),
+                self._named,
+                self._metrics,
+                bool(state.stages),
+                self._reads,
+                sum(block.running for block in blocks),
+                self._version,
+            )
+            return self._table
+
+    def _made_fixed(self, known: pl.DataFrame, metrics: Sequence[str]) -> pl.DataFrame:
         parts = [known.select(self._parameters)]
-        metrics = tuple(self._metrics.values())
         if metrics:
-            parts.append(_beside(known["task_id"], found, metrics))
+            parts.append(_beside(known["task_id"], self._found, metrics))
         asked = [name for name in facts.asked() if name in known.columns and name not in self._parameters]
-        parts += [known.select(asked), moving]
-        whole = pl.concat([part for part in parts if part.width], how="horizontal")
+        parts.append(known.select(asked))
+        return pl.concat([part for part in parts if part.width], how="horizontal", rechunk=True)
+
+    def _whole(self, fixed: pl.DataFrame, block: Block, metrics: Sequence[str]) -> pl.DataFrame:
+        """Return all columns of a block."""
+        whole = pl.concat([fixed[block.rows], block.frame], how="horizontal")
         order = [*self._parameters, *metrics, *(name for name in FACTS if name in whole.columns)]
-        frame = whole.select(*dict.fromkeys(order))
-        unplanned = frame.height - int(moving["planned"].sum())
-        still = self._still | _still(moving)
-        named, reads = (self._named, self._metrics), self._reads
-        running = int((moving["state"] == "running").sum())
-        return TaskTable(frame, self._parameters, metrics, still, offset, unplanned, *named, staged, reads, running)
+        return whole.select(*dict.fromkeys(order))
 
     def _read_known(self, state: State, found: Iterable[str] = ()) -> None:
         """Read what only a submission changes. found: names of all metrics, where they are known."""
@@ -148,25 +175,42 @@ class TaskSource:
         if state.stages:
             named = self.folder.parameter_columns()
             self._named = {name: renamed.get(column, column) for name, column in named.items()}
-        self._still = _still(self._known)
+        self._still, self._fixed = frozenset(still(self._known)), None
         self._submissions = len(state.submissions)
 
     @property
     def _reads(self) -> bool:
         return bool(self._metrics) or self._finds_names
 
-    def read_metrics(self, running: int) -> bool:
-        """Read new outputs; return whether any value is new."""
+    def read_metrics(self, running: int, since: int | None = None) -> bool:
+        """Read new outputs; return whether any value is new. since: the `version` of a table that is here already:
+        another pane, or a command, may have read them first."""
+        since = self._version if since is None else since
         if not self._reads:
-            return False
+            return self._version != since
         results = refresh(self._reader, live=0 < running <= LIVE)
         self.trouble = next(iter(results.problems.values()), "")
         values = results.tasks.select("task_id", *results.metrics.values())
         with self._lock:
             if results.metrics.keys() != self._metrics.keys() and self._finds_names:
                 self._read_known(self.folder.state(), results.metrics)
-            before, self._found = self._found, values
-        return before is None or not values.equals(before)  # another pane, or a command, may have read them first
+            if self._found is None or not values.equals(self._found):
+                self._found, self._fixed = values, None
+                self._version += 1
+            return self._version != since
+
+
+Sources: TypeAlias = MutableMapping[tuple[str, str, str], TaskSource]
+"""Those that a screen has, by lab and experiment."""
+
+
+def source_of(sources: Sources, lab: Lab, name: str) -> TaskSource:
+    """Return the source of an experiment: the same one for all panes, for it has much in memory. Raises LabError."""
+    about = (str(lab.path), lab.identity, name)
+    found = sources.get(about)
+    if found is None:
+        found = sources[about] = TaskSource(lab, name)
+    return found
 
 
 def folded(state: State, ids: npt.NDArray[np.int64]) -> facts.FoldedTasks:
@@ -182,14 +226,6 @@ def _beside(ids: pl.Series, found: pl.DataFrame | None, metrics: Sequence[str]) 
     if found.height == len(ids) and bool((found["task_id"] == ids).all()):
         return found.select(metrics)
     return pl.DataFrame(ids).join(found, on="task_id", how="left", maintain_order="left").select(metrics)
-
-
-def _still(frame: pl.DataFrame) -> frozenset[str]:
-    names = []
-    for series in frame:
-        if not series.len() or bool(series.eq_missing(series.head(1)).all()):
-            names.append(series.name)
-    return frozenset(names)
 
 
 def overlaid(rows: pl.DataFrame, live: Mapping[int, Row]) -> pl.DataFrame:

@@ -82,9 +82,8 @@ class Now:
 class NowReader:
     """Reads one experiment. `read` blocks, and belongs in one thread at a time."""
 
-    def __init__(self, lab: Lab, name: str, ascii: bool) -> None:
-        """Raises LabError."""
-        self._source = TaskSource(lab, name)
+    def __init__(self, lab: Lab, source: TaskSource, ascii: bool) -> None:
+        self._source = source
         self._live = LiveTasks(lab, self._source, ascii)
         self._failed = FailedTasks(self._source)
 
@@ -96,7 +95,7 @@ class NowReader:
         """Return how the experiment stands."""
         try:
             table = self._source.read()
-            if self._source.read_metrics(table.running):
+            if self._source.read_metrics(table.running, table.version):
                 table = self._source.read()
             now = Now(parameters=_labels(table))
             now = self._running(table, now)

@@ -26,6 +26,7 @@ from tui_lab.tui.base.throttle import Throttle
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.dashboard.data import Best, Now, NowReader
 from tui_lab.tui.tasks.columns import columns
+from tui_lab.tui.tasks.frame import source_of
 from tui_lab.tui.tasks.live import SCHEMA, SHOWN
 from tui_lab.tui.widgets.panels.layout import Room
 from tui_lab.tui.widgets.panels.panel import Panel
@@ -134,10 +135,11 @@ Where there is no room for all panels, `|` shows the others.
         if about != self._about:
             self._leave("reading the tasks")
             try:
-                self._reader = NowReader(lab, name, self.lab_app.config.ascii)
+                source = source_of(self.lab_app.task_sources, lab, name)
             except LabError as error:
                 self._leave(str(error))
                 return
+            self._reader = NowReader(lab, source, self.lab_app.config.ascii)
             self._about, self._revision = about, -1
         if one.revision != self._revision:
             self._revision = one.revision

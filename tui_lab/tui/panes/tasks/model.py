@@ -201,6 +201,11 @@ class TaskModel:
 
     # --- Metrics and live facts
 
+    @property
+    def version(self) -> int:
+        """The version of the metrics in the table."""
+        return self.table.version if self.table is not None else 0
+
     def begin_metrics(self) -> TaskSource | None:
         """Ask for the metrics. Return where to read them now; None where it is too early: the pane asks again."""
         self.metrics.wanted = True

@@ -27,7 +27,7 @@ from tui_lab.tui.panes.tasks.model import HeardLive, LiveJob, TaskModel
 from tui_lab.tui.panes.tasks.pictures import Shown, TaskPictures
 from tui_lab.tui.panes.tasks.table import TaskTableView
 from tui_lab.tui.panes.tasks.view import View
-from tui_lab.tui.tasks.frame import TaskSource
+from tui_lab.tui.tasks.frame import source_of
 from tui_lab.tui.tasks.live import LiveTasks
 from tui_lab.tui.widgets.dialogs import Choose
 from tui_lab.tui.widgets.panels.layout import Room
@@ -176,7 +176,7 @@ class TasksPane(Pane):
         self.model.close()
         self.tasks.open(kept)
         try:
-            source = TaskSource(snapshot.lab, about[1])
+            source = source_of(self.lab_app.task_sources, snapshot.lab, about[1])
             self.model.open(source, kept, LiveTasks(snapshot.lab, source, self.lab_app.config.ascii))
         except LabError as error:
             self._leave(str(error))

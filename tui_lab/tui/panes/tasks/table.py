@@ -141,13 +141,13 @@ class TaskTableView(FrameTable):
     def want_metrics(self) -> None:
         """Read metrics, where that is due."""
         if (source := self._model.begin_metrics()) is not None:
-            self._read_metrics(source, self._model.running)
+            self._read_metrics(source, self._model.running, self._model.version)
 
     @work(thread=True, group="metrics")
-    def _read_metrics(self, source: TaskSource, running: int) -> None:
+    def _read_metrics(self, source: TaskSource, running: int, since: int) -> None:
         began = time.monotonic()
         try:
-            came = source.read_metrics(running)
+            came = source.read_metrics(running, since)
         except (LabError, OSError, pl.exceptions.PolarsError) as error:
             source.trouble, came = f"metrics can't be read: {error}", False
         deliver(self, self._take_metrics, source, came, time.monotonic() - began)

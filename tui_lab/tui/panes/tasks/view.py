@@ -78,7 +78,8 @@ def shown(table: TaskTable, view: View) -> Shown:
     steady = runs & (frame["duration"] >= PINNED_AFTER).fill_null(False)
     places = steady.arg_true()[:MOST_PINNED]
     if places.len():
-        found = pl.concat([found[places], *_between(found, places.to_list())], rechunk=False)
+        end = places[-1] + 1  # filtered, not gathered, for which the blocks of the table would be copied into one
+        found = pl.concat([found[:end].filter(steady[:end]), *_between(found, places.to_list())], rechunk=False)
     return Shown(found, total, problem, places.len(), bool((runs & ~steady).any()))
 
 
