@@ -322,9 +322,12 @@ async def test_why_tasks_can_not_be_read_is_said(own_lab: Workbench) -> None:
 async def test_commands_that_do_not_fit_end_in_an_ellipsis(workbench: Workbench) -> None:
     workbench.run_text("command: 'echo {x}'\nparameters: {x: ['" + "x" * 200 + "']}\n", code=None)
     async with screen(workbench.lab_path, size=(80, 24)) as seen:
-        await seen.until(seen.log)
-        lines = ["".join(part.text for part in line) for line in seen.app.screen._compositor.render_strips()]
-        assert any(line.startswith(" $ echo xxxx") and line.rstrip().endswith("x…") for line in lines)
+
+        def cut() -> bool:
+            lines = ["".join(part.text for part in line) for line in seen.app.screen._compositor.render_strips()]
+            return any(line.startswith(" $ echo xxxx") and line.rstrip().endswith("x…") for line in lines)
+
+        await seen.until(cut)
         assert seen.pane.query_one("#task-list", Panel).title == "Tasks  1 task"
 
 
