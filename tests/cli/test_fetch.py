@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.stand_in import standing_in
 from tests.workbench import Workbench, rewritten
+from tui_lab.client.elsewhere import bring, left_on_nodes
 from tui_lab.store.environment import capture
 
 GRID = "command: echo {x}\nparameters: {x: [1, 2, 3]}\n"
@@ -65,7 +66,14 @@ def test_show_lists_what_stayed_and_fetch_brings_it(workbench: Workbench) -> Non
     text = workbench.inside("show", "0").out
     assert "stayed on localhost: 3 files, 3.0 MiB; `tui-lab fetch grid/0` fetches them" in text
     assert "       4 B  model.pt" in text
+    place = workbench.lab_path / "grid" / "tasks" / "0" / "0"
     with standing_in(workbench.lab_path, fetch=come(workbench)) as engine:
+        left = left_on_nodes(place, (".pt",))
+        assert [(one.name, one.size, one.host) for one in left[:1]] == [("model.pt", 4, "localhost")]
+        bring(place, left[0], {}, lambda _: None)
+        assert (place / "model.pt").read_bytes() == bytes(4)
+        (place / "model.pt").unlink()
+        engine.requests.clear()
         assert workbench("fetch", "0", "**/*.pt").err == "grid/0: 2 files, 3.0 MiB from localhost\n"
         asked = {"experiment": "grid", "task": 0, "attempt": 1, "globs": ["model.pt", "ckpt/last.pt"]}
         assert engine.asked("fetch") == [asked]

@@ -219,7 +219,7 @@ class Synced(_Message, frozen=True):
 
 
 class Done(_Message, frozen=True):
-    """The answer to `bring`, before which what differs was sent, to `outputs`, `verify` and to `ping`."""
+    """The answer to `bring`, before which what differs was sent, to `verify` and to `ping`."""
 
     id: int
 
@@ -229,6 +229,14 @@ class Content(_Message, frozen=True):
 
     id: int
     total: int
+
+
+class Sent(_Message, frozen=True):
+    """The answer to `outputs`. `larger`: files that have more bytes than were wanted: name, size, and time of the last
+    change in ns."""
+
+    id: int
+    larger: Sequence[tuple[str, int, int]]
 
 
 class Pieces(_Message, frozen=True):
@@ -294,6 +302,7 @@ FromHelper: TypeAlias = (
     | Synced
     | Done
     | Content
+    | Sent
     | Pieces
     | Found
     | Written

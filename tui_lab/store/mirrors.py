@@ -7,7 +7,7 @@ This module knows the other sides to which a connection is kept.
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,9 +82,16 @@ class OtherSide(Protocol):
         name, and an offset, below 0 from the end."""
         ...
 
-    def fetch(self, experiment: str, task: int, most: int = ..., endings: Sequence[str] = ...) -> None:
-        """Bring the files of a task into the mirror. most: bytes of each, at most. endings: of their names, by default
-        all, which is for a task that has ended."""
+    def fetch(
+        self, experiment: str, task: int, most: int = ..., endings: Sequence[str] = ...
+    ) -> Sequence[tuple[str, int, int]]:
+        """Bring the files of a task into the mirror; return of the larger ones name, size and time. most: bytes of
+        each, at most. endings: of their names, by default all, which is for a task that has ended."""
+        ...
+
+    def fetch_file(self, experiment: str, task: int, name: str, mtime: int, progress: Callable[[int], None]) -> None:
+        """Bring a file of a task into the mirror. mtime: when it was changed, in ns. progress: hears how many bytes
+        have come."""
         ...
 
     def write(self, path: Path, data: bytes) -> None:
@@ -135,14 +142,16 @@ def in_mirror(path: Path) -> bool:
     return any(path.absolute().is_relative_to(one.root) for one in _mirrors.values())
 
 
-def bring(folder: Path, most: int, endings: Sequence[str]) -> None:
-    """Bring files of a task here, given its folder in a mirror. most: bytes of each, at most. endings: of their names.
-    Nothing happens for a folder of this machine, nor while the other one is away."""
+def bring(folder: Path, most: int, endings: Sequence[str]) -> tuple[str, Sequence[tuple[str, int, int]]]:
+    """Bring files of a task here, given its folder in a mirror; return the machine, and of the files that are larger
+    name, size and time. most: bytes of each, at most. endings: of their names. Nothing happens for a folder of this
+    machine, nor while the other one is away."""
     for lab, one in list(_mirrors.items()):
         if folder.is_relative_to(lab):
             name, *_, task = folder.relative_to(lab).parts
             with suppress(LabError):
-                one.side.fetch(name, int(task), most, endings)
+                return one.side.host, one.side.fetch(name, int(task), most, endings)
+    return "", ()
 
 
 def as_there(text: str) -> str:

@@ -28,11 +28,13 @@ from tui_lab.tui.app.frame.lab_line import LabLine
 from tui_lab.tui.panes.experiment.launch import LaunchDialog
 from tui_lab.tui.panes.experiment.pane import ExperimentPane
 from tui_lab.tui.panes.experiment.trial import Asked, Outputs, asked_at, try_out
+from tui_lab.tui.panes.tasks.pictures import TaskPictures
+from tui_lab.tui.widgets.picture.picture import Picture
 from tui_lab.tui.widgets.process import ProcessPanel
 
 RUN = """\
 name: grid
-command: 'echo "loss: 0.{x}"; seq 3 >{output}/n; only-there {x}'
+command: 'echo "loss: 0.{x}"; seq 3 >{output}/n; head -c 6000000 /dev/zero >{output}/big.png; only-there {x}'
 parameters: {x: [1, 2, 3]}
 metrics: {loss: {pattern: 'loss: (@float@)', take: all}}
 """
@@ -82,6 +84,14 @@ async def test_its_results_are_read_its_file_is_edited_and_runs_there(far: Far) 
         await s.press("j")
         await s.until(lambda: "loss: 0.2" in s.log())
         assert "far:" in title(s)
+        await s.press("i")
+        picture = s.app.query_one(TaskPictures).query(Picture).first()
+        await s.until(lambda: picture.note == "big.png is on far: p loads 5.7 MiB")
+        await s.press("p")
+        await s.until((remote.lab / "grid/tasks/0/1/big.png").exists)
+        assert (remote.lab / "grid/tasks/0/1/big.png").read_bytes() == bytes(6_000_000)
+        await s.until(lambda: "is on far" not in picture.note)
+        await s.press("i")
         panel = await tried(s)  # the second task, there
         await s.until(lambda: not panel.running)
         assert "loss: 0.2" in panel.text and "✓ done" in panel.text

@@ -52,6 +52,7 @@ from tui_lab.protocol.remote import (
     Replaced,
     Rows,
     Run,
+    Sent,
     Stop,
     Sum,
     Synced,
@@ -74,7 +75,7 @@ if TYPE_CHECKING:
     from tui_lab.engine.transports.ssh.pool import Pool
 
 T = TypeVar("T")
-M = TypeVar("M", Done, Content, Pieces, Found, Written, Launched)
+M = TypeVar("M", Done, Content, Sent, Pieces, Found, Written, Launched)
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ QUIET: Final = 10.0  # seconds without a message after which the helper is asked
 NOISE: Final = 1 << 22  # bytes that a login shell may print before the greeting
 LAST_WORDS: Final = 1 << 14  # bytes of its standard error that are kept
 NOT_FOUND: Final = 127  # exit status of a shell for a command that is nowhere
+FETCHED: Final = 1 << 20  # bytes of a file that are fetched at once
 SURE: Final = 1.0  # seconds of copying after which the rest is estimated
 TRIES: Final = 3  # to open it at first
 TRIED: Final = 20.0  # seconds after which the first opening is not tried again
@@ -209,13 +211,38 @@ class RemoteLab:
             at += count
         return pieces
 
-    def fetch(self, experiment: str, task: int, most: int = files.SMALL, endings: Sequence[str] = ()) -> None:
-        """Bring the files of a task into the mirror. most: bytes of each, at most. endings: of their names, by default
-        all, which is for a task that has ended."""
+    def fetch(
+        self, experiment: str, task: int, most: int = files.SMALL, endings: Sequence[str] = ()
+    ) -> Sequence[tuple[str, int, int]]:
+        """Bring the files of a task into the mirror; return of the larger ones name, size and time. most: bytes of
+        each, at most. endings: of their names, by default all, which is for a task that has ended."""
         assert self._mirror is not None
         folder = self._mirror.path(experiment)
         have = self._mirror.have_below(ExperimentFolder(folder).task_folder(task))
-        self._ask(lambda number: Outputs(number, experiment, task, have, most, endings), Done)
+        sent, _ = self._ask(lambda number: Outputs(number, experiment, task, have, most, endings), Sent)
+        return sent.larger
+
+    def fetch_file(self, experiment: str, task: int, name: str, mtime: int, progress: Callable[[int], None]) -> None:
+        """Bring a file of a task into the mirror. mtime: when it was changed, in ns. progress: hears how many bytes
+        have come. It waits for a connection that breaks, and goes on where it was."""
+        assert self._mirror is not None
+        data = bytearray()
+        while True:
+            at = len(data)
+            found, piece = self._ask(
+                lambda number, at=at: Read(number, experiment, task, 0, name, at, FETCHED),  # type: ignore[misc]
+                Content,
+                patience=PATIENCE,
+            )
+            if found.total < 0:
+                raise LabError(f"{name}: is no longer there")
+            data += piece
+            progress(len(data))
+            if not piece or len(data) >= found.total:
+                break
+        folder = ExperimentFolder(self._mirror.path(experiment)).task_folder(task)
+        file = f"{folder.relative_to(self._mirror.lab)}/{name}"
+        self._mirror.replace(Replaced(file, len(data), mtime), zlib.compress(bytes(data), 0))
 
     def run(self, module: Sequence[str], output: Path, columns: int) -> RemoteRun:
         """Run a module of Python beside the lab; it ends with the connection. module: its name and its words. output:
@@ -305,8 +332,11 @@ class RemoteLab:
             raise self._away() from None
 
     def _away(self) -> AwayError:
-        why = f"no connection: {self.trouble}; it is tried again" if self.trouble else "the connection is closed"
-        return AwayError(f"{self.name}: {why}")
+        if not self.trouble:
+            return AwayError(f"the connection to {self.host} is closed")
+        return AwayError(
+            f"no connection to {self.host}: {self.trouble}", "what runs there goes on, and it is tried again"
+        )
 
     async def _request(
         self, make: Callable[[int], ToHelper], body: bytes, patience: float = 0.0
@@ -546,6 +576,7 @@ class RemoteLab:
             case (
                 Done(id=number)
                 | Content(id=number)
+                | Sent(id=number)
                 | Pieces(id=number)
                 | Found(id=number)
                 | Written(id=number)

@@ -47,6 +47,7 @@ from tui_lab.protocol.remote import (
     Removed,
     Replaced,
     Run,
+    Sent,
     Stop,
     Sum,
     Synced,
@@ -73,6 +74,7 @@ LOOK: Final = 0.2  # seconds between looks at the lab
 WALK: Final = 2.0  # seconds between looks at the files of projects
 PIECE: Final = 1 << 20  # bytes of a file that are sent at once
 PRINTED: Final = 1 << 16  # bytes of what a program prints that are sent at once
+LISTED: Final = 200  # larger files that are named
 MOST: Final = 1 << 22  # bytes of an output in one answer
 
 
@@ -272,18 +274,22 @@ class Helper:
 
         folder = self.lab.experiment(message.experiment)
         place = folder.task_folder(message.task)
+        larger: list[tuple[str, int, int]] = []
         for name, facts in listed(place, deep=True):
             file = f"{message.experiment}/{folder.relative_folder(message.task)}/{name}"
             if message.endings and not name.lower().endswith(tuple(message.endings)):
                 continue
             known = message.have.get(file)
             same = known is not None and (known.size, known.mtime) == (facts.st_size, facts.st_mtime_ns)
-            if same or facts.st_size > message.most or not files.is_text(name):
+            if same or not files.is_text(name):
+                continue
+            if facts.st_size > message.most:
+                larger.append((name, facts.st_size, facts.st_mtime_ns))
                 continue
             with suppress(OSError), os.fdopen(TaskFile(str(place), name).open(), "rb") as stream:
                 data = stream.read(message.most)
                 self.channel.send(Replaced(file, len(data), facts.st_mtime_ns), zlib.compress(data, 1))
-        self.channel.send(Done(message.id))
+        self.channel.send(Sent(message.id, larger[:LISTED]))
 
     def _engine(self, message: Engine) -> None:
         from tui_lab.engine.client import EngineClient

@@ -22,7 +22,8 @@ another metric.
 **Marks**: `space` marks a task, `*` all that are shown; `r`, `x` act on what is marked, else on the task under the
 cursor. Columns that have one value everywhere are hidden: `c` shows them.
 **Pictures** (`i`) that the task has written into its folder (PNG, JPEG, GIF, WebP, SVG, a PDF's first page) take the
-place of the log; of marked tasks they stand side by side, and `[` and `]` show those of the next name.
+place of the log; of marked tasks they stand side by side, and `[` and `]` show those of the next name. `p` loads one
+that stayed on its node, or has more than 5 MB and is on the machine of the lab.
 """
 
 
@@ -67,6 +68,7 @@ ACTIONS: Final = (
         shown=False,
         call="picture(1)",
     ),
+    Action("tasks.load_picture", "p", "Load picture", "Load a picture that is large, or on a node.", shown=False),
     _action("metric", "m", "Metric", "Show the live values of another metric of the tasks that run."),
     _action("zoom", "z", "Zoom", "Enlarge the log, or shrink it again."),
     _action(

@@ -133,7 +133,7 @@ class TasksPane(Pane):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer the stages only where there are any, to leave something out only among failures, and another picture
         only where pictures are shown."""
-        if action == "picture":
+        if action in ("picture", "load_picture"):
             return self.are_pictures_shown
         if action == "exclude":
             return self.tasks.shows_failures
@@ -232,6 +232,10 @@ class TasksPane(Pane):
     def action_picture(self, by: int) -> None:
         """Show the next picture, or one before."""
         self.pictures.step(by)
+
+    def action_load_picture(self) -> None:
+        """Load the picture that is shown, where it is on another machine."""
+        self.pictures.load()
 
     def _focus_beside(self) -> None:
         (self.pictures.focus_first if self.are_pictures_shown else self.log_panel.view.focus)()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from math import ceil
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,10 +19,12 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.worker import Worker, get_current_worker
 
+from tui_lab.client.elsewhere import FileElsewhere, bring, left_on_nodes
 from tui_lab.client.formatting import printable
 from tui_lab.client.formatting import size as size_words
 from tui_lab.results.pictures import ENDINGS, PictureError, PictureFile, Raster, find, rasterize
 from tui_lab.store import mirrors
+from tui_lab.store.errors import LabError
 from tui_lab.tui.base.formatting import MUTED
 from tui_lab.tui.base.pane import host_of
 from tui_lab.tui.base.terminal import cell_size
@@ -37,8 +41,9 @@ BESIDE: Final = 4  # tasks whose pictures stand side by side
 NARROWEST: Final = 14  # cells of a picture
 KEPT: Final = 16  # drawn pictures
 MOST_SENT: Final = 1_000_000  # pixels of a picture that the terminal gets, if it can enlarge it
-FETCHED: Final = 16 << 20  # bytes of a picture that is fetched from the machine of the lab
+FETCHED: Final = 5_000_000  # bytes of a picture that is fetched from the machine of the lab without a question
 LOOK: Final = 2.0  # seconds between looks at files that may change
+TOLD: Final = 0.25  # seconds between words on how far a picture is loaded
 REST: Final = 0.1  # seconds that a size stays before pictures are made for it
 
 
@@ -51,10 +56,11 @@ class Shown(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The pictures of a task, by their names."""
+    """The pictures of a task, by their names: those that are here, and those that are not."""
 
     task: Shown
     pictures: dict[str, PictureFile]
+    elsewhere: dict[str, FileElsewhere]  # those that are fetched only if the user wants them
 
 
 class Drawn(NamedTuple):
@@ -83,6 +89,8 @@ class TaskPictures(Panel):
         self._one_at_a_time = threading.Lock()
         self._looking: Worker[None] | None = None
         self._resting: Timer | None = None
+        self._left: dict[Shown, list[FileElsewhere]] = {}  # what tasks have left on nodes
+        self._loading = False
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -102,7 +110,7 @@ class TaskPictures(Panel):
     @property
     def names(self) -> list[str]:
         """The names of all pictures of the tasks."""
-        return sorted({name for one in self._found for name in one.pictures})
+        return _names(self._found)
 
     def focus_first(self) -> None:
         """Give the focus to the first picture."""
@@ -162,17 +170,72 @@ class TaskPictures(Panel):
     @work(thread=True, exclusive=True, group="pictures")
     def _look(self, tasks: tuple[Shown, ...], name: str, sizes: list[tuple[int, int]], ascii_only: bool) -> None:
         worker = get_current_worker()
-        for shown in tasks:
-            mirrors.bring(shown.folder, FETCHED, ENDINGS)
-        found = [Found(one, {file.name: file for file in find(one.folder)}) for one in tasks]
-        names = sorted({name for one in found for name in one.pictures})
+        found = [self._find(one) for one in tasks]
+        names = _names(found)
         name = name if name in names else names[0] if names else ""
         deliver(self, self._take_found, found, name)
         for number, one in enumerate(found):
             with self._one_at_a_time:
                 if worker.is_cancelled:
                     return
-                deliver(self, self._take, number, one, self._draw(one.pictures.get(name), sizes[number], ascii_only))
+                file = None if name in one.elsewhere else one.pictures.get(name)
+                deliver(self, self._take, number, one, self._draw(file, sizes[number], ascii_only))
+
+    def _find(self, shown: Shown) -> Found:
+        """Find the pictures of a task; bring those here that are not large."""
+        host, larger = mirrors.bring(shown.folder, FETCHED, ENDINGS)
+        elsewhere = {name: FileElsewhere(name, size, host, mtime) for name, size, mtime in larger}
+        if shown.node is not None:
+            if shown not in self._left:
+                with suppress(LabError, OSError):
+                    self._left[shown] = left_on_nodes(shown.folder, ENDINGS)
+            elsewhere |= {one.name: one for one in self._left.get(shown, ())}
+        here = {file.name: file for file in find(shown.folder)}
+        if not mirrors.in_mirror(shown.folder):
+            elsewhere = {name: one for name, one in elsewhere.items() if name not in here}  # it was fetched since
+        return Found(shown, here, elsewhere)
+
+    # --- Loading what is large, or on a node
+
+    def load(self) -> None:
+        """Load the picture of the name that is shown, of all tasks that have it elsewhere."""
+        wanted = [(number, one) for number, one in enumerate(self._found) if self._chosen in one.elsewhere]
+        if wanted and not self._loading:
+            self._loading = True
+            for number, one in wanted:
+                self._say_loading(number, one, 0)
+            self._load(wanted, self._chosen, host_of(self).command_environment())
+
+    @work(thread=True, group="loading")
+    def _load(self, wanted: list[tuple[int, Found]], name: str, environment: dict[str, str]) -> None:
+        trouble = ""
+        for number, one in wanted:
+            told = 0.0
+
+            def say(came: int, number: int = number, one: Found = one) -> None:
+                nonlocal told
+                if time.monotonic() - told > TOLD:
+                    told = time.monotonic()
+                    deliver(self, self._say_loading, number, one, came)
+
+            try:
+                bring(one.task.folder, one.elsewhere[name], environment, say)
+            except (LabError, OSError) as error:
+                trouble = str(error)
+        deliver(self, self._loaded, trouble)
+
+    def _say_loading(self, number: int, one: Found, came: int) -> None:
+        file = one.elsewhere.get(self._chosen)
+        if file is not None and one.task in self._tasks:
+            of = f"{size_words(came)} of {size_words(file.size)}" if came else size_words(file.size)
+            words = f"loading {printable(file.name)} from {printable(file.host)}: {of}"
+            self._pictures[number].say(self._owner(one.task), words)
+
+    def _loaded(self, trouble: str) -> None:
+        self._loading = False
+        if trouble:
+            host_of(self).tell(trouble, "error")
+        self._start()
 
     def _draw(self, file: PictureFile | None, size: tuple[int, int], ascii_only: bool) -> Drawn | str | None:
         """Return a picture, or why there is none; None where there is no such file."""
@@ -248,6 +311,10 @@ class TaskPictures(Panel):
             picture.draw(title, *drawn)
         elif drawn is not None:
             picture.say(title, drawn)
+        elif (file := one.elsewhere.get(self._chosen)) is not None:
+            if not self._loading:
+                what = f"{printable(file.name)} is on {printable(file.host)}"
+                picture.say(title, f"{what}: p loads {size_words(file.size)}")
         else:
             picture.say(title, self._nothing(one))
 
@@ -257,8 +324,6 @@ class TaskPictures(Panel):
     def _nothing(self, one: Found) -> str:
         if one.pictures or self._chosen:
             return "it has no picture of this name"
-        if one.task.node is not None:
-            return f"no picture is here; some may be on {one.task.node}: tui-lab fetch {one.task.address}"
         return "it has written no picture into its folder ($TUI_LAB_OUTPUT)"
 
     def _say(self) -> None:
@@ -268,13 +333,19 @@ class TaskPictures(Panel):
             of = f"{len(self._tasks)} of {len(self._asked):,} tasks"
         words = [Content.styled(f"Pictures of {of}" if self._tasks else "Pictures", "bold")]
         if self._chosen in names:
-            file = next(one.pictures[self._chosen] for one in self._found if self._chosen in one.pictures)
+            several = [(one.elsewhere, one.pictures) for one in self._found]
+            file = next(files[self._chosen] for both in several for files in both if self._chosen in files)
             many = f"  {names.index(self._chosen) + 1} of {len(names)}" if len(names) > 1 else ""
             words.append(
                 Content.styled(f"  {printable(self._chosen)}  {size_words(file.size)}{many}", f"not bold {MUTED}")
             )
         self.set_title(Content.assemble(*words))
-        self.set_subtitle(("[ ] next, " if len(names) > 1 else "") + "i log")
+        absent = any(self._chosen in one.elsewhere for one in self._found)
+        self.set_subtitle(("p loads it, " if absent else "") + ("[ ] next, " if len(names) > 1 else "") + "i log")
+
+
+def _names(found: Sequence[Found]) -> list[str]:
+    return sorted({name for one in found for name in (*one.pictures, *one.elsewhere)})
 
 
 def _coarse(raster: Raster, width: int, height: int) -> Raster:
