@@ -76,12 +76,12 @@ class EngineClient:
         self._numbers = itertools.count(1)
 
     @classmethod
-    def connect(cls, lab: Lab) -> EngineClient | None:
-        """Connect to the running engine; None where none runs. Raises StorageError for one on another host, or of
-        another user."""
+    def connect(cls, lab: Lab, *, wait: bool = False) -> EngineClient | None:
+        """Connect to the running engine; None where none runs. wait: for the machine of the lab, where that is away, as
+        for what the user has asked for. Raises StorageError for one on another host, or of another user."""
         side = mirrors.other_side(lab.path)
         if side is not None:
-            return _through(side, lab, start=False)
+            return _through(side, lab, start=False, patience=RECONNECTED if wait else 0.0)
         facts = EngineFacts.read(lab)
         if facts is None or _moved(lab, facts):
             return None

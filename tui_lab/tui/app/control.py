@@ -217,7 +217,7 @@ class LabControl:
         from tui_lab.engine.client import EngineClient
 
         plan = _planned(make)
-        engine = EngineClient.connect(self._lab())
+        engine = EngineClient.connect(self._lab(), wait=True)
         if engine is None:  # better said before than after what it would do
             raise LabError(NO_ENGINE)
         engine.close()
@@ -230,7 +230,7 @@ class LabControl:
 
         said = []
         with promised():
-            engine = self._app.engine() if start else EngineClient.connect(self._lab())
+            engine = self._app.engine() if start else EngineClient.connect(self._lab(), wait=True)
             if engine is None:
                 raise LabError(NO_ENGINE)
             try:
@@ -250,7 +250,7 @@ class LabControl:
 
         folder = self._folder(name)
         state = folder.state()
-        engine = EngineClient.connect(self._lab())
+        engine = EngineClient.connect(self._lab(), wait=True)
         active = engine.request(AskStatus(), patience=PATIENCE).active if engine is not None else []
         environment = self._app.command_environment()
         runs = name in active and state.paused is None and not state.drained
@@ -300,7 +300,7 @@ class LabControl:
         from tui_lab.engine.client import EngineClient
         from tui_lab.protocol.control import ListNodes
 
-        engine = EngineClient.connect(self._lab())
+        engine = EngineClient.connect(self._lab(), wait=True)
         if engine is None:
             raise LabError(NO_ENGINE)
         try:

@@ -17,6 +17,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui_lab.client.formatting import shortened
+from tui_lab.store import mirrors
 from tui_lab.tui.base.templates import TEMPLATES, Template
 
 MOST: Final = 200
@@ -107,7 +108,7 @@ class OpenDialog(ModalScreen[Path | None]):
         self.query_one(".label", Static).update("recent files, and those here" if recent else "")
         options = self.query_one(OptionList)
         options.clear_options()
-        options.add_options(Option(Content(path)) for path in self._paths)
+        options.add_options(Option(Content(mirrors.as_there(path))) for path in self._paths)
         options.display = bool(self._paths)
 
     def action_complete(self) -> None:

@@ -362,7 +362,7 @@ minutes, the newest on the right.
         app = self.lab_app
         try:
             with promised():
-                client = EngineClient.connect(app.lab) if app.lab is not None else None
+                client = EngineClient.connect(app.lab, wait=True) if app.lab is not None else None
                 if client is None:
                     app.tell("no engine is running: nodes are used while something runs", "warning")
                     return

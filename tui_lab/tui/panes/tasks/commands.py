@@ -102,7 +102,7 @@ def wrong_changes(words: str) -> str:
 
 def stop(lab: Lab, source: TaskSource, tasks: Sequence[int], what: str = "") -> str:
     """Stop tasks; return a message. what: these tasks in words. Raises LabError."""
-    engine = EngineClient.connect(lab)
+    engine = EngineClient.connect(lab, wait=True)
     if engine is None:
         raise LabError("nothing is running in this lab")
     try:
