@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from tui_lab.engine.client import EngineClient
     from tui_lab.store.lab import Lab
     from tui_lab.tui.app.command_line.run import Lines
+    from tui_lab.tui.base.charted import Charted
     from tui_lab.tui.base.selection import Chosen
 
 
@@ -175,6 +176,7 @@ class LabApp(App[int]):
         self._panes: dict[str, Pane] = {}  # those that were opened, by name
         self.pane: Pane | None = None  # the one that is visible
         self.palette = Palette()
+        self.charted: Charted | None = None  # what has a colour in the chart that was shown last
         self.chosen: Chosen | None = None  # tasks that the Tasks pane is narrowed to
         self.task_sources: MutableMapping[tuple[str, str, str], Any] = WeakValueDictionary()  # that panes share
         for theme in themes.OWN:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tui_lab.results.charts.colours import Palette
     from tui_lab.results.charts.model import Request
     from tui_lab.store.lab import Lab
+    from tui_lab.tui.base.charted import Charted
     from tui_lab.tui.base.config import Config
     from tui_lab.tui.base.questions import Questions
     from tui_lab.tui.base.selection import Chosen
@@ -63,6 +64,7 @@ class Host(Protocol):
     chosen: Chosen | None
     task_sources: MutableMapping[tuple[str, str, str], Any]
     palette: Palette
+    charted: Charted | None
     pane: Pane | None
     theme: str
 

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import pytest
@@ -28,8 +28,16 @@ from tui_lab.tui.panes.tasks.pane import TasksPane
 from tui_lab.tui.widgets.choice import ChoiceScreen
 from tui_lab.tui.widgets.plot.plot import Plot
 from tui_lab.tui.widgets.prompt import PromptScreen
+from tui_lab.tui.widgets.table.table import FrameTable
 
 FRAME = pl.DataFrame({"lr": [1, 2, 3] * 2, "act": ["a"] * 3 + ["b"] * 3, "acc": [1.0, 2.0, 3.0, 2.0, 3.0, 4.0]})
+
+
+def painted(app: LabApp) -> list[str]:
+    """The lines of the table of the visible pane."""
+    assert app.pane is not None
+    table = app.pane.query(FrameTable).first()
+    return [table.render_line(y).text for y in range(table.size.height)]
 
 
 @asynccontextmanager
@@ -300,6 +308,14 @@ async def test_a_brushed_range_becomes_a_filter_of_the_tasks(small_lab: Path) ->
         await wait_until(pilot, lambda: pane.plot.text)
         await chosen(pilot, pane, "o", "results")
         await wait_until(pilot, lambda: pane.rows is not None and pane.rows.what == "results" and pane.made is not None)
+        app = cast("LabApp", pilot.app)
+        await chosen(pilot, pane, "h", "kind")
+        await wait_until(pilot, lambda: app.charted is not None and app.charted.column == "kind")
+        mark, _, name = next(iter(app.charted.marks.values()))  # type: ignore[union-attr]
+        for key in "34":  # the rows have the marks of the chart
+            await pilot.press(key)
+            await wait_until(pilot, lambda: any(f"{mark} {name}" in line for line in painted(app)))
+        await pilot.press("6")
         await chosen(pilot, pane, "k", "parallel")
         await wait_until(pilot, lambda: "kind" in pane.plot.text and pane.plot.has_focus)
         await pilot.press("left", "left", "left", "left")  # to `x`, whose values are 1 and 3

@@ -23,6 +23,8 @@ In `parallel`, `left` and `right` go to an axis, `up` and `down` along it; `spac
 `enter` shows the tasks of the settings in it. A brush of the metric holds for each task by itself. `space` twice in one
 place removes it.
 
+Tables of tasks and of results mark the values of the hue as the chart does that was shown last.
+
 `g` shows small charts, one for each metric, and of the slots, load, memory and GPUs of the nodes: the arrows go to one,
 `enter` shows it alone, `/` shows those with a text in their names, `pagedown` the next ones.
 """

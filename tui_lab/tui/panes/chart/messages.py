@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
+from tui_lab.tui.base.charted import Charted
 from tui_lab.tui.charts.making import MadeChart
 from tui_lab.tui.charts.source import Rows
 
@@ -25,6 +26,7 @@ class ChartMade(Message):
 
     number: int
     made: MadeChart
+    charted: Charted | None = None
 
 
 @dataclass

@@ -17,6 +17,7 @@ from textual.widgets import Static
 from tui_lab.client.formatting import plural
 from tui_lab.results.charts.model import Aggregate, Request, Role, Source
 from tui_lab.results.charts.registry import KINDS, MEANS, kind_of
+from tui_lab.results.charts.terminal.style import Look
 from tui_lab.results.plain import shown
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.tui.base.pane import Pane, nothing
@@ -24,6 +25,7 @@ from tui_lab.tui.base.problem import Problem
 from tui_lab.tui.base.selection import Chosen
 from tui_lab.tui.base.snapshot import LabSnapshot, NodeSample
 from tui_lab.tui.base.workers import promised, work
+from tui_lab.tui.charts.charted import charted
 from tui_lab.tui.charts.defaults import default_request, error_column, of_answer, of_kind
 from tui_lab.tui.charts.making import MadeChart, made
 from tui_lab.tui.charts.source import Rows, What, read, spec_of
@@ -250,14 +252,17 @@ class ChartPane(Pane):
         if self.rows is not None:
             self._count += 1
             self._making = self._count
-            self._make(self._making, self.request, self.rows.source, self.errors, instead)
+            self._make(self._making, self.request, self.rows.source, self.errors, instead, self.plot.look)
             self._draw_grid()
 
     @work(thread=True, group="chart-make")
-    def _make(self, number: int, request: Request, source: Source, errors: str | None, instead: Request | None) -> None:
+    def _make(
+        self, number: int, request: Request, source: Source, errors: str | None, instead: Request | None, look: Look
+    ) -> None:
         if number == self._making:
             try:
-                self.post_message(ChartMade(number, made(request, source, errors, instead)))
+                found = made(request, source, errors, instead)
+                self.post_message(ChartMade(number, found, charted(found, source, look)))
             except Exception as error:  # noqa: BLE001 - said in place of the chart
                 self.post_message(ChartMade(number, MadeChart(request, problem=f"this can't be drawn: {error}")))
 
@@ -267,6 +272,7 @@ class ChartPane(Pane):
         if event.number != self._making:
             return
         self.made = event.made
+        self.lab_app.charted = event.charted
         self.let_keys_go()
         if self._own:
             self.request = event.made.request

@@ -39,6 +39,7 @@ from tui_lab.tui.widgets.table.table import FrameTable, next_order
 
 if TYPE_CHECKING:
     from tui_lab.store.lab import Lab
+    from tui_lab.tui.base.charted import Charted
     from tui_lab.tui.base.snapshot import LabSnapshot
 
 
@@ -141,6 +142,7 @@ class ResultsPane(Pane):
         self.chart = LinkedChart(id="results-chart", empty="the metric over the parameters is drawn here")
         self._view: View | None = None
         self._rows: Rows | None = None
+        self._charted: Charted | None = None  # as the rows have their marks
         self._asked: tuple[str, ViewRequest, int] | None = None
         self._looking = False
         self._next = 0.0
@@ -198,6 +200,10 @@ class ResultsPane(Pane):
             self._say(nothing(snapshot, "There are no results yet: press 1, write an experiment, and r runs it."))
             return
         asked = (experiment.name, self.request, experiment.revision)
+        if self.lab_app.charted is not self._charted:
+            self._charted = self.lab_app.charted
+            if self._view is not None and self._view.experiment == experiment.name:
+                self._draw()
         if asked == self._asked:
             return
         new = self._asked is None or asked[:2] != self._asked[:2]
@@ -299,7 +305,9 @@ class ResultsPane(Pane):
             single = all(sample.n < 2 for sample in metric.samples)
             importance.update(importance_line(view.explained, single))
         self._plot_width = plot_width(self._room)
-        self._rows = rows(report, metric, self._sorted(report, metric, view.places), view.front, self._room)
+        charted = self._charted if self._charted is not None and self._charted.experiment == view.experiment else None
+        places = self._sorted(report, metric, view.places)
+        self._rows = rows(report, metric, places, view.front, self._room, charted)
         self.table.set_frame(self._rows.frame, columns=self._rows.columns)
 
     @property

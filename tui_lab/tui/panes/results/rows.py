@@ -16,6 +16,7 @@ from tui_lab.results.statistics.comparison import Verdict
 from tui_lab.results.statistics.report import MetricReport, Report, Standing
 from tui_lab.results.statistics.table import even_means, finished, mean_texts, parameter_texts
 from tui_lab.results.statistics.text import aligned, even, even_values, joined, moved, number, p_value
+from tui_lab.tui.base.charted import Charted
 from tui_lab.tui.panes.results.forest import Forest, forest
 from tui_lab.tui.widgets.table.cells import visible
 from tui_lab.tui.widgets.table.table import Column
@@ -71,9 +72,10 @@ def rows(
     places: Sequence[int],
     front: Sequence[bool] | None = None,
     room: int = WIDTHS[0][0],
+    charted: Charted | None = None,
 ) -> Rows:
     """Return the settings in `places`, in that order. current: the metric that they are ranked by. room: cells of the
-    table."""
+    table. charted: the values that have a colour in a chart."""
     data: dict[str, pl.Series] = {
         KEY: pl.Series([key(report, place) for place in places], dtype=pl.String),
         PLACE: pl.Series(list(places), dtype=pl.Int64),
@@ -105,7 +107,12 @@ def rows(
         cells = [texts[place] for place in places]
         numeric = values.dtype.is_numeric()
         title = f"in_{name}" if name in {column.label for column in columns} else name
-        parameters[add(title, aligned(cells) if numeric else cells, align="right" if numeric else None)] = name
+        cells = aligned(cells) if numeric else cells
+        shape: dict[str, Any] = {"align": "right" if numeric else None}
+        if charted is not None and charted.column == name:
+            of = {text: values[place] for text, place in zip(cells, places, strict=True)}
+            shape["format"] = lambda text, of=of: charted.marked(of[text], text)
+        parameters[add(title, cells, **shape)] = name
     for metric in report.metrics:
         if metric is not current:
             metrics[add(metric_title(report, metric), _other_means(metric, current, places))] = metric.name

@@ -35,6 +35,7 @@ from tui_lab.tui.widgets.panels.row import ALONE, PanelRow
 from tui_lab.tui.widgets.table.table import FrameTable
 
 if TYPE_CHECKING:
+    from tui_lab.tui.base.charted import Charted
     from tui_lab.tui.base.snapshot import LabSnapshot
 
 
@@ -84,6 +85,7 @@ class TasksPane(Pane):
         self._views: dict[tuple[str, str], View] = {}
         self._about: tuple[str, str] | None = None  # lab and experiment
         self._revision = -1
+        self._charted: Charted | None = None  # as the rows have their marks
         self._arrived: View | None = None  # what was shown when another pane led here
         self._live_metric: str | None = None
         self.are_pictures_shown = False  # in the place of the log
@@ -151,6 +153,9 @@ class TasksPane(Pane):
         about = (lab.identity + str(lab.path), name)
         if about != self._about:
             self._open(about, snapshot)
+        if self.lab_app.charted is not self._charted:
+            self._charted = self.lab_app.charted
+            self.table.want_table(soon=True)
         if found.revision != self._revision:
             self._revision = found.revision
             runs = sum(counts.get("running", 0) for counts in found.stages.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import polars as pl
@@ -129,6 +130,8 @@ class TaskTableView(FrameTable):
             facts = [name for name in FACTS if name not in own]
             said, metric = view.live_columns(table), made_view.metric or self._model.live_metric
             shown = columns(order, facts, ascii_only, said, metric)
+            if (charted := host_of(self).charted) is not None and charted.experiment == host_of(self).current:
+                shown = [replace(one, format=charted.marked) if one.name == charted.column else one for one in shown]
             if made.expansion is not None:
                 most = max(table.frame["task_id"][-1], *(run.run for run in made.expansion.runs))
                 shown = labelled(shown, made.expansion, most, ascii_only)
