@@ -155,6 +155,13 @@ def test_axes_of_times(values: list[Any], mark: str, tmp_path: Path) -> None:
         assert mark in (tmp_path / "a.svg").read_text() or "<use" in (tmp_path / "a.svg").read_text()
 
 
+def test_marks_of_moments_differ() -> None:
+    begin = datetime(2024, 5, 17, 10, tzinfo=UTC).timestamp()
+    for span in (1e-6, 5e-4, 3e-3, 0.1, 3.0):
+        marks = [text for _, text in ticks(Axis("t", "time"), scale(begin, begin + span), 6)]
+        assert len(set(marks)) == len(marks) > 1
+
+
 @pytest.mark.parametrize("kind", ["lines", "scatter", "categories", "box"])
 def test_pictures_of_all_floats(kind: str, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     for values in ([1e308, -1e308, 0.0], [1e-300, 1.0, 1e300], [5e-324, 1e-323, 1e-322]):

@@ -210,7 +210,13 @@ def _times(low: float, high: float, most: int, clock: bool) -> list[tuple[float,
         return _numbers(low, high, most)
     rough = (high - low) / most
     if rough < 1:
-        return [(v, datetime.fromtimestamp(v, UTC).strftime("%H:%M:%S.%f")[:-3]) for v, _ in _numbers(low, high, most)]
+        values = [value for value, _ in _numbers(low, high, most)]
+        moments = [datetime.fromtimestamp(value, UTC) for value in values]
+        fine = any(moment.microsecond % 1000 for moment in moments)
+        marks = [moment.strftime("%H:%M:%S.%f")[: None if fine else -3] for moment in moments]
+        return [
+            (value, text) for at, (value, text) in enumerate(zip(values, marks, strict=True)) if text not in marks[:at]
+        ]
     if rough > 15 * _DAY and not clock:
         return _months(begin, end, most)
     step = next((s for s in _SECONDS if s >= rough), 0) or next(s * _DAY for s in (1, 2, 4, 7, 15) if s * _DAY >= rough)

@@ -168,6 +168,8 @@ async def test_the_same_data_as_text(small_lab: Path) -> None:
         await wait_until(pilot, lambda: pane.row.shown == (("chart-panel",), ("chart-values",)))
         await pilot.press("left")
         await wait_until(pilot, lambda: str(pane.summary.content).startswith("lr 2\n● a 2\n■ b 3"))
+        await chosen(pilot, pane, "e", "none")  # another drawing keeps it
+        assert str(pane.summary.content).startswith("lr 2\n● a 2\n■ b 3")
         await pilot.press("escape", "vertical_line")
         await wait_until(pilot, lambda: pane.row.shown == (("chart-panel", "chart-values"),))
         assert str(pane.summary.content).startswith("lines: acc over lr")

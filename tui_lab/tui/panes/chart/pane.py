@@ -98,6 +98,7 @@ class ChartPane(Pane):
         self.request = Request(MEANS)
         self.errors: str | None = None  # a column of half widths
         self.made: MadeChart | None = None
+        self._crossed: Sequence[Text] = ()  # what is at the crosshair, a line for each series
         self._given: Rows | None = None  # the answer that was handed over last
         self._of: tuple[str | None, What | None] = (None, None)  # experiment and table that are read
         self._own = False  # whether the user chose something: then new rows keep it
@@ -288,10 +289,11 @@ class ChartPane(Pane):
         self.notes.update("; ".join(event.made.notes))
         self.notes.display = bool(event.made.notes)
 
-    def _summarize(self, lines: Sequence[Text] = ()) -> None:
+    def _summarize(self) -> None:
         """Show what is at the crosshair, or else all of the chart, in words. That is shorter, so that
         it needs no other layout."""
         if self.made is not None and self.made.chart is not None:
+            lines = self._crossed
             words = Text("\n").join(lines) if lines else Text("\n".join(summary(self.made.chart)))
             self.summary.update(words, layout=not lines)
 
@@ -438,7 +440,8 @@ class ChartPane(Pane):
         event.stop()
         if self.plot.display:
             self.panel.set_subtitle(event.text)
-            self._summarize(event.lines)
+            self._crossed = event.lines
+            self._summarize()
 
     @on(ChartPlot.Brushed)
     def _have_brushed(self, event: ChartPlot.Brushed) -> None:
