@@ -83,6 +83,15 @@ def test_what_has_no_surface_is_said() -> None:
     assert "all values are equal" in equal.caption and draw(equal, 80, 24, Look())
 
 
+def test_a_surface_beyond_its_points_is_noted() -> None:
+    frame = pl.DataFrame({"lr": [0.01, 0.1, 1.0] * 2, "width": [16] * 3 + [64] * 3, "acc": [0.8, 0.93, 0.91] * 2})
+    straight = make(Request("surface", goals={"acc": "max"}), Source(frame, ("lr", "width"), ("acc",), "grid"))
+    assert straight.notes == (
+        "the best of the surface is better than all that was measured: measure there before you rely on it",
+    )
+    assert surface(frame, goals={"acc": "max"}).notes == ()  # with a logarithmic axis
+
+
 def test_it_is_drawn_where_something_was_measured() -> None:
     corner = FRAME.filter(pl.col("width") > 60 * (pl.col("lr").log10() + 3))
     chart = surface(corner, goals={"acc": "max"})

@@ -98,9 +98,17 @@ def error_column(frame: pl.DataFrame) -> str | None:
     return next((name for name in frame.columns if _ERROR.fullmatch(name) and is_number(frame[name])), None)
 
 
+def measured_role(kind: ChartKind) -> Role:
+    """Return the role of the metric."""
+    return "z" if "z" in kind.roles else "y" if "y" in kind.roles else "x"
+
+
 def of_kind(request: Request, kind: ChartKind, used: Collection[Role]) -> Request:
-    """Return the same request for another kind of chart."""
-    columns = {role: name for role, name in request.columns.items() if role in used}
+    """Return the same request for another kind of chart; its metric stays the metric."""
+    before, after = measured_role(kind_of(request.kind)), measured_role(kind)
+    columns = {role: name for role, name in request.columns.items() if role in used and role not in (before, after)}
+    if before in request.columns and after in used:
+        columns[after] = request.columns[before]
     log = None if request.log is None else frozenset(role for role in request.log if role in kind.log)
     ranges = request.ranges if kind.ranges and kind_of(request.kind).ranges else {}
     return replace(request, kind=kind.name, columns=columns, log=log, ranges=ranges)

@@ -166,7 +166,10 @@ def test_the_impossible_becomes_a_sentence_that_names_keys() -> None:
 
 def test_another_kind_keeps_the_columns_that_it_has_a_use_for() -> None:
     request = Request("lines", {"x": "lr", "y": "acc", "hue": "act"}, log=frozenset(("x", "y")))
-    assert of_kind(request, KINDS["hist"], KINDS["hist"].roles).columns == {"x": "lr", "hue": "act"}
+    assert of_kind(request, KINDS["hist"], KINDS["hist"].roles).columns == {"x": "acc", "hue": "act"}
+    heat = of_kind(request, KINDS["heatmap"], KINDS["heatmap"].roles)
+    assert heat.columns == {"x": "lr", "z": "acc"}  # the metric stays the metric
+    assert of_kind(heat, KINDS["parallel"], KINDS["parallel"].roles).columns == {"y": "acc"}
     assert of_kind(request, KINDS["categories"], KINDS["categories"].roles).log == frozenset("y")
     assert of_kind(request, KINDS["heatmap"], KINDS["heatmap"].roles).log == frozenset()
 

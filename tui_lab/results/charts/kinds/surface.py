@@ -18,6 +18,8 @@ from tui_lab.results.charts.statistics import aggregate
 from tui_lab.results.charts.terminal import surface
 from tui_lab.results.charts.ticks import texts
 
+_BEYOND: Final = 0.1
+"""Of the range of the points: by how much the surface may be better than the best of them without a note."""
 _BEST, _FITTED = 3, 7
 """The marks of the best point, and of the best place of the surface."""
 
@@ -48,6 +50,11 @@ def make(prepared: Prepared) -> Chart:
     measured = found.select("x", "y", "z")
     best = measured[int(zs.argmin() if least else zs.argmax())]
     place = pl.DataFrame([response.best(least)], schema=measured.schema, orient="row")
+    beyond = (place["z"][0] - best["z"][0]) * (-1 if least else 1)
+    if beyond > _BEYOND * float(np.ptp(zs)):
+        notes.append(
+            "the best of the surface is better than all that was measured: measure there before you rely on it"
+        )
     chart = Chart(
         KIND,
         x,

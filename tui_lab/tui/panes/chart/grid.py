@@ -22,6 +22,7 @@ from tui_lab.results.facts import of_steps
 from tui_lab.tui.base.snapshot import NodeSample
 from tui_lab.tui.base.verdict import Verdict
 from tui_lab.tui.base.workers import work
+from tui_lab.tui.charts.defaults import measured_role
 from tui_lab.tui.charts.making import MadeChart, made
 from tui_lab.tui.charts.source import Rows
 from tui_lab.tui.widgets.plot.grid import PlotGrid, Small, small
@@ -88,9 +89,7 @@ def _metrics(source: Source) -> list[str]:
 
 def of_metric(request: Request, name: str) -> Request:
     """Return the same request for another metric."""
-    roles = kind_of(request.kind).roles
-    role: Role = "z" if "z" in roles else "y" if "y" in roles else "x"
-    columns: dict[Role, str] = {**request.columns, role: name}
+    columns: dict[Role, str] = {**request.columns, measured_role(kind_of(request.kind)): name}
     return replace(request, columns=columns, ranges={}, labels={})
 
 

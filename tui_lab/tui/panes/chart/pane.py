@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 import polars as pl
 from rich.text import Text
@@ -349,7 +349,9 @@ class ChartPane(Pane):
 
     def _take_kind(self, value: str) -> None:
         kind = kind_of(value)
-        self._set(of_kind(self._full, kind, kind.roles), replace(of_kind(self._full, kind, ()), log=frozenset()))
+        fresh = of_kind(self._full, kind, ())
+        log = None if fresh.log is None else frozenset[Literal["x", "y"]]()
+        self._set(of_kind(self._full, kind, kind.roles), replace(fresh, log=log))
 
     def action_pick(self, role: Role) -> None:
         request = self._full

@@ -194,7 +194,8 @@ class FrameTable(ScrollView, can_focus=True):
             wanted = [column.name for column in shown]
             self._measures = [Measure() for _ in shown]
             self._columns, self._digits = shown, {}
-            self.cursor_column = wanted.index(current) if current in wanted else 0
+            # What watches it reads cells, of which the old ones are still there.
+            self.set_reactive(FrameTable.cursor_column, wanted.index(current) if current in wanted else 0)
         schema = frame.schema
         number = [place for place, column in enumerate(shown) if has_digits(column, schema.get(column.name))]
         self._digits = {place: self._digits.get(place) or Digits() for place in number}
@@ -225,6 +226,7 @@ class FrameTable(ScrollView, can_focus=True):
         self._look(force=True)
         self.refresh()
         if not moved:
+            self._say()
             self.post_message(self.RowHighlighted(self, self.row(row)))
 
     def refresh_rows(self) -> None:
