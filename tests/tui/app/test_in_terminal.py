@@ -149,19 +149,51 @@ def test_from_an_empty_folder_to_a_chart_and_back(workbench: Workbench, terminal
     leave(terminal)
 
 
-def test_what_is_copied_is_in_the_terminal_s_buffer(workbench: Workbench, terminal: Terminal) -> None:
-    workbench.run_text("command: 'true'\n", code=None)
+FAILING = """
+name: grid
+command: |
+  echo "score: {x}.{repeat}"
+  [ {x} -lt 3 ] || { echo "no room" >&2; exit 3; }
+parameters: {x: [1, 2, 3]}
+repeat: 3
+metrics: {score: {pattern: 'score: (@float@)', goal: max}}
+"""
+
+
+def test_what_is_asked_most_is_a_few_keys_away_and_copied_into_the_terminal_s_buffer(
+    workbench: Workbench, terminal: Terminal
+) -> None:
+    workbench("--run", workbench.write("grid.yaml", FAILING), "--keep-going", "--node", "localhost", 2, code=1)
     terminal.wait("READY")
     terminal.type(f"{PROGRAM} lab")
     terminal.press("Enter")
     terminal.wait("History")
-    terminal.press("3")
-    terminal.wait("✓ done")
+
+    terminal.press("3", "F")  # why did it fail?
+    screen = terminal.wait("all 3 with x = 3; none of 6 elsewhere")
+    assert "no room" in screen and "What they share" in screen
+    terminal.press("y")
+    terminal.wait("copied the condition")
+    assert terminal.tmux("show-buffer") == "x = 3"
     terminal.press("7")
     terminal.wait("came to")
     terminal.press("y")
     terminal.wait("copied the command")
     assert "tui-lab --run" in terminal.tmux("show-buffer")
+
+    terminal.press("4")
+    terminal.wait("best")
+    terminal.press("space", "j", "space", "c")  # what is different in two settings?
+    terminal.wait(lambda screen: "worse" in screen and screen.count("score: ") == 2)
+    assert "difference from A" in terminal.wait("Linked: same line")
+    terminal.press("Escape")
+    terminal.wait("best")
+
+    file = workbench.write("long.yaml", "name: long\ncommand: sleep 600\nparameters: {x: [1, 2]}\n")
+    workbench("--run", file, "--detach", "--node", "localhost", 1)
+    terminal.wait("● going")
+    terminal.press("X", "a")  # stop everything
+    until(lambda: workbench.experiment("long").state().counts_by_name()["stopped"] == 2)
     leave(terminal)
 
 

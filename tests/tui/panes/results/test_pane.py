@@ -418,7 +418,7 @@ async def test_four_are_compared_on_screens_of_three_sizes_and_their_logs_scroll
         await pilot.press("G")
         assert all(log.view.progress == 1 and "label: it's" in log.view.text for log in logs.values())
         await pilot.press("L", "g")
-        assert tops()[0] == 1 and tops()[1] > 1 and "Scroll together: no" in keys()
+        assert tops()[0] == 1 and tops()[1] > 1 and "Linked: no" in keys()
         await pilot.press("L")
         assert tops() == [1] * 4
 

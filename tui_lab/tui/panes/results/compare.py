@@ -225,8 +225,8 @@ class ComparingSettings(ModalScreen[None]):
 
     @on(LogView.Moved)
     def _moved(self) -> None:
-        how = "same line" if self.linked.by_line else "same progress, for lengths differ"
-        said = f"Scroll together: {how if self.linked.on else 'no'}"
+        how = "same line" if self.linked.by_line else "same progress, lengths differ"
+        said = f"Linked: {how if self.linked.on else 'no'}" if self._logs_seen() else "Link"
         names = [("esc", "Back"), ("L", said), ("|", "Arrange"), ("+", "Enlarge")]
         keys = [Content.assemble((key, "bold $text-accent"), f" {name}") for key, name in names]
         self.query_one("#compare-keys", Static).update(Content("  ").join(keys), layout=False)

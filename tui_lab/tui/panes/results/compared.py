@@ -20,6 +20,7 @@ from tui_lab.results.plain import shown
 from tui_lab.results.statistics.comparison import Comparison, ComparisonMethod, against, ranked
 from tui_lab.results.statistics.power import MOST, needed
 from tui_lab.results.statistics.report import MetricReport, Report
+from tui_lab.results.statistics.table import NOTHING_SCATTERS
 from tui_lab.results.statistics.text import brackets, interval, number, p_value
 from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
@@ -148,7 +149,7 @@ def _difference(one: Comparison) -> str:
 def _how(report: Report, metric: MetricReport, found: Sequence[Comparison | None], tests: int) -> str:
     """Return which tests were made, and what they are corrected for."""
     if not tests:
-        return "" if metric.known.deterministic else "a single value of a setting allows no test"
+        return NOTHING_SCATTERS if metric.known.deterministic else "a single value of a setting allows no test"
     if metric.known.binary:
         paired, unpaired = "McNemar's exact test", "Fisher's exact test"
     else:
