@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textual import on
 from textual.content import Content
@@ -71,7 +71,7 @@ class LinkedChart(Panel):
     @work(thread=True, group="linked")
     def _make(self, subject: Subject) -> None:
         try:
-            source = subject.rows()
+            source = replace(subject.rows(), palette=host_of(self).palette)
             found = made(subject.request or default_request(source), source)
         except Exception as error:  # noqa: BLE001 - said in place of the chart
             found = MadeChart(subject.request or Request(""), problem=f"this can't be drawn: {error}")

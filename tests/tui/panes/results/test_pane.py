@@ -27,6 +27,7 @@ from tui_lab.tui.panes.results.view import ViewRequest, make_view
 from tui_lab.tui.widgets.log.panel import LogPanel
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.panels.row import PanelRow
+from tui_lab.tui.widgets.plot.plot import Plot
 
 # Values chosen so that x=3 is best, x=2 is tied with it, x=1 is worse; null and NaN are among them.
 GRADES = """
@@ -371,7 +372,10 @@ def _has(log: LogPanel, text: str) -> bool:
 async def test_marked_settings_are_compared(small_lab: Path) -> None:
     app = LabApp(small_lab)
     async with app.run_test(size=(120, 40)) as pilot:
+        app.palette.indices("small", "kind", ["b"])  # as another chart had it first
         await opened(pilot, app)
+        chart = await wait_until(pilot, lambda: pane_of(app).chart.query_one(Plot).chart)
+        assert {series.name: series.color for series in chart.series} == {"a": 1, "b": 0}
         await pilot.press("c")
         assert not isinstance(app.screen, ComparingSettings)  # nothing is marked
         await pilot.press("space", "j", "space", "c")
