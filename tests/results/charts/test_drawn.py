@@ -117,6 +117,9 @@ def test_bands_cover_all_between_their_ends() -> None:
     )
     coloured = draw(chart("area", frame, **asked), 60, 20, Look())
     assert "\x1b[38;5;33;48;5;208m" in coloured  # an edge within a cell
+    calm = draw(chart("area", frame, **asked), 60, 20, Look(ground=mixed(0, 0, 0)))
+    red, green, blue = rgb(blend(33, mixed(0, 0, 0), 0.65))
+    assert f"38;2;{red};{green};{blue}" in calm
 
 
 def test_what_lies_outside_of_a_range_is_outside() -> None:

@@ -7,9 +7,10 @@ from typing import Any, Final
 import numpy as np
 
 from tui_lab.results.charts.model import Series
-from tui_lab.results.charts.terminal.canvas import EIGHTHS, Color
+from tui_lab.results.charts.terminal.canvas import EIGHTHS, Color, blend
 from tui_lab.results.charts.terminal.marks import Field
 
+_STRENGTH: Final = 0.65
 _WHOLE: Final = len(EIGHTHS) - 1
 
 
@@ -21,7 +22,7 @@ def draw(field: Field) -> None:
 
 def _fill(field: Field, series: Series) -> None:
     canvas, look = field.canvas, field.look
-    tint, fill = look.tint(series.color), look.fill(series.color)
+    tint, fill = _tint(field, series), look.fill(series.color)
     low, high = (_at_columns(field, series, end) for end in ("low", "high"))
     by_look = dict[tuple[str, Color], list[tuple[float, float]]]()
     above = _above(field, series)
@@ -48,8 +49,14 @@ def _fill(field: Field, series: Series) -> None:
 def _above(field: Field, series: Series) -> tuple[int, Any] | None:
     """The colour of the next band, and where it ends."""
     following = field.chart.series[field.chart.series.index(series) + 1 :]
-    tint = field.look.tint(following[0].color) if following else None
+    tint = _tint(field, following[0]) if following else None
     return (tint, _at_columns(field, following[0], "high")) if tint is not None else None
+
+
+def _tint(field: Field, series: Series) -> int | None:
+    """The colour of a band: on a known ground a part of it, for it covers much."""
+    tint, ground = field.look.tint(series.color), field.look.ground
+    return tint if tint is None or ground is None else blend(tint, ground, _STRENGTH)
 
 
 def _at_columns(field: Field, series: Series, end: str) -> Any:
