@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from tui_lab.store.lab import Lab
     from tui_lab.tui.app.followers import WatchedEngine, WatchedExperiment
 
-QUIET: Final = 1.0  # seconds between looks while there is no lab
+QUIET: Final = 1.0  # seconds between looks while there is no lab, or nothing happens in it
+CALM: Final = 5.0  # seconds without news, and without an engine, after which nothing happens
 
 
 class Watcher:
@@ -38,6 +39,7 @@ class Watcher:
         self._experiments: dict[str, WatchedExperiment] = {}
         self._engine: WatchedEngine | None = None
         self._last: Any = None
+        self._news = 0.0  # when there were some, on the monotonic clock
         self._found = False  # there was a lab once
         self._mistake = ""
 
@@ -70,9 +72,10 @@ class Watcher:
                 snapshot = LabSnapshot(problem=self._unforeseen(error), taken=time.time())
             seen = (snapshot.lab, snapshot.experiments, snapshot.engine, snapshot.died, snapshot.problem)
             if (seen, snapshot.samples) != self._last and not self._ending.is_set():
-                self._last = (seen, snapshot.samples)
+                self._last, self._news = (seen, snapshot.samples), time.monotonic()
                 self.post(SnapshotTaken(snapshot, self))
-            self._at_once.wait(1 / self.refresh if snapshot.lab else QUIET)
+            calm = snapshot.engine is None and time.monotonic() - self._news > CALM
+            self._at_once.wait(max(1 / self.refresh, QUIET) if calm or not snapshot.lab else 1 / self.refresh)
             self._at_once.clear()
         if self._engine is not None:
             self._engine.close()

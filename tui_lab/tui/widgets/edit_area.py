@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from textual.geometry import Offset
+from textual.reactive import Reactive, reactive
 from textual.widgets import TextArea
 
 
 class EditArea(TextArea):
-    """A text area that is safe against an undo which takes lines away."""
+    """A text area that is safe against an undo which takes lines away. Its cursor does not blink: that draws the line
+    twice a second for as long as the screen is open."""
+
+    cursor_blink: Reactive[bool] = reactive(False, init=False)
 
     def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
         """Bring the cursor into view, if its line is there: an undo takes lines away before it moves the cursor, and a

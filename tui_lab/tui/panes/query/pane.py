@@ -134,6 +134,7 @@ ARRANGEMENTS: Final[tuple[Arrangement, ...]] = (
     (("tables",), ("query-text", "answer-panel"), ("query-chart",)),
 )
 NARROW: Final = 100  # cells of width below which the tables hide until they are asked for
+TICK: Final = 0.25  # seconds between looks at the clock
 PAUSE: Final = 2.0  # seconds at least between two automatic runs
 LONGEST: Final = 30.0  # seconds that it rests at most, where answers are slow
 HINT: Final = "f5 or ctrl+j runs the query, tab completes a word, ctrl+b shows the tables"
@@ -191,7 +192,7 @@ class QueryPane(Pane):
         )
 
     def on_mount(self) -> None:
-        self.set_interval(0.1, self._tick)
+        self.set_interval(TICK, self._tick)
         self._reflow()
 
     @property

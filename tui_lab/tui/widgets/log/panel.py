@@ -63,6 +63,7 @@ def _line_end(file: Readable, offset: int) -> int:
 
 
 LOOK: Final = 0.25  # seconds between looks at files that may grow
+SELDOM: Final = 4  # so many times as long, for a task that does not run
 FETCH: Final = 1.0  # seconds between questions to another machine
 
 
@@ -113,6 +114,7 @@ class LogPanel(Panel):
         self._wanted: Needle | None = None  # what is looked for, found or not
         self._ascii = False
         self._fetching = False
+        self._looks = 0
         self.lead = Text()  # before the title
 
     def compose(self) -> ComposeResult:
@@ -218,7 +220,8 @@ class LogPanel(Panel):
     # --- Growth
 
     def _look(self) -> None:
-        if self.detail is None or not self.is_on_screen:
+        self._looks += 1
+        if self.detail is None or not self.is_on_screen or (not self.detail.running and self._looks % SELDOM):
             return
         changed = [file.refresh() for file in self._files.values()]
         if any(changed):
