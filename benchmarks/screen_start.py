@@ -1,9 +1,11 @@
 """From `tui-lab` to the first usable screen, against an app of Textual that says hello: in a real terminal.
 
-    python benchmarks/screen_start.py [--runs 15]
+    python benchmarks/screen_start.py [--runs 15] [--check]
 
 Runs alternate, and the ratio is taken within each round, so that a noisy machine hurts both alike; medians are printed.
 The screen counts as usable when its keys stand on it: from then on it answers.
+
+--check: ends with 1 where the screen takes longer than RATIO times as long, in each of three tries.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 PATIENCE = 30.0  # seconds
+RATIO = 1.5
+TRIES = 3
 HELLO = """
 from textual.app import App
 from textual.widgets import Static
@@ -58,10 +62,8 @@ def first_screen(command: list[str], text: bytes, folder: Path, environment: Map
         os.close(terminal)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=15)
-    runs = parser.parse_args().runs
+def ratios(runs: int) -> dict[str, float]:
+    """How many times as long as the app that says hello each case takes; prints it, too."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "hello.py").write_text(HELLO)
@@ -79,10 +81,27 @@ def main() -> None:
         for _ in range(runs + 1):
             for case, (command, text, place) in cases.items():
                 took[case].append(first_screen(command, text, place, environment))
+        found = {}
         for case, times in took.items():
             times = times[1:]  # the first one warms the disk
-            ratio = statistics.median(one / hello for one, hello in zip(times, took["hello world"][1:], strict=True))
-            print(f"{case:<18} {statistics.median(times) * 1000:5.0f} ms   {ratio:.2f} x hello world")
+            found[case] = statistics.median(
+                one / hello for one, hello in zip(times, took["hello world"][1:], strict=True)
+            )
+            print(f"{case:<18} {statistics.median(times) * 1000:5.0f} ms   {found[case]:.2f} x hello world")
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--check", action="store_true")
+    args = parser.parse_args()
+    for _ in range(TRIES if args.check else 1):
+        slow = [f"{case}: {ratio:.2f}, limit {RATIO:g}" for case, ratio in ratios(args.runs).items() if ratio > RATIO]
+        if not slow:
+            return
+    if args.check:
+        raise SystemExit("\n".join(slow))
 
 
 if __name__ == "__main__":
