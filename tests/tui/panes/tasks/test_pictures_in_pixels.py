@@ -184,7 +184,7 @@ class Terminal:
         return found
 
     def _answer(self) -> None:
-        questions = re.compile(r'\x1b\[6n|\x1b\[>q|\x1b\[H|\x1bP0;1;0q"1;1;1;[^\x1b]*\x1b\\')
+        questions = re.compile(r'\x1b\[6n|\x1b\[>q|\x1b\[H|\x1bP0;1;0q("1;1;1;[^\x1b]*)\x1b\\')
         for found in questions.finditer(self.seen, self._read_to):
             self._read_to = found.end()
             if found[0] == "\x1b[H":
@@ -193,7 +193,7 @@ class Terminal:
                 self.type(self._typed + b"\x1bP>|A terminal with a long name(1.2.3)\x1b\\" + self._typed)
             elif found[0] == "\x1b[6n":
                 self.type(b"\x1b[%d;1R" % self._row)
-            else:
+            elif pixels_of(found[1])[-1].max() >= 0:  # foot forgets lines without pixels at the end
                 self._row = 8
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """How pictures reach the terminal: which of the protocols it knows.
 
-kitty and Ghostty say their names. What others can is seen, not looked up: they get an empty picture, and say where the
-cursor is after it.
+kitty and Ghostty say their names. What others can is seen, not looked up: they get a picture of a single pixel, and say
+where the cursor is after it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _NOTHING: Final = bytes.fromhex(  # a PNG of one pixel, which can't be seen
 )
 _ASKED: Final[dict[Way, str]] = {
     "iterm": iterm.sequence(_NOTHING, 1, 2),
-    "sixel": f'\x1bP0;1;0q"1;1;1;{6 * _HEIGHT}' + "?-" * _HEIGHT + "\x1b\\",
+    # One pixel at its end: foot forgets lines without any.
+    "sixel": f'\x1bP0;1;0q"1;1;1;{6 * _HEIGHT}#0;2;0;0;0#0' + "?-" * (_HEIGHT - 1) + "_\x1b\\",
 }
 _DUMB: Final = ("linux", "dumb", "vt100", "vt220", "unknown", "")  # what they don't know, they may show
 _ODD: Final = ("Apple_Terminal",)  # likewise
