@@ -24,6 +24,7 @@ from tui_lab.store.errors import LabError
 from tui_lab.store.fold import DONE
 from tui_lab.store.lab import Lab
 from tui_lab.tui.tasks.frame import TaskSource, TaskTable
+from tui_lab.tui.tasks.latest import latest
 from tui_lab.tui.widgets.spark import braille_line
 from tui_lab.tui.widgets.table.precision import Notation, notation
 
@@ -126,9 +127,7 @@ class LiveTasks:
                 return self._reader
             columns = {name: np.frombuffer(state.columns[name], dtype=code) for name, code in _COLUMNS}
             done = np.flatnonzero((columns["state"] == DONE) & (columns["planned"] == 1))
-            ended = columns["ended"][done]
-            if len(done) > MOST_DONE:
-                done = done[np.argpartition(ended, len(done) - MOST_DONE)[-MOST_DONE:]]
+            done = done[latest(columns["ended"][done], MOST_DONE)]
             done = done[np.argsort(columns["ended"][done])]
             took = columns["duration"][done]
             attempts = columns["attempt"][done]

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -15,6 +16,7 @@ from tui_lab.tui.panes.tasks.view import View, default_columns, shown
 from tui_lab.tui.tasks import live
 from tui_lab.tui.tasks.columns import columns
 from tui_lab.tui.tasks.frame import TaskSource, TaskTable
+from tui_lab.tui.tasks.latest import latest
 from tui_lab.tui.tasks.live import LEFT, NUMBER, SHARE, SHOWN, TREND, VALUE, LiveRow, LiveTasks, filled
 
 SWEEP = """command: ./run {lr} {eta}
@@ -108,3 +110,14 @@ def test_a_column_of_such_a_name_stays_what_it_is() -> None:
     assert filled(frame, {0: LiveRow(1.0)}, table.columns).row(0, named=True) == {
         "task_id": 0, VALUE: 7.0, NUMBER: "1", TREND: None, SHARE: None, LEFT: None,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("most", [1, 50, 2000, 9000])
+def test_the_latest_of_many(most: int) -> None:
+    random = np.random.default_rng(most)
+    at_once = np.full(9500, 2.5)
+    at_once[random.choice(9500, 40, replace=False)] = 3.0
+    for times in (random.normal(size=9500), random.integers(0, 9, 9500).astype(float), at_once, np.arange(9500.0)):
+        places = latest(times, most)
+        assert len(np.unique(places)) == most
+        assert np.sort(times[places]).tolist() == np.sort(times)[-most:].tolist()

@@ -21,6 +21,7 @@ from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
 from tui_lab.tui.tasks.failures import FailedTasks
 from tui_lab.tui.tasks.frame import TaskSource, TaskTable
+from tui_lab.tui.tasks.latest import latest
 from tui_lab.tui.tasks.live import SCHEMA, LiveTasks, filled
 
 BINS: Final = 60
@@ -281,8 +282,7 @@ def _said(table: TaskTable) -> dict[int, str]:
     frame = table.frame
     at = _seconds(frame, "ended_at")
     known = np.flatnonzero(~np.isnan(at))
-    if len(known) > LATEST:
-        known = known[np.argpartition(at[known], len(known) - LATEST)[-LATEST:]]
+    known = known[latest(at[known], LATEST)]
     names = _labels(table)
     metric = next(iter(table.metrics), None)
     found = {}
