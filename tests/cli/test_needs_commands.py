@@ -41,6 +41,7 @@ def test_changes(words: list[str], changes: dict[str, Any]) -> None:
         ("timeout=soon", "timeout=soon: write 30s, 1h30m, 2d, or a number of seconds, or none"),
         ("needs.memory=16", 'needs.memory=16: the memory "16" has no unit; write 500M, 4G or 1.5T'),
         ("needs.gpus=1.5", 'needs.gpus=1.5: "gpus" must be a whole number or a part of one GPU, not 1.5'),
+        ("9s", "9s: a change is NAME=VALUE, as in timeout=2h or needs.memory=16G"),
         ("needs.cpus=", 'needs.cpus=: "cpus" must be a number, not ""'),
     ],
 )

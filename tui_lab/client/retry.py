@@ -21,7 +21,9 @@ def read_changes(words: list[str]) -> Changes:
 
     changes: Changes = {}
     for word in words:
-        name, _, value = word.partition("=")
+        name, given, value = word.partition("=")
+        if not given:
+            raise UsageError(f"{word}: a change is NAME=VALUE, as in timeout=2h or needs.memory=16G")
         if name == "timeout":
             try:
                 changes["timeout"] = None if value == "none" else duration(value)
