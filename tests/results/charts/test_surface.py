@@ -70,6 +70,7 @@ def test_few_values_give_fewer_terms(xs: list[int], ys: list[int], name: str, ex
     chart = surface(frame)
     assert chart.fitted is not None and (chart.fitted.name, chart.fitted.exact) == (name, exact)
     assert ("exact" in chart.caption) == exact and name in chart.caption
+    assert chart.table["width"].to_list() == sorted(ys) and chart.table["width"].dtype == pl.Int64
 
 
 def test_what_has_no_surface_is_said() -> None:

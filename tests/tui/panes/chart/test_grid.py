@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -38,6 +39,9 @@ def test_each_metric_and_what_the_nodes_do_have_a_chart() -> None:
     smalls = page(subject, names, [(40, 9)] * 5, Look())
     assert [len(one.lines) for one in smalls] == [9] * 5
     assert [run.text for run in smalls[0].values] == [" ● 39", " ■ 79"]
+    half = Rows(Source(STEPS.with_columns(pl.col("loss") / 4), ("act",), NAMES, "grid"), "steps", "steps of grid")
+    (small,) = page(replace(subject, rows=half), ["loss"], [(40, 9)], Look())
+    assert [run.text for run in small.values] == [" ● 9.75", " ■ 19.75"]  # equally many decimals
     load = subject.made("load of nodes").chart
     assert load is not None and load.y.range == (0, 1.5) and [one.name for one in load.series] == ["n1", "n2"]
     assert Subject(None, Request("lines"), {}, Palette()).names() == []

@@ -64,7 +64,7 @@ def make(prepared: Prepared) -> Chart:
             prepared,
             [
                 shown_x(found["x"], x),
-                shown(found["y"], y),
+                shown_x(found["y"], y),
                 shown(found["z"], z),
                 pl.Series("fitted", response(xs, ys)),
                 found["n"],

@@ -57,13 +57,20 @@ def _newest(chart: Chart, look: Look) -> list[Run]:
     several = len(named(chart)) > 1
     known = [series for series in named(chart) if series.points.height][:VALUES]
     last = [series.points["y"][-1] for series in known]
-    shown = apart(last, 3) if chart.y.kind == "number" else texts(chart.y, last)
+    shown = _even(last) if chart.y.kind == "number" else texts(chart.y, last)
     if not several:
         return [Run(f" {value}") for value in shown]
     return [
         Run(f" {legend_mark(chart, series, look)} {value}", look.tint(series.color))
         for series, value in zip(known, shown, strict=True)
     ]
+
+
+def _even(values: Sequence[float]) -> list[str]:
+    """Numbers with equally many decimals, as many as tell them apart, unless one has an exponent."""
+    found = apart(values, 3)
+    places = max((len(text.partition(".")[2]) for text in found), default=0)
+    return found if any("e" in text for text in found) else [f"{value:.{places}f}" for value in values]
 
 
 def _action(name: str, keys: str, label: str, help: str, call: str) -> Action:
