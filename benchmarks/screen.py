@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
+import multiprocessing
 import os
 import pty
 import random
@@ -32,6 +33,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -153,14 +155,20 @@ class Terminal:
         os.close(self.master)
 
 
-class Writer(threading.Thread):
-    """Appends events to a journal, so many a second, as an engine does whose tasks take a second."""
+class Writer(SpawnProcess):
+    """Appends events to a journal, so many a second, as an engine does whose tasks take a second. It is a process of
+    its own, as an engine is: else it would delay the threads that measure."""
 
     def __init__(self, journal: Path, first: int, last: int, rate: int) -> None:
         super().__init__(daemon=True)
         self.journal, self.first, self.last, self.rate = journal, first, last, rate
-        self.ending = threading.Event()
-        self.written = 0
+        processes = multiprocessing.get_context("spawn")
+        self.ending, self._count = processes.Event(), processes.Value("q", 0)
+
+    @property
+    def written(self) -> int:
+        """Events so far."""
+        return int(self._count.value)
 
     def run(self) -> None:
         from tui_lab.store.events import Assigned, EndState, Finished, KnownEvent, Requeued, Started
@@ -186,7 +194,7 @@ class Writer(threading.Thread):
                 task += 1
             if events:
                 journal.append(events)
-                self.written += len(events)
+                self._count.value += len(events)
         journal.close()
 
     def _steps(self, tasks: list[int]) -> None:
