@@ -543,6 +543,12 @@ class LabApp(App[int]):
             self._read_by = max(self._read_by or 0.0, time.monotonic() + READING[severity])
             self.notify(text, severity=severity, markup=False)
 
+    def tell_away(self) -> None:
+        """Say that what the user asks for waits, if the machine of the lab is away. Also from a worker's thread."""
+        side = mirrors.other_side(self.lab_path)
+        if side is not None and side.trouble:
+            self.tell(f"it waits for the connection to {side.host}", "warning")
+
     def worker_failed(self, node: DOMNode, error: Exception, trace: str) -> None:
         """Report an unexpected error of a worker, in its pane, too, and keep its traceback."""
         pane = next((one for one in node.ancestors_with_self if isinstance(one, Pane)), None)

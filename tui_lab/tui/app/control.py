@@ -158,6 +158,7 @@ class LabControl:
         """Make an operation in a thread, say what it does, do it."""
         app = self._app
         async with self._turn:
+            app.tell_away()
             try:
                 plan = await asyncio.to_thread(self._plan, make)
             except (LabError, OSError) as error:
@@ -190,6 +191,7 @@ class LabControl:
     async def _send(self, plans: Sequence[_Planned], *, start: bool, say: bool, undoable: bool = True) -> None:
         """Send commands to the engine, and say what came of them."""
         app = self._app
+        app.tell_away()
         sent = asyncio.to_thread(self._request, [plan.operation for plan in plans], start)
         try:
             said = await asyncio.shield(sent)  # what was asked for is done

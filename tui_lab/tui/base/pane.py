@@ -212,6 +212,10 @@ class Host(Protocol):
         """Show a short message. Also from a worker's thread."""
         ...
 
+    def tell_away(self) -> None:
+        """Say that what the user asks for waits, if the machine of the lab is away. Also from a worker's thread."""
+        ...
+
     def copy(self, text: str, what: str) -> None:
         """Copy a text to the clipboard, and say so. what: its name, as shown."""
         ...

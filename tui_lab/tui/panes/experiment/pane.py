@@ -851,6 +851,7 @@ class ExperimentPane(Pane):
             return
         self._nodes_used[folder.name] = list(launch.nodes)
         app.tell(f"{planned.forecast.prepared.experiment.name}: submitting; the engine starts where none runs")
+        app.tell_away()
         submit = partial(submit_file, app.lab_path, path, launch, app.command_environment())
         try:
             name, count = await asyncio.to_thread(submit)
@@ -995,6 +996,7 @@ class ExperimentPane(Pane):
         try:
             lines = [*side.editor.document.lines]
             if remote is not None:
+                self.lab_app.tell_away()
                 file = side.file.path
                 await asyncio.to_thread(_write_there, remote, file, side.encoded())
                 if side.file.path != file:

@@ -474,6 +474,7 @@ class QueryPane(Pane):
 
     @work(group="query-save")
     async def _save_as(self, lab: Lab, name: str, sql: str) -> None:
+        self.lab_app.tell_away()
         try:
             with promised():
                 path = await asyncio.to_thread(saved_queries.save, lab, name, sql)

@@ -494,6 +494,7 @@ class TasksPane(Pane):
 
     @work(thread=True, group="do")
     def _do(self, act: commands.Work) -> None:
+        self.lab_app.tell_away()
         try:
             with promised():
                 did = act()
