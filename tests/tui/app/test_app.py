@@ -15,7 +15,7 @@ from textual.widgets import Input, OptionList
 
 from tests.tui.conftest import wait_until
 from tests.workbench import Workbench, alive, until
-from tui_lab.tui.app.app import READING, LabApp
+from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.app.frame.keys import Keys
 from tui_lab.tui.app.frame.lab_line import LabLine
 from tui_lab.tui.app.frame.line import Line
@@ -23,6 +23,7 @@ from tui_lab.tui.app.frame.notice import Notice
 from tui_lab.tui.app.frame.runs import Runs
 from tui_lab.tui.app.frame.tabs import Tabs
 from tui_lab.tui.app.help import Help
+from tui_lab.tui.app.messages import READING
 from tui_lab.tui.app.palette import registry
 from tui_lab.tui.base import panes
 from tui_lab.tui.base.config import Config, SavedState, state_folder
@@ -76,7 +77,7 @@ async def test_a_message_that_could_be_read_goes_with_the_next_key(
         assert "small has ended: 8 done" in toasts(app)  # too early
         monkeypatch.setitem(READING, "information", 0.0)
         app.clear_notifications()
-        app._read_by = None
+        app._messages._read_by = None
         app.tell("small has ended: 8 done")
         await pilot.pause()
         assert "small has ended: 8 done" in toasts(app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.tui.app.test_app import shown, toasts
 from tests.tui.conftest import wait_until
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.app.jump import Jump, targets
@@ -32,7 +33,7 @@ def test_back_and_forward() -> None:
     assert len(found) == MOST + 1
 
 
-async def test_escape_leads_back_with_cursor_and_filter(small_lab: Path) -> None:
+async def test_escape_leads_back_with_cursor_and_filter(small_lab: Path, tmp_path: Path) -> None:
     app = LabApp(small_lab)
     async with app.run_test(size=(100, 30)) as pilot:
         await wait_until(pilot, lambda: app.pane is not None and app.current)
@@ -74,6 +75,15 @@ async def test_escape_leads_back_with_cursor_and_filter(small_lab: Path) -> None
         await wait_until(pilot, lambda: tasks().table.frame.height == 6)
         await wait_until(pilot, lambda: tasks().table.key_at(tasks().table.cursor_row) == task)
         assert tasks().tasks.filter.value == "done"
+
+        # Before there was an experiment, none was left, and none is gone; what was of another lab is forgotten.
+        app._navigation._places.leave(Place("results", None))
+        await pilot.press("alt+left")
+        await wait_until(pilot, lambda: shown(app) == "results")
+        assert not [one for one in toasts(app) if "gone" in one]
+        app._navigation._places.leave(Place("tasks", "small"))
+        app.change_lab(tmp_path)
+        assert not app.back()
 
 
 async def test_a_letter_leads_to_a_panel(small_lab: Path) -> None:

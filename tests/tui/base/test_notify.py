@@ -111,7 +111,7 @@ async def test_a_user_who_looks_elsewhere_is_notified(small_lab: Path, tmp_path:
         sent: list[str] = []
         assert app._driver is not None
         app._driver.write = sent.append  # type: ignore[method-assign,assignment]
-        app._notifier._environment = {"TERM": "foot"}
+        app._messages.notifier._environment = {"TERM": "foot"}
         found = app.snapshot.experiments[0]
         going, ended = (replace(app.snapshot, experiments=(one,)) for one in (replace(found, ended=None), found))
         app.watch_snapshot(going, ended)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.pane import Host
@@ -18,6 +18,8 @@ from tui_lab.tui.base.workers import promised
 from tui_lab.tui.widgets.dialogs import Ask, Choose, Decide
 
 if TYPE_CHECKING:
+    from textual.notifications import SeverityLevel
+
     from tui_lab.client.control import Operation, Preview, Undo
     from tui_lab.protocol.control import NodeStatus
     from tui_lab.store.experiment import ExperimentFolder
@@ -29,6 +31,9 @@ REMEMBERED: Final = 20  # operations that can be undone, of each lab
 NAMED: Final = 5  # experiments that the question names
 THIS, ALL = "this", "all"
 NO_ENGINE: Final = "no engine is running: that is for while something runs"
+
+
+Key = Literal["pausing", "stopping", "priority", "draining", "slots", "undo"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,22 @@ class LabControl:
         self._app = app
         self._turn = asyncio.Lock()
         self._done: dict[str, deque[_Done]] = {}  # by the lab's path
+
+    async def act(self, what: Key, by: int) -> None:
+        """Do what a key stands for. by: more slots of a node."""
+        match what:
+            case "pausing":
+                await self.pause()
+            case "stopping":
+                await self.stop()
+            case "priority":
+                await self.priority()
+            case "draining":
+                await self.drain()
+            case "slots":
+                await self.add_slots(by)
+            case "undo":
+                await self.undo()
 
     # --- Experiments
 
@@ -151,6 +172,28 @@ class LabControl:
         if here is not None or len(nodes) == 1:
             return here or nodes[0].name
         return await app.ask(Choose("Which node?", [(one.name, f"{one.name}  {one.state}") for one in nodes]))
+
+    # --- Another engine in place of one that died
+
+    def start_engine(self) -> tuple[str, SeverityLevel]:
+        """Start an engine where none is alive: what was going goes on, with the environment of this screen. Return the
+        message for the user. Blocks."""
+        from tui_lab.protocol.control import Resume
+
+        app, snapshot = self._app, self._app.snapshot
+        left = [one.name for one in snapshot.experiments if one.queued and not (one.ended or one.paused or one.drained)]
+        if snapshot.lab is None or not left:
+            return "nothing was running: the next run starts an engine", "information"
+        try:
+            engine = app.engine()
+            try:
+                for name in left:
+                    engine.request(Resume(name, app.command_environment()))
+            finally:
+                engine.close()
+        except LabError as error:
+            return str(error), "error"
+        return f"an engine is running again: {', '.join(left)}", "information"
 
     # --- Doing and undoing
 

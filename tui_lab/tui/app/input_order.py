@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import math
-import sys
-import termios
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from textual import events
 from textual.command import CommandPalette
 
+from tui_lab.tui.base.pane import is_text
+
 if TYPE_CHECKING:
     from textual.app import App
+    from textual.screen import Screen
+
+T = TypeVar("T")
 
 LONGEST: Final = 5.0
 """Seconds after which input goes on, whatever it waits for."""
+LONGEST_PASTE: Final = 200_000  # characters; more than that takes text fields many seconds
 PAUSE: Final = 0.3
 """Seconds of waiting after which a key that leaves acts at once."""
 _LOOK: Final = 0.005  # seconds between two looks at what is waited for
@@ -87,6 +90,14 @@ class InputOrder:
 
         return release
 
+    async def for_question(self, answer: Awaitable[T]) -> T:
+        """Await what a question needs. What is typed meanwhile waits, because it is for the question."""
+        release = self.hold()
+        try:
+            return await answer
+        finally:
+            release()
+
     def _is_held(self, now: float) -> bool:
         """Return whether the next event has to wait."""
         leaving = (not self._effects and self._waiting and self._waiting[0].way_out) or any(
@@ -140,10 +151,44 @@ class InputOrder:
         return any(worker.node is stack[-1] and not worker.is_finished for worker in self._app.workers)
 
 
-def drop_typed() -> None:
-    """Forget typed keys that were not read yet."""
-    with suppress(OSError, ValueError, termios.error):
-        termios.tcflush(sys.stdin, termios.TCIFLUSH)
+class WaysOut:
+    """Knows which keys open another pane, or leave the widget with the focus or the screen. actions: those of the app
+    that do."""
+
+    def __init__(self, app: App[int], actions: Iterable[str]) -> None:
+        self._app = app
+        self._actions = set(actions)
+
+    def add(self, action: str) -> None:
+        """Note another action that does."""
+        self._actions.add(action)
+
+    def leads(self, event: events.Event) -> bool:
+        """Return whether an event does."""
+        app = self._app
+        if not isinstance(event, events.Key) or not app.screen_stack:
+            return False
+        if event.key in ("ctrl+c", "escape"):
+            return True
+        active = app.screen.active_bindings.get(event.key)
+        typed = event.is_printable and is_text(app.focused)
+        return active is not None and active.node is app and not typed and active.binding.action in self._actions
+
+
+def letter_after_escape(event: events.Key, screen: Screen[object]) -> events.Key | None:
+    """Return the letter of an unused key with alt: terminals send escape and a letter in the same way."""
+    alt, _, letter = event.key.rpartition("+")
+    if alt != "alt" or len(letter) != 1 or event.key in screen.active_bindings:
+        return None
+    return events.Key(letter, letter)
+
+
+def too_long(event: events.Paste) -> str:
+    """Return why a text is not pasted; empty where it is."""
+    if len(event.text) <= LONGEST_PASTE:
+        return ""
+    size = f"{len(event.text):,} characters; at most {LONGEST_PASTE:,} are the most"
+    return f"that is too long to be pasted: {size}; a file is opened instead (1, then o)"
 
 
 def _ready() -> bool:

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from textual.app import SystemCommand
+from textual.app import App, SystemCommand
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.keys import format_key
 
 from tui_lab.tui.app.actions import ACTIONS
-from tui_lab.tui.app.help import Row
+from tui_lab.tui.app.help import Help, Row
 from tui_lab.tui.base import panes, themes
 from tui_lab.tui.base.actions import Action
+from tui_lab.tui.base.config import Config, config_file
 from tui_lab.tui.base.formatting import STATE_STYLES, count_words, mark
 from tui_lab.tui.base.pane import Host, host_of
 
@@ -110,6 +111,14 @@ def help_groups(app: Host) -> list[tuple[str, list[Row]]]:
     ]
 
 
+def show_help(app: App[int], host: Host) -> None:
+    """Show the help of the open pane, unless it is shown. app, host: the same, as Textual and as panes know it."""
+    pane = host.pane
+    if not isinstance(app.screen, Help):
+        title, text = (pane.TITLE, pane.HELP) if pane is not None else (str(app.TITLE), "")
+        app.push_screen(Help(title, text, help_groups(host)))
+
+
 def experiment_choices(snapshot: LabSnapshot, ascii: bool, coloured: bool) -> list[tuple[str, Content]]:
     """The experiments of a lab, the newest first, each with its tasks by state.
 
@@ -126,6 +135,29 @@ def experiment_choices(snapshot: LabSnapshot, ascii: bool, coloured: bool) -> li
     return found
 
 
+async def ask_experiment(app: Host, coloured: bool) -> str | None:
+    """Ask for an experiment; None where there is none, or none is chosen. Only in a worker."""
+    from tui_lab.tui.widgets.dialogs import Choose
+
+    choices = experiment_choices(app.snapshot, app.config.ascii, coloured)
+    if not choices:
+        app.tell("there is no experiment yet")
+        return None
+    return await app.ask(Choose("Experiments", choices, app.current))
+
+
 def registry() -> dict[str, tuple[Action, ...]]:
     """Return every action: of the app, and of each pane by its name."""
     return {"app": ACTIONS, **{name: panes.load(name).ACTIONS for name in (*panes.NAMES, *panes.others())}}
+
+
+def unknown_keys(config: Config) -> list[str]:
+    """Return what is wrong with configured keys: those of actions that no pane has."""
+    from tui_lab.experiment.yaml.problem import suggest
+
+    known, found = [action.id for actions in registry().values() for action in actions], []
+    for name in config.keys:
+        if name not in known:
+            hint = suggest(name, known) or "the help lists them"
+            found.append(f"{config_file()}: keys.{name}: there is no such action; {hint}")
+    return found

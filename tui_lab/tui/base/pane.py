@@ -6,7 +6,7 @@ Of the app, panes know what `Host` names: so neither imports the other.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from inspect import isawaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar, cast
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tui_lab.store.lab import Lab
     from tui_lab.tui.base.charted import Charted
     from tui_lab.tui.base.config import Config
-    from tui_lab.tui.base.questions import Questions
+    from tui_lab.tui.base.screen_terminal import ScreenTerminal
     from tui_lab.tui.base.selection import Chosen
     from tui_lab.tui.base.snapshot import LabSnapshot
 
@@ -65,8 +65,13 @@ class Host(Protocol):
     task_sources: MutableMapping[tuple[str, str, str], Any]
     palette: Palette
     charted: Charted | None
-    pane: Pane | None
     theme: str
+    terminal: ScreenTerminal
+
+    @property
+    def pane(self) -> Pane | None:
+        """The pane that is visible."""
+        ...
 
     @property
     def current(self) -> str | None:
@@ -155,27 +160,8 @@ class Host(Protocol):
         """Connect to the engine; start one where none is alive. Only in a thread. Raises LabError."""
         ...
 
-    def foreground(self) -> AbstractContextManager[None]:
-        """Lend the terminal to another program. Raises SuspendNotSupported."""
-        ...
-
     def write_to_terminal(self, text: str) -> None:
         """Write an escape sequence to the terminal. Also from a worker's thread."""
-        ...
-
-    @property
-    def questions(self) -> Questions:
-        """What the terminal is asked."""
-        ...
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the screen is shown without colours or other signs than ASCII, or by no terminal."""
-        ...
-
-    @property
-    def shows_all_colours(self) -> bool:
-        """Whether what is painted reaches a terminal with its colours unchanged."""
         ...
 
     def command_environment(self) -> dict[str, str]:

@@ -6,10 +6,12 @@ import shlex
 from collections.abc import Iterator, Mapping
 
 from tui_lab.experiment.yaml.problem import suggest
+from tui_lab.tui.app.command_line.line import CommandLine
 from tui_lab.tui.app.command_line.words import Vocabulary, Word, complete, meant
 from tui_lab.tui.app.control import LabControl
 from tui_lab.tui.app.palette import registry, run
 from tui_lab.tui.base import panes, themes
+from tui_lab.tui.base.config import SavedState
 from tui_lab.tui.base.pane import Host
 
 OWN = (
@@ -66,6 +68,14 @@ class Lines:
         if word in OWN and len(words) > 1 and words[1] not in self.vocabulary.arguments[word.takes]:
             return f'no {word.takes} "{words[1]}"'
         return f"{words[0]}: which {word.takes}?" if word in (OWN[0], OWN[2]) and len(words) == 1 else ""
+
+    async def ask(self, saved: SavedState) -> str | None:
+        """Take a line; those of before are kept for each lab. Only in a worker."""
+        earlier = saved.lines_of_lab("commands")
+        line = await self._app.ask(CommandLine(self.vocabulary, earlier, self.wrong))
+        if line is not None:
+            saved.put_lines_of_lab("commands", [*(one for one in earlier if one != line), line])
+        return line
 
     async def run(self, line: str) -> None:
         """Carry out a line that is not wrong."""

@@ -8,6 +8,7 @@ from textual.events import Click
 from textual.reactive import reactive
 
 from tui_lab.tui.app.frame.line import Line
+from tui_lab.tui.base.snapshot import LabSnapshot
 
 
 class Notice(Line):
@@ -26,6 +27,18 @@ class Notice(Line):
         self.text = text
         self.set_class(bool(text), "shown")
         self.set_class(error, "error")
+
+    def follow(self, snapshot: LabSnapshot) -> None:
+        """Show the worst that is to be said of a lab, or nothing."""
+        if snapshot.died:
+            self.show("The engine has died. Nothing is lost: F6 starts another one, and the run goes on.", True)
+        elif snapshot.problem:
+            self.show(snapshot.problem, True)
+        elif damaged := [one.damage for one in snapshot.experiments if one.damage]:
+            self.show(damaged[0], True)
+        else:
+            notes = [f"{one.name}: {one.note}" for one in snapshot.experiments if one.active and one.note]
+            self.show("; ".join(filter(None, [snapshot.engine.notice if snapshot.engine is not None else "", *notes])))
 
     def render(self) -> RenderResult:
         return Content(f"! {self.text}")

@@ -304,7 +304,7 @@ class EditorSide(Panel):
         line = self.editor.cursor_location[0] + 1
         place = [f"+{line}"] if Path(command[0]).name in ("vi", "vim", "nvim", "nano", "emacs", "micro", "kak") else []
         try:
-            with host_of(self).foreground():
+            with host_of(self).terminal.lent():
                 code = subprocess.run([*command, *place, str(self.file.path)], check=False).returncode
         except SuspendNotSupported:
             return "this terminal can't be lent to another editor"

@@ -265,8 +265,8 @@ class TaskPictures(Panel):
     @work(exclusive=True, group="way of pictures")
     async def _find_way(self) -> None:
         host = host_of(self)
-        way = "blocks" if host.is_plain and host.config.images != "off" else host.config.images
-        self._way = await find_way(way, os.environ, host.shows_all_colours, host.questions)
+        way = "blocks" if host.terminal.is_plain and host.config.images != "off" else host.config.images
+        self._way = await find_way(way, os.environ, host.terminal.shows_all_colours, host.terminal.questions)
         self._start()
 
     def _in_pixels(self, key: object, file: PictureFile, size: tuple[int, int], cell: tuple[int, int]) -> Drawn:
