@@ -22,6 +22,7 @@ from tui_lab.store.errors import StorageError
 from tui_lab.store.events import Event, Finished, Requeued, Submitted
 from tui_lab.store.journal import read
 from tui_lab.store.lab import Lab
+from tui_lab.tui.app.app import LabApp
 
 WAITS = """\
 name: slow
@@ -130,7 +131,7 @@ def kinds(far: Far, name: str) -> Counter[type]:
     return Counter(map(type, events(far, name)))
 
 
-def test_while_it_is_away_a_line_says_so(far: Far, tmp_path: Path) -> None:
+def test_while_it_is_away_a_line_says_so(far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     far.write("quick.yaml", QUICK)
     far("--run", "quick.yaml", "--node", "localhost", "2")
     remote: RemoteLab = far.connect()
@@ -141,6 +142,10 @@ def test_while_it_is_away_a_line_says_so(far: Far, tmp_path: Path) -> None:
     far.proxy.cut()
     until(lambda: remote.trouble and run.poll() == 1)
     assert "to far broke, and it was ended there" in output.read_text()
+    told: list[str] = []
+    monkeypatch.setattr(LabApp, "tell", lambda _, text, *__: told.append(text))
+    LabApp(remote.lab).tell_away()
+    assert told == ["it waits for the connection to far"]
     with pytest.raises(
         StorageError, match=r"^no connection to far: .*; what runs there goes on, and it is tried again$"
     ):
