@@ -290,12 +290,14 @@ class ChartPane(Pane):
         self.notes.display = bool(event.made.notes)
 
     def _summarize(self) -> None:
-        """Show what is at the crosshair, or else all of the chart, in words. That is shorter, so that
-        it needs no other layout."""
+        """Show what is at the crosshair, which is shorter, or else all of the chart, in words. A layout is made only
+        where they need another number of lines."""
         if self.made is not None and self.made.chart is not None:
             lines = self._crossed
             words = Text("\n").join(lines) if lines else Text("\n".join(summary(self.made.chart)))
-            self.summary.update(words, layout=not lines)
+            width = self.summary.content_size.width
+            tall = len(words.wrap(self.app.console, width)) if width else 0
+            self.summary.update(words, layout=not lines and (not tall or tall != self.summary.content_size.height))
 
     def _say(self, sentence: str) -> None:
         self.plot.say(sentence)
