@@ -11,8 +11,8 @@ import signal
 import string
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final, NoReturn, cast
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # --- Ends from outside: the terminal goes away, or a signal comes
 GRACE: Final = 3.0  # seconds for leaving in order; writing to a terminal that is gone may block
+_FRAMES: Final = "TEXTUAL_FPS"
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -108,7 +109,9 @@ def _show(
     from rich.console import Console
 
     from tui_lab.store import layout
-    from tui_lab.tui.app.app import LabApp
+
+    with _more_frames():
+        from tui_lab.tui.app.app import LabApp
     from tui_lab.tui.base.config import config_file, read_config
     from tui_lab.tui.base.workers import keep_promises
 
@@ -130,6 +133,20 @@ def _show(
     if app.return_code:
         return _crashed(said.getvalue())
     return status if status is not None else INTERRUPTED
+
+
+@contextmanager
+def _more_frames() -> Iterator[None]:
+    """Let Textual, which is imported meanwhile, paint 120 times a second at most: with 60, a key that comes just after
+    a frame waits for two more. What the screen starts does not get the variable."""
+    if _FRAMES in os.environ:
+        yield
+        return
+    os.environ[_FRAMES] = "120"
+    try:
+        yield
+    finally:
+        del os.environ[_FRAMES]
 
 
 async def _run(app: LabApp, size: tuple[int, int] | None) -> int | None:
