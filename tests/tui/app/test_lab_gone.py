@@ -43,7 +43,7 @@ async def test_failures_of_a_lab_that_is_gone(own_lab: Workbench) -> None:
         await wait_until(pilot, lambda: GONE in text_of(app))
         await pilot.press("F")
         await wait_until(pilot, lambda: isinstance(app.pane, TasksPane) and app.pane.tasks.is_grouped)
-        assert isinstance(app.pane, TasksPane) and GONE in app.pane.tasks.groups.placeholder
+        assert isinstance(app.pane, TasksPane) and GONE in str(app.pane.tasks.groups.placeholder)
 
 
 async def test_an_experiment_that_vanishes_is_told(own_lab: Workbench) -> None:

@@ -19,6 +19,7 @@ from textual.events import DescendantFocus
 from textual.widget import Widget
 
 from tui_lab.tui.base.actions import Action, bindings
+from tui_lab.tui.base.empty import Empty, Instead
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,13 +44,15 @@ T = TypeVar("T")
 PATIENT: Final = 2.0
 """Seconds that keys wait for what they are meant for."""
 NO_LAB: Final = "there is no lab yet: run an experiment first"
+NO_EXPERIMENT: Final = ("1", "opens a file of an experiment, which ^r runs")
+"""The key where nothing was run yet, and what it does."""
 
 
-def nothing(snapshot: LabSnapshot, empty: str) -> str:
+def nothing(snapshot: LabSnapshot, empty: Empty) -> Instead:
     """Return why there is nothing to show of a lab; `empty` where the lab can be read."""
     if snapshot.problem or snapshot.lab is not None:
         return snapshot.problem or empty
-    return NO_LAB if snapshot.taken else "reading the lab"
+    return empty if snapshot.taken else "reading the lab"
 
 
 class Host(Protocol):

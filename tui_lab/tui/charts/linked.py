@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.message import Message
 
 from tui_lab.results.charts.model import Request, Source
+from tui_lab.tui.base.empty import Empty
 from tui_lab.tui.base.pane import host_of
 from tui_lab.tui.base.workers import work
 from tui_lab.tui.charts.defaults import default_request
@@ -36,7 +37,7 @@ class LinkedChart(Panel):
         subject: Subject
         made: MadeChart
 
-    def __init__(self, *, id: str, empty: str) -> None:
+    def __init__(self, *, id: str, empty: Empty) -> None:
         """empty: what would be here."""
         self._plot = Plot()
         super().__init__(self._plot, title="Chart", id=id)

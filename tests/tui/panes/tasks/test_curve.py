@@ -37,7 +37,7 @@ async def test_a_task_s_curves_have_a_panel_where_there_are_any(
         assert "acc, loss" in panel.title
         await pilot.press("j")
         await wait_until(pilot, lambda: panel.title == "Curves")
-        assert "no curve" in next(one for one in panel.query(Plot) if one.display).text
+        assert "by step is drawn here" in next(one for one in panel.query(Plot) if one.display).text
         await pilot.resize_terminal(80, 24)
         await wait_until(pilot, lambda: pane.row.shown == (("task-list", "task-log"),))
         await pilot.press("vertical_line", "k")

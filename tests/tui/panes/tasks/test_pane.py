@@ -299,7 +299,7 @@ async def test_a_lab_without_experiments(tmp_path: Path) -> None:
         await wait_until(pilot, lambda: app.snapshot.lab is not None)
         await wait_until(pilot, lambda: app.pane is not None)
         app.show_pane("tasks")
-        await wait_until(pilot, lambda: app.query_one(TasksPane).table.placeholder == "there are no experiments yet")
+        await wait_until(pilot, lambda: "No tasks yet" in str(app.query_one(TasksPane).table.placeholder))
         await pilot.press("f", "F", "escape", "r", "x", "y", "space", "asterisk", "c", "t", "enter", "escape")
         assert app.is_running
 
@@ -316,7 +316,7 @@ async def test_why_tasks_can_not_be_read_is_said(own_lab: Workbench) -> None:
     (own_lab.experiment("small").plans / "1.parquet").unlink()
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(100, 30)) as pilot:
-        await wait_until(pilot, lambda: "1.parquet: can't be read" in app.query_one(TasksPane).table.placeholder)
+        await wait_until(pilot, lambda: "1.parquet: can't be read" in str(app.query_one(TasksPane).table.placeholder))
 
 
 async def test_commands_that_do_not_fit_end_in_an_ellipsis(workbench: Workbench) -> None:

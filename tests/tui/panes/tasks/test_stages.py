@@ -62,7 +62,7 @@ async def test_the_runs_behind_a_task_stand_below_it(workbench: Workbench) -> No
         assert (train["state"], train["reason"], train["data"], train["lr"]) == ("failed", "exit", "a", 0.2)
         assert failed["duration"] is None and prepare["duration"] > 0 and train["duration"] > 0
         # The log, and what is copied, are those of the run.
-        await s.until(lambda: f"`tui-lab logs {chain.name}/1:train` says why" in s.pane.log_panel.view.note)
+        await s.until(lambda: f"`tui-lab logs {chain.name}/1:train` says why" in str(s.pane.log_panel.view.note))
         await s.press("j")
         await s.until(lambda: "data of a" in s.log() and "3 tasks share it" in panel.title)
         assert f"{chain.name}/1:prepare" in panel.title

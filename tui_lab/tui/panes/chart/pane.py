@@ -20,7 +20,8 @@ from tui_lab.results.charts.registry import KINDS, MEANS, kind_of
 from tui_lab.results.charts.terminal.style import Look
 from tui_lab.results.plain import shown
 from tui_lab.store.experiment import ExperimentFolder
-from tui_lab.tui.base.pane import Pane, nothing
+from tui_lab.tui.base.empty import Empty, Instead
+from tui_lab.tui.base.pane import NO_EXPERIMENT, Pane, nothing
 from tui_lab.tui.base.problem import Problem
 from tui_lab.tui.base.selection import Chosen
 from tui_lab.tui.base.snapshot import LabSnapshot, NodeSample
@@ -157,7 +158,7 @@ class ChartPane(Pane):
         if snapshot.lab is None or not snapshot.experiments:
             self._of = (None, None)
             self._clear()
-            self._say(nothing(snapshot, "the lab is empty: nothing to draw yet"))
+            self._say(nothing(snapshot, Empty("No chart yet", *NO_EXPERIMENT)))
         elif self.lab_app.current != self._of[0]:
             self._open(None)
 
@@ -221,7 +222,7 @@ class ChartPane(Pane):
             self.made, self._making = None, 0
             self._describe()
             which = f" ({rows.which})" if rows.which else ""
-            self._say(f"nothing to draw yet: no values in the {rows.title}{which}")
+            self._say(Empty(f"No chart: there are no values in the {rows.title}{which}", "o", "draws something else"))
             self.let_keys_go()
             return
         self._draw()
@@ -299,9 +300,9 @@ class ChartPane(Pane):
             tall = len(words.wrap(self.app.console, width)) if width else 0
             self.summary.update(words, layout=not lines and (not tall or tall != self.summary.content_size.height))
 
-    def _say(self, sentence: str) -> None:
-        self.plot.say(sentence)
-        self.summary.update(Text(sentence))
+    def _say(self, said: Instead) -> None:
+        self.plot.say(said)
+        self.summary.update(Text(str(said)))
         self.table.set_frame(pl.DataFrame())
         self.notes.display = False
 

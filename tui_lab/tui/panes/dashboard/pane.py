@@ -19,8 +19,9 @@ from tui_lab.client.formatting import printable
 from tui_lab.experiment.facts import FACTS
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
+from tui_lab.tui.base.empty import Empty, Instead, content
 from tui_lab.tui.base.formatting import MUTED, STATE_STYLES, bar, mark
-from tui_lab.tui.base.pane import Pane, nothing
+from tui_lab.tui.base.pane import NO_EXPERIMENT, Pane, nothing
 from tui_lab.tui.base.snapshot import LabSnapshot, NodeSample
 from tui_lab.tui.base.throttle import Throttle
 from tui_lab.tui.base.workers import deliver, work
@@ -129,7 +130,7 @@ Where there is no room for all panels, `|` shows the others.
         name, lab = self.lab_app.current, snapshot.lab
         one = snapshot.experiment(name)
         if lab is None or name is None or one is None:
-            self._leave(nothing(snapshot, "there are no experiments yet: press 1, write one, and r runs it"))
+            self._leave(nothing(snapshot, Empty("No experiments yet", *NO_EXPERIMENT)))
             return
         about = (lab.identity + str(lab.path), name)
         if about != self._about:
@@ -145,7 +146,7 @@ Where there is no room for all panels, `|` shows the others.
             self._revision = one.revision
             self._want()
 
-    def _leave(self, note: str) -> None:
+    def _leave(self, note: Instead) -> None:
         if self._reader is not None:
             self._reader.close()
         self._reader, self._about = None, None
@@ -211,17 +212,23 @@ Where there is no room for all panels, `|` shows the others.
         if now.progress is not None:
             self.query_one("#now-states", Plot).show_chart(now.progress)
         else:
-            self.query_one("#now-states", Plot).say("tasks by state are drawn here once some have begun")
+            self.query_one("#now-states", Plot).say(
+                Empty("Tasks by state over time are drawn here", "3", "shows the tasks")
+            )
         self._show_best(now)
         if now.kinds != before.kinds or reader is None:
             self._show_kinds(now)
         self._show_events(self.lab_app.snapshot)
 
-    def _idle(self) -> str:
+    def _idle(self) -> Empty:
         one = self.lab_app.snapshot.experiment(self.lab_app.current)
         if one is not None and one.active:
-            return "nothing runs just now"
-        return "nothing runs: press 1, then r, to run the file"
+            return Empty("No task runs just now", "3", "shows the tasks")
+        return Empty("No task runs", *NO_EXPERIMENT)
+
+    def _put(self, name: str, lines: Sequence[Content], empty: Empty) -> None:
+        shown = Content("\n").join(lines) if lines else content(empty, self.lab_app.config.ascii)
+        self.query_one(name, Static).update(shown)
 
     def _panel(self, name: str) -> Panel:
         return self.query_one(f"#{name}", Panel)
@@ -231,14 +238,14 @@ Where there is no room for all panels, `|` shows the others.
         if now.best is None:
             panel.set_title("Best so far")
             panel.set_subtitle("")
-            plot.say("the best mean over time is drawn here: give a metric a goal (max or min)")
+            plot.say(Empty("The best mean so far is drawn here, if a metric has a goal", "1", "opens the file"))
             return
         panel.set_title(Content.assemble("Best so far  ", (_value(now.best), "bold $text-success")))
         panel.set_subtitle(printable(now.best.setting) + f"  n {now.best.n}")
         if now.course is not None:
             plot.show_chart(now.course)
         else:
-            plot.say("one more value, and there is a line")
+            plot.say(Empty("One more value, and there is a line", "b", "shows the results"))
 
     def _show_kinds(self, now: Now) -> None:
         total = sum(one.count for one in now.kinds)
@@ -250,7 +257,7 @@ Where there is no room for all panels, `|` shows the others.
             )
             if one.share:
                 lines.append(Content.assemble("        ", (printable(one.share), "$text-warning")))
-        self.query_one("#now-kinds", Static).update(_lines(lines, "none: f shows why tasks failed"))
+        self._put("#now-kinds", lines, Empty("No task has failed", "3", "shows the tasks"))
 
     def _show_nodes(self, snapshot: LabSnapshot) -> None:
         nodes = snapshot.engine.nodes if snapshot.engine is not None else ()
@@ -271,7 +278,7 @@ Where there is no room for all panels, `|` shows the others.
                     ("" if node.state == "up" else f"  {node.state}", "$text-warning"),
                 )
             )
-        self.query_one("#now-machines", Static).update(_lines(lines, "no engine is running: nodes are in pane 2"))
+        self._put("#now-machines", lines, Empty("No engine runs, so no nodes are used", "2", "shows the nodes"))
 
     def _show_events(self, snapshot: LabSnapshot) -> None:
         """Show what happened last, in all experiments. Of tasks of the current one more is known."""
@@ -296,7 +303,7 @@ Where there is no room for all panels, `|` shows the others.
                     (f"  {printable(mine)}" if mine else "", MUTED),
                 )
             )
-        self.query_one("#now-ended", Static).update(_lines(lines, "nothing has happened yet"))
+        self._put("#now-ended", lines, Empty("The last events are shown here", "7", "shows the submissions"))
 
     # --- Keys
 
@@ -332,7 +339,3 @@ def _sign(kind: str, ascii: bool) -> str:
 def _loads(samples: Mapping[str, Sequence[NodeSample]], name: str, ascii: bool) -> str:
     values = [one.load for one in samples.get(name, ())]
     return braille_line(values, _SPARK, low=0.0, high=1.0, filled=True, ascii=ascii) if values else ""
-
-
-def _lines(lines: Sequence[Content], empty: str) -> Content:
-    return Content("\n").join(lines) if lines else Content.styled(empty, MUTED)

@@ -38,6 +38,7 @@ from tui_lab.store import mirrors
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.config import home_folder
+from tui_lab.tui.base.empty import Empty
 from tui_lab.tui.base.pane import Pane, host_of
 from tui_lab.tui.base.recent import recent_files, remember
 from tui_lab.tui.base.templates import Template
@@ -49,7 +50,7 @@ from tui_lab.tui.panes.experiment.launch import Launch, LaunchDialog, last_nodes
 from tui_lab.tui.panes.experiment.offers import Chosen, OffersScreen, named, offered
 from tui_lab.tui.panes.experiment.plan import PlanView, problem_line
 from tui_lab.tui.panes.experiment.tester import PatternTester
-from tui_lab.tui.panes.experiment.trial import Asked, Outputs, Trial, asked_at, try_out
+from tui_lab.tui.panes.experiment.trial import NO_METRIC, Asked, Outputs, Trial, asked_at, try_out
 from tui_lab.tui.widgets.completion.candidates import Completion
 from tui_lab.tui.widgets.completion.completer import Completer
 from tui_lab.tui.widgets.completion.popup import Popup
@@ -488,7 +489,14 @@ class ExperimentPane(Pane):
 
     def on_mount(self) -> None:
         self.on_resize()
-        self.call_after_refresh(lambda: self.show(self.lab_app.snapshot))
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        if self.side.file is None:
+            self.plan_view.show_words(Empty("What a file would run is shown here", "o", "opens one"))
+            said = Empty("What its metrics find in an output is shown here", "n", "makes a file from a template")
+            self.query_one(PatternTester).show_words(said)
+        self.show(self.lab_app.snapshot)
 
     def file_changed(self) -> None:
         """Check the text again, and plan it again."""
@@ -708,7 +716,7 @@ class ExperimentPane(Pane):
             self._turn("tester-panel" if about else "plan-panel")
         if isinstance(asked, str):
             self._asked = None
-            tester.show_words(asked)
+            tester.show_words(Empty(asked, "m", "offers what tasks have printed") if asked == NO_METRIC else asked)
             self.query_one("#tester-panel", Panel).set_title("Pattern")
         elif asked != self._asked or self._trial is None or self._trial.is_finished:
             self._asked = asked

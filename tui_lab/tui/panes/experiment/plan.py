@@ -17,7 +17,9 @@ from tui_lab.client.formatting import STATE_MARKS, plural, printable, runs, shor
 from tui_lab.client.plan_preview import stages_line
 from tui_lab.client.submission import Prepared
 from tui_lab.store import fold
+from tui_lab.tui.base.empty import Instead, content
 from tui_lab.tui.base.formatting import STATE_STYLES
+from tui_lab.tui.base.pane import host_of
 from tui_lab.tui.panes.experiment.check import Forecast, Planned, in_text
 from tui_lab.tui.widgets.editor import Mark
 
@@ -88,11 +90,11 @@ class PlanView(Vertical):
         self.query_one("#forecast-text", Static).update(plan_content(planned))
         self.set_class(stale, "stale")
 
-    def show_words(self, words: str) -> None:
-        """Show a text in place of the plan."""
+    def show_words(self, words: Instead) -> None:
+        """Say why there is no plan."""
         self._swap(problems=False)
         self._marks = ()
-        self.query_one("#forecast-text", Static).update(Content.from_markup("[$foreground 60%]$words[/]", words=words))
+        self.query_one("#forecast-text", Static).update(content(words, host_of(self).config.ascii))
 
     def _swap(self, problems: bool) -> None:
         self.listing.set_class(not problems, "hidden")

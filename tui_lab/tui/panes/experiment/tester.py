@@ -11,7 +11,9 @@ from textual.widgets import Static
 
 from tui_lab.client.formatting import plural, printable
 from tui_lab.experiment.metric import Rows
+from tui_lab.tui.base.empty import Instead, content
 from tui_lab.tui.base.formatting import MUTED
+from tui_lab.tui.base.pane import host_of
 from tui_lab.tui.panes.experiment.trial import Line, Trial
 
 _TYPES: Final = {"str": "text", "cells": ""}
@@ -27,15 +29,15 @@ class PatternTester(Static, can_focus=False):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.trial: Trial | None = None
-        self._words = ""
+        self._words: Instead = ""
 
     def show_trial(self, trial: Trial) -> None:
         """Show what a metric finds in an output."""
         self.trial, self._words = trial, ""
         self._draw()
 
-    def show_words(self, words: str) -> None:
-        """Show a text in place of a trial."""
+    def show_words(self, words: Instead) -> None:
+        """Say why there is no trial."""
         self.trial, self._words = None, words
         self._draw()
 
@@ -44,7 +46,7 @@ class PatternTester(Static, can_focus=False):
 
     def _draw(self) -> None:
         if self.trial is None:
-            self.update(Content.from_markup("[$foreground 60%]$words[/]", words=self._words))
+            self.update(content(self._words, host_of(self).config.ascii))
         else:
             self.update(Content("\n").join(trial_lines(self.trial, *self.content_size)))
 

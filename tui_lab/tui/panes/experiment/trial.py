@@ -46,6 +46,9 @@ QUICK: Final = 0.3
 MOST: Final = 5000
 """Most lines with a match that are analysed."""
 
+NO_METRIC: Final = "A metric, or rows, under the cursor is tried here on a real output"
+"""What is said where the cursor is elsewhere."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -146,7 +149,7 @@ def asked_at(path: Path, text: str, line: int, which: int = 0) -> Asked | str:
         if what is not None and what.source.of_metrics:
             metrics = read_metrics(Reader(document, path.parent), ("metrics",))
     else:
-        return "Put the cursor on a metric, or on rows, to try it on a real output."
+        return NO_METRIC
     if what is None:
         return f"{name} has a mistake: see its line."
     given, command = document.node(("name",)), document.node(("command",))

@@ -15,7 +15,8 @@ from textual.widgets import Static
 from tui_lab.client.submissions import submissions
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
-from tui_lab.tui.base.pane import Pane, nothing
+from tui_lab.tui.base.empty import Empty
+from tui_lab.tui.base.pane import NO_EXPERIMENT, Pane, nothing
 from tui_lab.tui.base.snapshot import LabSnapshot
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.history.compare import Comparing
@@ -112,7 +113,7 @@ results of both, setting by setting, those that differ most first.
                 self.hold_keys()
             self._read(snapshot.lab, state)
         elif not state:
-            self.table.placeholder = nothing(snapshot, "nothing has been submitted yet")
+            self.table.placeholder = nothing(snapshot, Empty("No submissions yet", *NO_EXPERIMENT))
             if self.listed:
                 self._take({})
 

@@ -20,8 +20,9 @@ from tui_lab.engine.client import EngineClient
 from tui_lab.protocol.control import Answer, Command, Gpu, NodeStatus, ReconnectNode
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
+from tui_lab.tui.base.empty import Empty
 from tui_lab.tui.base.formatting import MUTED, bar, sparkline
-from tui_lab.tui.base.pane import Pane, nothing
+from tui_lab.tui.base.pane import NO_EXPERIMENT, Pane, nothing
 from tui_lab.tui.base.snapshot import LabSnapshot, NodeSample
 from tui_lab.tui.base.workers import promised, work
 from tui_lab.tui.widgets.dialogs import Ask
@@ -277,7 +278,7 @@ minutes, the newest on the right.
     def show(self, snapshot: LabSnapshot) -> None:
         nodes, ascii = nodes_of(snapshot), self.lab_app.config.ascii
         self.known = {node.name: node for node in nodes}
-        self.table.placeholder = nothing(snapshot, "no nodes yet: they are listed when something runs")
+        self.table.placeholder = nothing(snapshot, Empty("Nodes are listed here once something runs", *NO_EXPERIMENT))
         gpus = any(node.gpus for node in nodes)
         width = self.row.width_of("node-list")
         frame = nodes_frame(nodes, snapshot.samples, ascii, width)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import polars as pl
 from rich.text import Text
 from textual import on
@@ -10,11 +12,14 @@ from textual.widgets import Static
 
 from tui_lab.client.formatting import span
 from tui_lab.results.export.output import Format, OutputError
+from tui_lab.tui.base.empty import Empty
 from tui_lab.tui.base.pane import host_of
 from tui_lab.tui.panes.query.files import as_text
 from tui_lab.tui.panes.query.run import Answer
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.table.table import FrameTable, next_order
+
+NO_ROWS: Final = Empty("The rows of the answer are shown here", "ctrl+j", "runs the query")
 
 
 class AnswerView(Panel):
@@ -42,7 +47,7 @@ class AnswerView(Panel):
         yield self.table
 
     def on_mount(self) -> None:
-        self.table.placeholder = ""
+        self.table.placeholder = NO_ROWS
 
     def say(self, text: str, failed: bool = False, mark: str = "") -> None:
         """Show a text in the line below the rows."""
@@ -61,7 +66,7 @@ class AnswerView(Panel):
 
     def clear(self) -> None:
         """Show no rows."""
-        self.answer, self.table.placeholder = Answer(pl.DataFrame()), ""
+        self.answer, self.table.placeholder = Answer(pl.DataFrame()), NO_ROWS
         self.table.set_frame(self.answer.frame)
 
     def show_answer(self, answer: Answer, more: bool, again: bool) -> None:
@@ -71,7 +76,7 @@ class AnswerView(Panel):
         frame = answer.frame
         unique = "task_id" in frame.columns and frame["task_id"].n_unique() == frame.height
         table.key = "task_id" if unique else None
-        table.placeholder = "no rows"
+        table.placeholder = Empty("The answer has no rows", "ctrl+j", "asks again")
         kept = table.sort_by if again and table.sort_by and table.sort_by[0] in frame.columns else None
         table.sort_by = kept
         self._fill()

@@ -25,6 +25,7 @@ from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
 from tui_lab.tui.base import exporting
 from tui_lab.tui.base.actions import Action
+from tui_lab.tui.base.empty import Empty
 from tui_lab.tui.base.pane import NO_LAB, Pane, nothing
 from tui_lab.tui.base.problem import Problem
 from tui_lab.tui.base.snapshot import LabSnapshot
@@ -33,7 +34,7 @@ from tui_lab.tui.charts.defaults import of_answer
 from tui_lab.tui.charts.linked import LinkedChart, Subject
 from tui_lab.tui.charts.source import spec_of
 from tui_lab.tui.panes.query import files, history
-from tui_lab.tui.panes.query.answer import AnswerView
+from tui_lab.tui.panes.query.answer import NO_ROWS, AnswerView
 from tui_lab.tui.panes.query.completion import tables_in
 from tui_lab.tui.panes.query.editor import EditorBox, SqlEditor
 from tui_lab.tui.panes.query.run import ALL_ROWS, ROWS, Answer, Run, means_current, parameters_of
@@ -161,7 +162,7 @@ class QueryPane(Pane):
         super().__init__()
         self.schema, self.box = SchemaTree(id="schema"), EditorBox()
         self.tables = Panel(self.schema, title="Tables", id="tables")
-        self.chart = LinkedChart(id="query-chart", empty="the chart of an answer is drawn here; p opens it in Chart")
+        self.chart = LinkedChart(id="query-chart", empty=Empty("The answer is drawn here", "ctrl+j", "runs the query"))
         self.view = AnswerView()
         self.walk = history.Walk()
         self.run_: Run | None = None  # the one that is going
@@ -214,7 +215,7 @@ class QueryPane(Pane):
 
     def show(self, snapshot: LabSnapshot) -> None:
         if snapshot.lab is None:
-            self.view.say(nothing(snapshot, ""))
+            self.view.say(str(nothing(snapshot, NO_ROWS)))
             return
         current = self.lab_app.current
         known = (

@@ -22,7 +22,8 @@ from tui_lab.results.statistics.comparison import Goal
 from tui_lab.results.statistics.report import MetricReport, Report
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
-from tui_lab.tui.base.pane import Pane, nothing
+from tui_lab.tui.base.empty import Empty, Instead, content
+from tui_lab.tui.base.pane import NO_EXPERIMENT, Pane, nothing
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.charts.linked import LinkedChart
 from tui_lab.tui.panes.results.choice import MetricDialog, ParametersDialog
@@ -94,13 +95,14 @@ ResultsPane {
     &.short #results-how, &.short #results-importance, &.short #results-notes {
         text-wrap: nowrap; text-overflow: ellipsis;
     }
-    & #results-message { height: 1fr; padding: 1 2; display: none; }
+    & #results-message { height: 1fr; display: none; }
     &.empty #results-message { display: block; }
     &.empty #results-table, &.empty #results-how, &.empty #results-importance { display: none; }
 }
 """
 
 
+NO_CHART: Final = Empty("The metric over the parameters is drawn here", "3", "shows the tasks")
 PAUSE: Final = 2.0
 """Seconds at least between two looks at a run that goes on."""
 SHARE: Final = 5
@@ -139,7 +141,7 @@ class ResultsPane(Pane):
     def __init__(self) -> None:
         super().__init__(classes="empty")
         self._requests: dict[str, ViewRequest] = {}
-        self.chart = LinkedChart(id="results-chart", empty="the metric over the parameters is drawn here")
+        self.chart = LinkedChart(id="results-chart", empty=NO_CHART)
         self._view: View | None = None
         self._rows: Rows | None = None
         self._charted: Charted | None = None  # as the rows have their marks
@@ -197,7 +199,7 @@ class ResultsPane(Pane):
         experiment = snapshot.experiment(self.lab_app.current)
         if snapshot.lab is None or experiment is None:
             self._asked = None
-            self._say(nothing(snapshot, "There are no results yet: press 1, write an experiment, and r runs it."))
+            self._say(nothing(snapshot, Empty("No results yet", *NO_EXPERIMENT)))
             return
         asked = (experiment.name, self.request, experiment.revision)
         if self.lab_app.charted is not self._charted:
@@ -270,13 +272,14 @@ class ResultsPane(Pane):
 
     # --- Showing
 
-    def _say(self, message: str) -> None:
+    def _say(self, said: Instead) -> None:
         if self.table.has_focus:
             self.focus()  # the table is about to go
         self.set_class(True, "empty")
         self.query_one("#results-list", Panel).set_title(Content(self.lab_app.current or "Results"))
         self.query_one("#results-detail", Panel).set_title("")
-        self.query_one("#results-message", Static).update(message)
+        self.query_one(PanelRow).set_present("results-detail", False)
+        self.query_one("#results-message", Static).update(content(said, self.lab_app.config.ascii))
         self.query_one("#results-notes", Static).update("")
         self.query_one("#results-importance", Static).display = False
         self._view = self._rows = None
@@ -288,10 +291,12 @@ class ResultsPane(Pane):
         report, metric = view.report, view.metric
         if report is None or metric is None:
             message, texts = view.message, notes(view)
-            self._say(message)
+            self._say(Empty(message.rstrip("."), "3", "shows the tasks"))
+            self.query_one(PanelRow).set_present("results-detail", bool(texts))
             self.query_one("#results-notes", Static).update(texts)
             return
         self.set_class(False, "empty")
+        self.query_one(PanelRow).set_present("results-detail", True)
         if self.has_focus:
             self.table.focus()
         drawn = drawing_of(report, metric)

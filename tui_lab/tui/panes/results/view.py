@@ -141,7 +141,7 @@ def nothing_done(results: Results) -> str:
     if failed:
         return f"No task of {results.name} is done yet, and {failed:,} failed: press 3, then f, to see why."
     if states.get("running"):
-        return f"No task of {results.name} is done yet; {states['running']:,} are running."
+        return f"No task of {results.name} is done yet; {states['running']:,} running."
     if states.get("stopped") and not open_:
         return f"All tasks of {results.name} were stopped before one was done."
     return f"No task of {results.name} has run yet."

@@ -14,6 +14,7 @@ from tui_lab.results.charts.model import Chart, ChartError, Request, Source
 from tui_lab.results.charts.registry import CURVES
 from tui_lab.results.live import Ask, Curve, LiveReader
 from tui_lab.store.errors import LabError
+from tui_lab.tui.base.empty import Empty
 from tui_lab.tui.base.pane import host_of
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.tasks.frame import TaskSource
@@ -132,7 +133,7 @@ class CurvePanel(Panel):
             if number < len(charts):
                 plot.show_chart(charts[number])
             else:
-                plot.say("no curve: metrics by step are drawn here")
+                plot.say(Empty("What the task says by step is drawn here", "4", "shows its results"))
 
 
 def _run(detail: TaskDetail) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from tui_lab.results.failures.clusters import Cluster
 from tui_lab.results.failures.shared import Shared
 from tui_lab.results.sql.text import is_equal
 from tui_lab.store.errors import LabError
+from tui_lab.tui.base.empty import Empty, Instead
 from tui_lab.tui.base.formatting import mark
 from tui_lab.tui.base.pane import HeldKeys, host_of
 from tui_lab.tui.base.workers import deliver, work
@@ -57,11 +58,11 @@ class GroupView(FrameTable):
         self._reader: FailedTasks | None = None
         self._keys = HeldKeys(self)  # for the first failures
 
-    def open(self, by: str, unread: str) -> None:
+    def open(self, by: str, unread: Instead) -> None:
         """Group by a column, or the failures. `unread`: why no task can be read, if so."""
         self.close()
         self.by = by
-        waiting = "reading the failures" if by == FAILURES else "no tasks"
+        waiting = "reading the failures" if by == FAILURES else Empty("No tasks", "escape", "goes back to all tasks")
         self.placeholder = unread if self._model.table is None else waiting
         self.sort_by = None
         self.set_frame(pl.DataFrame())
@@ -188,7 +189,7 @@ class GroupView(FrameTable):
             return
         self._failures = found
         left = f"; {found.left:,} more are not read" if found.left else ""
-        self.placeholder = "no task failed"
+        self.placeholder = Empty("No task has failed", "escape", "goes back to all tasks")
         shown = [
             Column("tasks"),
             Column("reason", style=lambda _: "error"),

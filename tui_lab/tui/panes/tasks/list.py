@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Input
 
+from tui_lab.tui.base.empty import Instead
 from tui_lab.tui.base.pane import host_of
 from tui_lab.tui.panes.tasks.expansion import StageRun
 from tui_lab.tui.panes.tasks.groups import FAILURES, GroupView
@@ -87,7 +88,7 @@ class TaskList(Panel):
         with self.prevent(Input.Changed):
             self.filter.value = kept.text
 
-    def close(self, note: str) -> None:
+    def close(self, note: Instead) -> None:
         """Show no tasks, and a note in their place."""
         self.leave_groups()
         self.table.empty(note)

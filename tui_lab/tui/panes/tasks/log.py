@@ -10,6 +10,7 @@ from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
 from tui_lab.store.errors import LabError
+from tui_lab.tui.base.empty import Instead
 from tui_lab.tui.base.pane import HeldKeys, host_of
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.tasks.model import TaskModel
@@ -53,7 +54,7 @@ class TaskLog(LogPanel):
             self._resting.stop()
             self._resting = None
 
-    def leave(self, note: str) -> None:
+    def leave(self, note: Instead) -> None:
         """Show no task, and a note in its place."""
         self._stop_resting()
         self._at = None

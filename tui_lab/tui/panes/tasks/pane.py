@@ -13,7 +13,8 @@ from textual.worker import Worker, WorkerState
 
 from tui_lab.client.errors import UsageError
 from tui_lab.store.errors import LabError
-from tui_lab.tui.base.pane import Pane, is_text, nothing
+from tui_lab.tui.base.empty import Empty, Instead
+from tui_lab.tui.base.pane import NO_EXPERIMENT, Pane, is_text, nothing
 from tui_lab.tui.base.workers import deliver, promised, work
 from tui_lab.tui.panes.tasks import commands, view
 from tui_lab.tui.panes.tasks.actions import ACTIONS, HELP
@@ -25,7 +26,7 @@ from tui_lab.tui.panes.tasks.list import TaskList
 from tui_lab.tui.panes.tasks.log import TaskLog
 from tui_lab.tui.panes.tasks.model import HeardLive, LiveJob, TaskModel
 from tui_lab.tui.panes.tasks.pictures import Shown, TaskPictures
-from tui_lab.tui.panes.tasks.table import TaskTableView
+from tui_lab.tui.panes.tasks.table import NO_TASKS, TaskTableView
 from tui_lab.tui.panes.tasks.view import View
 from tui_lab.tui.tasks.frame import source_of
 from tui_lab.tui.tasks.live import LiveTasks
@@ -148,7 +149,7 @@ class TasksPane(Pane):
         name, lab = self.lab_app.current, snapshot.lab
         found = snapshot.experiment(name)
         if lab is None or name is None or found is None:
-            self._leave(nothing(snapshot, "there are no experiments yet"))
+            self._leave(nothing(snapshot, NO_TASKS))
             return
         about = (lab.identity + str(lab.path), name)
         if about != self._about:
@@ -163,12 +164,12 @@ class TasksPane(Pane):
             self.table.want_table()
             self._read_live_soon()
 
-    def _leave(self, note: str) -> None:
+    def _leave(self, note: Instead) -> None:
         if self._about is not None or self.table.placeholder != note:
             self._about = None
             self.model.close()
             self.tasks.close(note)
-            self.log_panel.leave("no task")
+            self.log_panel.leave(Empty("What the task under the cursor prints is shown here", *NO_EXPERIMENT))
             self._show_curve()
 
     def _open(self, about: tuple[str, str], snapshot: LabSnapshot) -> None:

@@ -14,7 +14,8 @@ from textual.worker import Worker, WorkerState
 
 from tui_lab.experiment.facts import FACTS
 from tui_lab.store.errors import LabError
-from tui_lab.tui.base.pane import HeldKeys, host_of
+from tui_lab.tui.base.empty import Empty, Instead
+from tui_lab.tui.base.pane import NO_EXPERIMENT, HeldKeys, host_of
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.tasks import view
 from tui_lab.tui.panes.tasks.expansion import labelled
@@ -25,6 +26,8 @@ from tui_lab.tui.tasks.frame import TaskSource
 from tui_lab.tui.widgets.table.table import FrameTable
 
 UNREAD: Final = "reading the tasks"
+NO_TASKS: Final = Empty("No tasks yet", *NO_EXPERIMENT)
+NO_MATCH: Final = Empty("No task matches", "slash", "changes the filter")
 
 
 class TaskTableView(FrameTable):
@@ -53,7 +56,7 @@ class TaskTableView(FrameTable):
         if self._model.is_waiting:
             self._keys.hold()
 
-    def empty(self, note: str) -> None:
+    def empty(self, note: Instead) -> None:
         """Show no rows, and a note in their place."""
         self.placeholder = note
         self.set_frame(pl.DataFrame())
@@ -124,7 +127,7 @@ class TaskTableView(FrameTable):
         self._keys.let_go()
         if not (self._model.problem and self.frame.height):  # what was shown stays while someone is typing
             made_view, table, ascii_only = made.job.view, made.table, host_of(self).config.ascii
-            self.placeholder = "no task matches" if table.frame.height else "there are no tasks yet"
+            self.placeholder = NO_MATCH if table.frame.height else NO_TASKS
             order = view.columns(table, made_view) or ["task_id", "state"]
             own = {*table.parameters, *table.metrics}
             facts = [name for name in FACTS if name not in own]

@@ -18,6 +18,7 @@ from tui_lab.store import mirrors
 from tui_lab.store.errors import LabError
 from tui_lab.store.task_files import TaskFile
 from tui_lab.tui.base.actions import Action, bindings
+from tui_lab.tui.base.empty import Instead
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.widgets.log import scan
 from tui_lab.tui.widgets.log.choice import STREAMS, Choice, Output, TaskDetail, facts_line, most_relevant, outputs
@@ -138,7 +139,7 @@ class LogPanel(Panel):
 
     # --- The task
 
-    def clear(self, note: str) -> None:
+    def clear(self, note: Instead) -> None:
         """Show no task, and a note in its place."""
         self.detail = None
         self._close()

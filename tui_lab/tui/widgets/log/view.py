@@ -15,6 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui_lab.tui.base.actions import Action, bindings
+from tui_lab.tui.base.empty import KEY_TONE, Instead, lines
 from tui_lab.tui.widgets.log.document import Document, Item, Place
 from tui_lab.tui.widgets.log.scan import Needle
 
@@ -39,7 +40,14 @@ class LogView(ScrollView, can_focus=True):
     """Shows a Document. The window's top is a place in it, so that growth at the end moves nothing."""
 
     ALLOW_SELECT = False
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"log--title", "log--match", "log--current", "log--bar", "log--note"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "log--title",
+        "log--match",
+        "log--current",
+        "log--bar",
+        "log--note",
+        "log--key",
+    }
     DEFAULT_CSS = """
     LogView {
         background: $surface; color: $foreground; overflow: hidden hidden; padding: 0 0 0 1;
@@ -48,6 +56,7 @@ class LogView(ScrollView, can_focus=True):
         & > .log--current { background: $primary 30%; }
         & > .log--bar { color: $primary; }
         & > .log--note { color: $text-muted; }
+        & > .log--key { color: $text-accent; text-style: bold; }
     }
     """
     ACTIONS: ClassVar[tuple[Action, ...]] = (
@@ -91,13 +100,13 @@ class LogView(ScrollView, can_focus=True):
         self.sideways = 0
         self.needle: Needle | None = None
         self.hit: Place | None = None
-        self.note = ""  # where there is nothing to show
+        self.note: Instead = ""  # where there is nothing to show
         self._rows: list[Row] | None = None
         self._style: Style | None = None  # to ask for it takes as long as to draw a line
 
     # --- What is shown
 
-    def open(self, document: Document, at_end: bool = False, note: str = "") -> None:
+    def open(self, document: Document, at_end: bool = False, note: Instead = "") -> None:
         """Show other outputs from their beginning, or with their end."""
         self.document, self.note = document, note
         document.measure = self._measure
@@ -216,9 +225,11 @@ class LogView(ScrollView, can_focus=True):
         width, rows = self._width, self.rows
         if y < len(rows):
             strip = rows[y].strip
-        elif y == 1 and not rows:
-            style = self.get_component_rich_style("log--note")
-            strip = Strip([Segment(f"  {self.note}", style)]).crop_extend(0, width, self._base)
+        elif not rows and y < len(said := lines(self.note, width, self.document.ascii)):
+            styles = {"muted": self.get_component_rich_style("log--note")}
+            styles[KEY_TONE] = self.get_component_rich_style("log--key")
+            parts = [Segment(text, styles.get(tone, self._base)) for text, tone in said[y]]
+            strip = Strip(parts).crop_extend(0, width, self._base)
         else:
             strip = Strip.blank(width, self._base)
         return Strip.join([strip, self._bar(y)])

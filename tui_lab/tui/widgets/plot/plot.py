@@ -12,6 +12,7 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual import events, on
+from textual.content import Content
 from textual.geometry import Offset, Region
 from textual.message import Message
 from textual.strip import Strip
@@ -24,6 +25,7 @@ from tui_lab.results.charts.terminal.canvas import EIGHTHS, Run, mixed, rgb
 from tui_lab.results.charts.terminal.draw import LEAST, Drawn, drawn
 from tui_lab.results.charts.terminal.style import Look
 from tui_lab.tui.base.actions import Action, bindings
+from tui_lab.tui.base.empty import Instead, content
 from tui_lab.tui.base.workers import work
 from tui_lab.tui.widgets.plot.readout import Readout, readout
 from tui_lab.tui.widgets.plot.window import Which, Window, can_zoom
@@ -82,13 +84,13 @@ class Plot(Widget, can_focus=True):
     @dataclass
     class _Ready(Message):
         number: int
-        shown: Drawn | str
+        shown: Drawn | Instead
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.chart: Chart | None = None
         self.ascii = False
-        self._shown: Drawn | str = ""
+        self._shown: Drawn | Instead = ""
         self._number = 0  # of the newest drawing that was asked for
         self._timer: Timer | None = None
         self.window = Window()
@@ -101,8 +103,8 @@ class Plot(Widget, can_focus=True):
     @property
     def text(self) -> str:
         """What is on the screen, without colours."""
-        if isinstance(self._shown, str):
-            return self._shown
+        if not isinstance(self._shown, Drawn):
+            return str(self._shown)
         return "\n".join("".join(run.text for run in line).rstrip() for line in self._shown.lines)
 
     @property
@@ -122,11 +124,11 @@ class Plot(Widget, can_focus=True):
         self._look(Window())
         self._set_cross(None)
 
-    def say(self, sentence: str) -> None:
-        """Show a sentence in place of a chart."""
+    def say(self, said: Instead) -> None:
+        """Say why there is no chart."""
         self.chart = None
         self._number += 1
-        self._put(f"\n  {sentence}")
+        self._put(said)
 
     def set_ascii(self, ascii: bool) -> None:
         """Draw in ASCII characters only, or in all."""
@@ -164,17 +166,18 @@ class Plot(Widget, can_focus=True):
             self._put(event.shown)
             self.post_message(self.Painted())
 
-    def _put(self, shown: Drawn | str) -> None:
+    def _put(self, shown: Drawn | Instead) -> None:
         self._shown = shown
         self.refresh()
         self._tell()
 
-    def render(self) -> Text:
-        """The sentence in place of a chart."""
-        return Text(self._shown if isinstance(self._shown, str) else "", style="dim", overflow="fold")
+    def render(self) -> Content:
+        """What is said in place of a chart."""
+        said = "" if isinstance(self._shown, Drawn) else self._shown
+        return content(said, self.ascii, self.content_size.width)
 
     def render_line(self, y: int) -> Strip:
-        if isinstance(self._shown, str):
+        if not isinstance(self._shown, Drawn):
             return super().render_line(y)
         lines, base = self._shown.lines, self.rich_style
         segments = [self._segment(run, base) for run in lines[y]] if y < len(lines) else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from textwrap import wrap
 from typing import Any, ClassVar, Final
 
 import polars as pl
@@ -19,17 +18,16 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui_lab.experiment.data_types import Row
+from tui_lab.tui.base.empty import Empty, Instead, lines
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.table.cells import (
     Cell,
     Column,
     Measure,
     exact,
-    fitted,
     floats,
     has_digits,
     is_right,
-    visible,
     widths,
 )
 from tui_lab.tui.widgets.table.layout import GAP, GUTTER, Layout
@@ -146,7 +144,7 @@ class FrameTable(ScrollView, can_focus=True):
         self.key = key
         self.frozen = frozen
         self.rests_on_first = False  # until the user moves the cursor, it stays on whatever row is the first
-        self.placeholder = "nothing to show"
+        self.placeholder: Instead = "nothing to show"
         self.overlay: Overlay | None = None  # newer values for the rows in sight, which are passed to it
         self.marked: set[Any] = set()
         self.frame = pl.DataFrame()
@@ -428,6 +426,8 @@ class FrameTable(ScrollView, can_focus=True):
         row = self.row(self.cursor_row)
         if row is not None:
             self.post_message(self.RowSelected(self, row))
+        elif isinstance(self.placeholder, Empty) and (active := self.screen.active_bindings.get(self.placeholder.key)):
+            self.call_later(self.app.run_action, active.binding.action, active.node)
 
     def toggle_mark(self) -> None:
         """Mark the row under the cursor, or take its mark away, and go to the next."""
@@ -476,10 +476,11 @@ class FrameTable(ScrollView, can_focus=True):
         super().notify_style_update()
         self._tones.clear()
 
-    def _note(self, number: int, width: int) -> str:
+    def _note(self, number: int, width: int) -> Strip:
         """Return a line of what is said in place of rows."""
-        lines = wrap(visible(self.placeholder), max(20, width - 4))
-        return f"  {lines[number]}" if 0 <= number < len(lines) else ""
+        said = lines(self.placeholder, width, self.ascii) if not self.frame.height else []
+        parts = said[number] if number < len(said) else ()
+        return Strip([Segment(text, self._tones(tone)) for text, tone in parts]).crop_extend(0, width, self._tones())
 
     def render_line(self, y: int) -> Strip:
         region = self.scrollable_content_region
@@ -493,8 +494,7 @@ class FrameTable(ScrollView, can_focus=True):
         if row is None:
             if sight.held and y == sight.held + 1:
                 return Strip([Segment(("-" if self.ascii else "┄") * width, self._tones("muted"))], width)
-            note = self._note(y - 2, width) if not self.frame.height else ""
-            return Strip([Segment(str(fitted(note, width, False)), self._tones("muted"))], width)
+            return self._note(y - 1, width)
         if row >= sight.held and not self._page.holds(row, row + 1):
             self._page = Page(self.frame, self._columns, row, row + 1, self.overlay, self._null, self._digits)
         base = ("cursor",) if row == self.cursor_row else ()
