@@ -30,6 +30,10 @@ def test_news_of_a_run() -> None:
     told = [[one.text for one in notifications(*pair)] for pair in pairwise(steps)]
     assert told == [["grid: the first failure: task 3: exit 1"], [], ["grid has ended: 2 done, 1 failed"], []]
     assert notifications(LabSnapshot(), steps[0]) == []
+    # What was launched from this screen may have ended before it is seen for the first time.
+    for before in (LabSnapshot(), LabSnapshot(lab)):
+        assert [one.text for one in notifications(before, steps[3], {"grid"})] == [*told[0], *told[2]]
+        assert notifications(before, steps[3], {"other"}) == []
     assert [one.severity for one in notifications(steps[1], replace(steps[1], died=True))] == ["error"]
 
 

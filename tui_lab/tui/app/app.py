@@ -119,6 +119,7 @@ class LabApp(App[int]):
         self._commands = commands
         self._processes = Processes(self, self)
         self._navigation = Navigation(self, self, self.saved_state)
+        self._launched: set[str] = set()  # experiments that have not been seen since
         self._beginning = Beginning(self.config, self.saved_state, first)
         self.palette = Palette()
         self.charted: Charted | None = None  # what has a colour in the chart that was shown last
@@ -255,6 +256,11 @@ class LabApp(App[int]):
         self._navigation.leave()
         self._navigation.ask("chart", "open_chart", frame, title, request)
 
+    def launching(self, experiment: str) -> None:
+        """Report what becomes of an experiment that is launched from here, however soon it ends."""
+        if self.snapshot.experiment(experiment) is None:
+            self._launched.add(experiment)
+
     def open_file(self, path: Path) -> None:
         """Open a file in the Experiment pane."""
         self.file = path
@@ -288,8 +294,9 @@ class LabApp(App[int]):
                 now = f"; this is {self.current}" if self.current is not None else ""
                 self.tell(f"the experiment {left} is gone from the lab, or can't be read{now}", "warning")
         self.screen_stack[0].query_one(Notice).follow(snapshot)
-        for text in self._messages.news(before, snapshot):
+        for text in self._messages.news(before, snapshot, self._launched):
             self._notify_outside(text)
+        self._launched.difference_update(names)
         self._navigation.refresh()
 
     @work(thread=True, group="notify")
@@ -307,6 +314,7 @@ class LabApp(App[int]):
         """Show another lab."""
         self._watcher.close()
         self.lab_path, self.lab = path, None
+        self._launched.clear()
         self.saved_state.turn_to(path)
         self._navigation.forget()
         self._watcher = Watcher(path, self.config.refresh, self.post_message)

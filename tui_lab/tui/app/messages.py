@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -45,9 +45,9 @@ class Messages:
             self._read_by = None
             self._app.clear_notifications()
 
-    def news(self, before: LabSnapshot, snapshot: LabSnapshot) -> Iterator[str]:
+    def news(self, before: LabSnapshot, snapshot: LabSnapshot, launched: Collection[str] = ()) -> Iterator[str]:
         """Tell what has happened between two snapshots. Yield what is to be said outside of the screen, too."""
-        for one in notifications(before, snapshot):
+        for one in notifications(before, snapshot, launched):
             self.tell(one.text, one.severity)
             if self._bell:
                 self._app.bell()

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import count as counter
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -37,13 +37,16 @@ class Notification(NamedTuple):
     severity: Literal["information", "warning", "error"]
 
 
-def notifications(before: LabSnapshot, now: LabSnapshot) -> list[Notification]:
-    """Return what has happened between two snapshots of a lab."""
-    if before.lab is None or now.lab is not before.lab:
-        return []
-    found = [Notification("The engine has died; nothing is lost.", "error")] if now.died and not before.died else []
+def notifications(before: LabSnapshot, now: LabSnapshot, launched: Collection[str] = ()) -> list[Notification]:
+    """Return what has happened between two snapshots of a lab. launched: experiments that this screen has launched, and
+    not seen since: all of them is new, even if they have ended by now."""
+    same = before.lab is not None and now.lab is before.lab
+    died = same and now.died and not before.died
+    found = [Notification("The engine has died; nothing is lost.", "error")] if died else []
     for one in now.experiments:
-        past = before.experiment(one.name)
+        past = before.experiment(one.name) if same else None
+        if past is None and one.name in launched:
+            past = type(one)(one.name)
         if past is not None:
             found += _notifications_of(past, one)
     return found
@@ -51,7 +54,11 @@ def notifications(before: LabSnapshot, now: LabSnapshot) -> list[Notification]:
 
 def _notifications_of(past: ExperimentSnapshot, one: ExperimentSnapshot) -> list[Notification]:
     found = []
-    if (past.active or one.active) and not past.counts.get("failed") and one.counts.get("failed"):
+    if (
+        (past.active or one.active or one.ended != past.ended)
+        and not past.counts.get("failed")
+        and one.counts.get("failed")
+    ):
         found.append(Notification(f"{one.name}: the first failure: {shortened(one.failure, 160)}", "warning"))
     if one.note and one.note != past.note:
         found.append(Notification(f"{one.name}: {one.note}", "warning"))

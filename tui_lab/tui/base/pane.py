@@ -134,6 +134,10 @@ class Host(Protocol):
         """Show a frame in the Chart pane."""
         ...
 
+    def launching(self, experiment: str) -> None:
+        """Report what becomes of an experiment that is launched from here, however soon it ends."""
+        ...
+
     def open_file(self, path: Path) -> None:
         """Open a file in the Experiment pane."""
         ...

@@ -860,6 +860,7 @@ class ExperimentPane(Pane):
         self._nodes_used[folder.name] = list(launch.nodes)
         app.tell(f"{planned.forecast.prepared.experiment.name}: submitting; the engine starts where none runs")
         app.tell_away()
+        app.launching(folder.name)
         submit = partial(submit_file, app.lab_path, path, launch, app.command_environment())
         try:
             name, count = await asyncio.to_thread(submit)
