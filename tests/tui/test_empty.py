@@ -101,12 +101,12 @@ async def test_a_lab_without_results(tmp_path: Path) -> None:
         pane = await wait_until(pilot, lambda: app.query_one(TasksPane))
         await wait_until(pilot, lambda: pane.table.frame.height == 3 and pane.table.has_focus)
         await pilot.press("F")
-        await wait_until(pilot, lambda: pane.groups.display and isinstance(pane.groups.placeholder, Empty))
+        await wait_until(pilot, lambda: pane.tasks.is_grouped and isinstance(pane.tasks.groups.placeholder, Empty))
         assert "No task has failed" in (await check(pilot, app, ("tasks",)))["tasks"]
         await pilot.press("escape")
-        pane.set_text("lr = 9")
+        pane.tasks.set_text("lr = 9")
         await wait_until(pilot, lambda: not pane.table.frame.height)
         assert "No task matches" in (await check(pilot, app, ("tasks",)))["tasks"]
         pane.table.focus()
         await pilot.press("enter")
-        await wait_until(pilot, lambda: pane.filter.has_focus)
+        await wait_until(pilot, lambda: pane.tasks.filter.has_focus)

@@ -302,7 +302,8 @@ class ChartPane(Pane):
 
     def _say(self, said: Instead) -> None:
         self.plot.say(said)
-        self.summary.update(Text(str(said)))
+        self.summary.update("")
+        self.table.placeholder = said
         self.table.set_frame(pl.DataFrame())
         self.notes.display = False
 

@@ -9,7 +9,9 @@ from textual.widgets import Static
 from tui_lab.client.formatting import plural, printable
 from tui_lab.results.failures.clusters import Cluster
 from tui_lab.results.failures.shared import LEAST, Shared
+from tui_lab.tui.base.empty import Empty, content
 from tui_lab.tui.base.formatting import MUTED
+from tui_lab.tui.base.pane import host_of
 from tui_lab.tui.widgets.panels.panel import Panel
 
 
@@ -50,8 +52,9 @@ class Why:
     def show(self, kind: tuple[Cluster, tuple[Shared, ...]] | None) -> None:
         """Show what is known of a kind of failure."""
         if kind is None:
-            self.said.say("What they said", Content())
-            self.shared.say("What they share", Content())
+            for panel, title in ((self.said, "What they said"), (self.shared, "What they share")):
+                said = Empty(f"{title} is shown here, of failed tasks", "escape", "goes back to all tasks")
+                panel.say(title, content(said, host_of(panel).config.ascii))
             self.shared.set_subtitle("")
         else:
             self.said.say(*what_was_said(kind[0]))
