@@ -14,7 +14,7 @@ from tests.tui.conftest import wait_until
 from tests.workbench import Workbench
 from tui_lab.store.lab import Lab
 from tui_lab.tui.app.app import LabApp
-from tui_lab.tui.panes.experiment.pane import EditorSide
+from tui_lab.tui.panes.experiment.editor_side import EditorSide
 from tui_lab.tui.panes.history.compare import Comparing, compare_results
 from tui_lab.tui.panes.history.pane import HistoryPane
 from tui_lab.tui.widgets.dialogs import Confirm

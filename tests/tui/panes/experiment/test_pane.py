@@ -253,7 +253,7 @@ async def test_a_pattern_that_never_ends_is_ended(own_lab: Workbench) -> None:
                 break
             pane.focus()
             await pilot.press("right_square_bracket")
-            await wait_until(pilot, lambda: (now := trial_of(app)) is not None and now.asked.which == pane._which)
+            await wait_until(pilot, lambda: (now := trial_of(app)) is not None and now.asked.which == pane.tester.which)
         assert "takes more than" in trial.message
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui_lab.client.formatting import plural, printable, shortened, shown_value
+from tui_lab.experiment.additions import add_metric
 from tui_lab.experiment.metric import Goal
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.yaml.parser import parse
@@ -29,6 +31,8 @@ from tui_lab.results.offers.offer import Offer
 from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
 from tui_lab.tui.base.formatting import MUTED
+from tui_lab.tui.base.pane import Host
+from tui_lab.tui.panes.experiment.editor_side import EditorSide
 from tui_lab.tui.panes.experiment.trial import Outputs
 from tui_lab.tui.widgets.dialogs import Menu
 
@@ -189,3 +193,22 @@ def named(offers: Sequence[Offer], most: int = 3) -> str:
     """Return the names of the first offers, for a message."""
     names = [offer.name for offer in offers]
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+async def ask_metric(host: Host, side: EditorSide, path: Path, outputs: Outputs) -> None:
+    """Ask which of the offers becomes a metric of a file, and write it into its text. Only in a worker."""
+    found = await host.before_question(asyncio.to_thread(offered, host.lab, path, side.text, outputs))
+    if not found.offers:
+        host.tell(found.message, "warning")
+        return
+    chosen = await host.ask(OffersScreen(found))
+    if chosen is None or side.file is None or side.file.path != path:
+        return
+    name = chosen.offer.name
+    try:
+        edit = add_metric(side.text, path.name, name, chosen.offer.with_goal(chosen.goal))
+    except SpecError as error:
+        host.tell(str(error), "error")
+        return
+    side.editor.apply(edit)
+    host.tell(f"{name} is a metric now: ctrl+s saves the file, ctrl+z takes it back")
