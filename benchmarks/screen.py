@@ -8,9 +8,9 @@ its tasks write steps. The screen runs on a terminal of its own and paints every
 answered when the terminal has got the row that it leads to; in other panes (`--panes all`) when it gets anything after
 ctrl+g, which puts a letter on each panel. Processor time is compared with a Textual clock on the same kind of terminal.
 
---check: ends with 1, and says why, where a limit is exceeded in each of three tries. A key has as long as KEY says. On
-a machine that is busy with others, which the clock's keys tell, the time does not count in which these had the
-processor.
+--check: ends with 1, and says why, where a limit is exceeded in each of three tries. A key has as long as KEY says, or
+SLOWER times as long as one of the clock. On a machine that is busy with others, which the clock's keys tell, the time
+does not count in which these had the processor.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ STEPS = 64
 """Running tasks that say something at each step."""
 KEY = 0.05
 """Seconds in which 99 of 100 keys are to be answered."""
+SLOWER = 2.5
+"""Times what the clock's keys take, where that is more: on a machine that is slow, or busy with others."""
 BUSY = 0.025
 """Seconds that 99 of 100 keys of the clock take at most on a quiet machine."""
 IDLE = 1.2
@@ -316,7 +318,9 @@ def exceeded(pane: str, report: dict[str, float], tasks: int) -> list[str]:
     """What takes longer or more than it may."""
     busy = report["key of the clock, p99, ms"] > 1000 * BUSY
     limits = {
-        "key, without others, p99, ms" if busy else "key, p99, ms": 1000 * KEY,
+        "key, without others, p99, ms" if busy else "key, p99, ms": max(
+            1000 * KEY, SLOWER * report["key of the clock, p99, ms"]
+        ),
         "idle, processor": IDLE * report["idle, of the clock"] + NOISE,
         "live, processor": LIVE,
         "memory, MB": MEMORY[0] + MEMORY[1] * tasks / 1e6,
