@@ -246,7 +246,7 @@ async def test_a_chart_is_written(small_lab: Path, tmp_path: Path) -> None:
 
 async def test_without_a_lab_a_sentence_says_so(tmp_path: Path) -> None:
     async with opened(tmp_path / "none") as (pilot, pane):
-        await wait_until(pilot, lambda: "there is no lab" in pane.plot.text)
+        await wait_until(pilot, lambda: "No chart yet" in pane.plot.text)
         await pilot.press(*"kxyhmeloTw0a")
         await pilot.press("escape", "escape")
         assert pane.lab_app.is_running

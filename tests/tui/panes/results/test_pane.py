@@ -294,7 +294,7 @@ async def test_no_lab_yet(tmp_path: Path) -> None:
     app = LabApp(tmp_path / "lab")
     async with app.run_test(size=(80, 24)) as pilot:
         app.show_pane("results")
-        await wait_until(pilot, lambda: "there is no lab yet" in words(app, "#results-message"))
+        await wait_until(pilot, lambda: "No results yet" in words(app, "#results-message"))
 
 
 def test_what_is_gone_is_left_out(grades: Workbench) -> None:
