@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
+from tui_lab.results.charts.model import Request
 from tui_lab.tui.base.charted import Charted
 from tui_lab.tui.charts.making import MadeChart
 from tui_lab.tui.charts.source import Rows
@@ -18,6 +19,7 @@ class RowsRead(Message):
     number: int
     rows: Rows | None
     problem: str = ""
+    request: Request | None = None  # what is to be drawn of them, where that was said
 
 
 @dataclass

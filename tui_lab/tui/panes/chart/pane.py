@@ -140,17 +140,37 @@ class ChartPane(Pane):
 
     def open_chart(self, frame: pl.DataFrame, title: str, request: Any = None) -> None:
         """Draw a frame, by default as its columns suggest."""
-        self._given = Rows(of_answer(frame, spec_of(self._folder()), self.lab_app.current or ""), "given", title)
         self._of = (None, "given")
-        self._reading = 0
-        self._take(self._given, request if isinstance(request, Request) else None, fresh=True)
+        self._making = 0
+        self._count += 1
+        self._reading = self._count
+        self.hold_keys()
+        wanted = request if isinstance(request, Request) else None
+        self._read_given(self._reading, frame, title, wanted, self._folder(), self.lab_app.current or "")
         self.focus_first()
 
+    @work(thread=True, group="chart-read")
+    def _read_given(
+        self,
+        number: int,
+        frame: pl.DataFrame,
+        title: str,
+        request: Request | None,
+        folder: ExperimentFolder | None,
+        current: str,
+    ) -> None:
+        try:
+            rows = Rows(of_answer(frame, spec_of(folder), current), "given", title)
+            self.post_message(RowsRead(number, rows, request=request))
+        except Exception as error:  # noqa: BLE001 - said in place of the chart
+            self.post_message(RowsRead(number, None, Problem.of(error).message))
+
     def _folder(self) -> ExperimentFolder | None:
+        """The experiment's, as it was last seen: whether it is still there is found out where it is read."""
         lab, current = self.lab_app.lab, self.lab_app.current
-        if lab is None or current is None or current not in lab.experiments():
+        if lab is None or current is None or self.lab_app.snapshot.experiment(current) is None:
             return None
-        return lab.experiment(current)
+        return ExperimentFolder(lab.path / current)
 
     def show(self, snapshot: LabSnapshot) -> None:
         if self._of[1] == "given":
@@ -190,6 +210,7 @@ class ChartPane(Pane):
     @work(thread=True, group="chart-read")
     def _read(self, number: int, folder: ExperimentFolder, what: What | None, chosen: Chosen | None) -> None:
         try:
+            folder.require_journal()
             self.post_message(RowsRead(number, read(folder, what, chosen)))
         except Exception as error:  # noqa: BLE001 - said in place of the chart
             self.post_message(RowsRead(number, None, Problem.of(error).message))
@@ -206,7 +227,9 @@ class ChartPane(Pane):
             self._say(event.problem)
             return
         fresh = self.rows is None or self.rows.what != event.rows.what or self.rows.title != event.rows.title
-        self._take(event.rows, None, fresh=fresh)
+        if event.rows.what == "given":
+            self._given, fresh = event.rows, True
+        self._take(event.rows, event.request, fresh=fresh)
 
     def _take(self, rows: Rows, request: Request | None, fresh: bool) -> None:
         self.rows = rows = replace(rows, source=replace(rows.source, palette=self.lab_app.palette))

@@ -51,8 +51,15 @@ class LocalFile:
         self.path = path
         self.start = 0
         self.size = 0
+        self.trouble = ""
+        """Why it can't be read although something is there, to stand behind its name."""
         self._descriptor: int | None = None
         self.refresh()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is there, and can be read."""
+        return self._descriptor is not None
 
     def refresh(self) -> bool:
         """Look how large the file is now; return whether that has changed."""
@@ -65,9 +72,11 @@ class LocalFile:
 
     def _open(self) -> None:
         try:
-            self._descriptor = self.path.open()
-        except OSError:
-            pass
+            self._descriptor, self.trouble = self.path.open(), ""
+        except FileNotFoundError:
+            self.trouble = ""
+        except OSError as error:
+            self.trouble = error.strerror or str(error)
 
     def read(self, offset: int, count: int) -> bytes:
         """Return the bytes from an offset on; none where they can't be read."""

@@ -209,8 +209,9 @@ class LogPanel(Panel):
         if mirrors.in_mirror(detail.folder) and not all(isinstance(one, RemoteFile) for one in self._files.values()):
             return "its output is on the other machine"
         for output in outputs(detail, self.choice):
-            if why := TaskFile(str(detail.folder), output.name).trouble():
-                return f"{output.name} can't be read: {printable(why)}"
+            file = self._files.get(output.name)
+            if isinstance(file, LocalFile) and file.trouble:
+                return f"{output.name} can't be read: {printable(file.trouble)}"
         return "it has printed nothing yet" if detail.running else "it printed nothing here"
 
     def _close(self) -> None:
@@ -234,7 +235,7 @@ class LogPanel(Panel):
         detail = self.detail
         if detail is None or not detail.attempts:
             return
-        missing = [name for name in self._files if not self._here(name)]
+        missing = [name for name, file in self._files.items() if not (isinstance(file, LocalFile) and file.is_open)]
         if mirrors.in_mirror(detail.folder):
             missing = [name for name in missing if detail.running or not self._is_whole(name)]
         elif not detail.running or self.choice.attempt not in (None, detail.attempts):
@@ -243,10 +244,6 @@ class LogPanel(Panel):
             self._fetching = True
             self._fetch(detail, missing)
 
-    def _here(self, name: str) -> bool:
-        assert self.detail is not None
-        return TaskFile(str(self.detail.folder), name).size is not None
-
     def _is_whole(self, name: str) -> bool:
         file = self._files[name]
         return isinstance(file, RemoteFile) and file.whole
@@ -254,7 +251,8 @@ class LogPanel(Panel):
     @work(thread=True, group="fetch")
     def _fetch(self, detail: TaskDetail, names: list[str]) -> None:
         try:
-            ask = self.connect()
+            names = [one for one in names if TaskFile(str(detail.folder), one).size is None]  # some may have come since
+            ask = self.connect() if names else None
             if ask is not None:
                 for name in names:
                     self._fetch_one(ask, detail, name)
