@@ -386,3 +386,16 @@ async def test_pinned_rows_stay_above_and_the_cursor_stays_on_its_row() -> None:
         app.table.refresh_rows()
         await pilot.pause()
         assert lines(app)[1].split()[1] == str(50 * 7 % 100 + 1000)
+
+
+async def test_rows_that_were_pinned_while_nothing_was_seen_of_them_are_painted() -> None:
+    app = TableApp(numbers(100))
+    async with app.run_test(size=(20, 20)) as pilot:
+        for pinned in (1, 3, 5):
+            app.table.display = False
+            await pilot.pause()
+            app.table.set_frame(numbers(90 + pinned), pinned=pinned)
+            app.table._look(force=True)  # as at each tick: there are no lines now
+            app.table.display = True
+            await pilot.pause()
+            assert [line.split()[0] for line in lines(app)[1 : pinned + 1]] == [str(row) for row in range(pinned)]

@@ -71,6 +71,9 @@ class Panel(Vertical):
     def on_resize(self) -> None:
         self._show()
 
+    def on_show(self) -> None:
+        self.refresh()  # lines may have changed while there were none
+
     def _show(self) -> None:
         title, subtitle = self._title, self._detail or self._subtitle
         if subtitle and self.styles.border_bottom[0] in ("", "none"):
@@ -82,7 +85,7 @@ class Panel(Vertical):
         """Set a title, where it differs: to set it paints the whole widget, and its line alone need be painted."""
         if (text.markup if text else None) == getattr(self, name):
             return
-        self._rows = (row,)
+        self._rows = (row,) if self.size.height else ()  # where nothing is seen of it, all is painted later
         try:
             setattr(self, name, text or None)
         finally:

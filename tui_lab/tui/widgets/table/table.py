@@ -495,8 +495,7 @@ class FrameTable(ScrollView, can_focus=True):
             if sight.held and y == sight.held + 1:
                 return Strip([Segment(("-" if self.ascii else "┄") * width, self._tones("muted"))], width)
             return self._note(y - 1, width)
-        if row >= sight.held and not self._page.holds(row, row + 1):
-            self._page = Page(self.frame, self._columns, row, row + 1, self.overlay, self._null, self._digits)
+        page = self._page_with(row, sight.held)
         base = ("cursor",) if row == self.cursor_row else ()
         mark = Segment("", self._tones(*base))
         if self.marked and self.key_at(row) in self.marked:
@@ -505,10 +504,20 @@ class FrameTable(ScrollView, can_focus=True):
             width,
             self._layout_,
             self.scroll_offset.x,
-            lambda place, room: self._cell(place, room, row, base),
+            lambda place, room: self._cell(page, place, room, row, base),
             mark,
             self._tones(*base),
         )
+
+    def _page_with(self, row: int, held: int) -> Page:
+        """Return the page with a row. A table that is shown again is painted before it hears of its size."""
+        if row < held:
+            if not self._held.holds(row, row + 1):
+                self._held = Page(self.frame, self._columns, 0, held, self.overlay, self._null, self._digits)
+            return self._held
+        if not self._page.holds(row, row + 1):
+            self._page = Page(self.frame, self._columns, row, row + 1, self.overlay, self._null, self._digits)
+        return self._page
 
     def _title(self, place: int, room: int, plain: Style, current: Style) -> Segments:
         head = self._columns[place].head
@@ -529,12 +538,12 @@ class FrameTable(ScrollView, can_focus=True):
             for column in self._columns
         ]
 
-    def _cell(self, place: int, room: int, row: int, base: tuple[str, ...]) -> Segments:
+    def _cell(self, page: Page, place: int, room: int, row: int, base: tuple[str, ...]) -> Segments:
         draw = self._columns[place].draw
         if draw is not None:
             width, values = self._layout_.widths[place], self.row(row) or {}
             return drawn(draw(values, width), width, room, lambda tone: self._tones(*base, tone), self._tones(*base))
-        cell = (self._held if self._held.holds(row, row + 1) else self._page).cell(place, row)
+        cell = page.cell(place, row)
         # Of a column that stands half outside, what says nothing is left away; the title's ellipsis tells of it.
         if room < self._layout_.widths[place] and cell.width > room and (self._right[place] or room < LEAST_TEXT):
             cell = Cell("", 0)
