@@ -269,6 +269,8 @@ REGISTRIES = {
     "experiment/sources": {
         "results/offers/lines.py pattern": OFFERS,
         "results/offers/offer.py pattern": OFFERS,
+        "results/offers/places.py json": OFFERS,
+        "results/offers/places.py pattern": OFFERS,
         "results/offers/structured.py csv": OFFERS,
         "results/offers/structured.py json": OFFERS,
         "experiment/readers/metrics.py pattern": "a text alone is a pattern",

@@ -29,6 +29,8 @@ class Terminal:
 
     def __init__(self, folder: Path, width: int = 80, height: int = 24) -> None:
         self.socket = folder / "tmux"
+        self.keys = 0
+        """How many were pressed; pasted text does not count."""
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("TMUX", "NO_COLOR", "TUI_LAB"))
         }
@@ -41,6 +43,7 @@ class Terminal:
         return subprocess.run(command, check=True, capture_output=True, text=True, env=self.environment).stdout
 
     def press(self, *keys: str) -> None:
+        self.keys += len(keys)
         self.tmux("send-keys", *keys)
 
     def type(self, text: str) -> None:
@@ -146,6 +149,43 @@ def test_from_an_empty_folder_to_a_chart_and_back(workbench: Workbench, terminal
     terminal.wait("best")
     terminal.press("M-7")
     terminal.wait("✓ 3")
+    leave(terminal)
+
+
+@pytest.mark.slow
+def test_from_a_pasted_command_to_the_values_of_a_metric_in_eleven_keys(
+    workbench: Workbench, terminal: Terminal, request: pytest.FixtureRequest
+) -> None:
+    workbench.write("fit.sh", FIT)
+    (workbench.folder / "go").touch()
+    terminal.wait("READY")
+    terminal.type(PROGRAM)
+    terminal.press("Enter")
+    terminal.wait("Paste a command")
+    terminal.keys, began = 0, time.monotonic()
+    terminal.press("c")
+    terminal.wait("The experiment that it becomes")
+    terminal.type("sh fit.sh --x 3")
+    terminal.wait("sh fit.sh --x {x}")
+    terminal.press("Enter")
+    terminal.wait("1 task to run")
+    terminal.press("C-r")
+    terminal.wait("Run 1 task of fit")
+    terminal.press("Enter")
+    terminal.wait("✓ done")
+    terminal.press("1")
+    terminal.wait("nothing to run")
+    terminal.press("m", "Enter")
+    terminal.wait("Which values of score are better?")
+    terminal.press("Enter", "C-s")
+    terminal.wait("saved experiment.yaml")
+    terminal.press("C-r")
+    terminal.wait("Run")
+    terminal.press("Enter")
+    terminal.wait(lambda screen: "score" in screen and "3.5" in screen and "✓ done" in screen)  # in Tasks
+    assert terminal.keys <= 12
+    if request.config.getoption("--long"):
+        assert time.monotonic() - began < 60
     leave(terminal)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable
@@ -32,7 +33,7 @@ from tui_lab.tui.panes.experiment.pane import ExperimentPane
 from tui_lab.tui.panes.experiment.plan import PlanView
 from tui_lab.tui.panes.experiment.tester import PatternTester, columns_line, output_line
 from tui_lab.tui.panes.experiment.trial import Asked, Line, Outputs, Trial, asked_at, try_out
-from tui_lab.tui.widgets.dialogs import Confirm
+from tui_lab.tui.widgets.dialogs import Confirm, Menu
 from tui_lab.tui.widgets.open_dialog import NewDialog, OpenDialog, entries
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.table.table import FrameTable
@@ -385,6 +386,18 @@ async def test_what_tasks_print_becomes_a_metric(own_lab: Workbench) -> None:
         await pilot.press("m")
         await wait_until(pilot, lambda: "no other number" in str([one.message for one in app._notifications]))
         pane = await rewrite(pilot, app, lambda text: text.replace("  loss: 'loss: (@float@)'\n", ""))
+        outputs = pane.outputs
+        assert not outputs.is_on_screen and outputs.shown.about is None  # nothing is read for a panel that is not seen
+        await pilot.press("vertical_line")
+        await wait_until(pilot, lambda: [one.name for one in outputs.shown.offered.offers] == ["loss"])
+        line = outputs.shown.lines[outputs.shown.places[0][-1].line]
+        assert re.fullmatch(r"loss: [0-9.]+", line) and line in str(outputs.query_one(Static).render())
+        outputs.query_one(Menu).focus()
+        await pilot.press("enter")
+        offers = await wait_until(pilot, lambda: isinstance(app.screen, OffersScreen) and app.screen)
+        assert str(offers.box.border_title) == "Which values of loss are better?"
+        await pilot.press("escape", "escape")
+        pane.focus()
         await pilot.press("m", "enter", "escape")
         offers = await wait_until(pilot, lambda: isinstance(app.screen, OffersScreen) and app.screen)
         assert "Metrics in the outputs of 3 tasks" in str(offers.box.border_title)

@@ -36,7 +36,8 @@ In the text, keys, words, parameters in braces and files are completed: a list o
 The border says what the key under the cursor means.
 
 `m` offers the numbers that the last tasks have printed, or written to JSON and CSV files, as metrics: enter takes one,
-and asks which of its values are better. No pattern has to be typed. ctrl+z takes it back.
+and asks which of its values are better. No pattern has to be typed. ctrl+z takes it back. Outputs, which is beside the
+plan in a wide window and behind `|` in others, marks these numbers in what the last task has printed.
 
 With the cursor on a metric or on `rows`, its pattern is tried on a real output; `]` and `[` choose the output of
 another task.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tui_lab.experiment import completions
-from tui_lab.experiment.model import BUILT_IN
+from tui_lab.experiment.model import BUILT_IN, Experiment
 from tui_lab.store.layout import LAB_FILE
 from tui_lab.tui.widgets.completion.candidates import MOST, Candidate, Completion, matching
 
@@ -41,6 +41,15 @@ class Known:
 
     parameters: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+
+
+def known(experiment: Experiment | None, folder: Path) -> Known:
+    """Return what the text of an experiment and its folder have to be completed. For a thread worker."""
+    names: tuple[str, ...] = ()
+    if experiment is not None:
+        swept = [name for sweep in experiment.parameters for name in sweep]
+        names = tuple(dict.fromkeys((*swept, *experiment.defaults, *experiment.derive)))
+    return Known(names, files_beside(folder))
 
 
 def files_beside(folder: Path) -> tuple[str, ...]:

@@ -53,10 +53,21 @@ class Offered:
     message: str = ""
 
 
-def offered(lab: Lab | None, path: Path, text: str, outputs: Outputs) -> Offered:
-    """Return the metrics that the outputs of the last tasks have, and the text does not. For a thread worker."""
+@dataclass(frozen=True)
+class Subject:
+    """What offers are made of: some tasks, and what a file says of them."""
+
+    experiment: Experiment
+    folder: Path
+    tasks: tuple[Task, ...]
+    known: tuple[str, ...]
+    """Names that are taken."""
+
+
+def subject(lab: Lab | None, path: Path, text: str, outputs: Outputs) -> Subject | str:
+    """Return what the text of a file has outputs of, or why there is nothing. For a thread worker."""
     if lab is None:
-        return Offered(message="no task has run yet: there is no output to make metrics of")
+        return "no task has run yet: there is no output to make metrics of"
     try:
         document = parse(text, str(path))
         reader = Reader(document, path.parent)
@@ -64,16 +75,31 @@ def offered(lab: Lab | None, path: Path, text: str, outputs: Outputs) -> Offered
         name = str(given.value) if given is not None and isinstance(given.value, str) and given.value else path.stem
         named = dict.fromkeys(command.entries, "true") if command is not None and command.kind == "mapping" else {}
         tasks = outputs.of(lab.path / name)[:TASKS]
-        if not tasks:
-            return Offered(message=f"no task of {name} has ended yet: there is no output to make metrics of")
         experiment = Experiment(name=name, command=named or "true")
-        known = [*reader.keys(("metrics",)), *_parameters(reader)]
-        found = find_offers(experiment, lab.path / name, tasks, known)
+        known = (*reader.keys(("metrics",)), *_parameters(reader))
     except (SpecError, LabError, OSError) as error:
+        return str(error).splitlines()[0]
+    return Subject(experiment, lab.path / name, tuple(tasks), known)
+
+
+def offered(lab: Lab | None, path: Path, text: str, outputs: Outputs) -> Offered:
+    """Return the metrics that the outputs of the last tasks have, and the text does not. For a thread worker."""
+    about = subject(lab, path, text, outputs)
+    return Offered(message=about) if isinstance(about, str) else offers_of(about)
+
+
+def offers_of(about: Subject) -> Offered:
+    """Return the metrics that outputs have. For a thread worker."""
+    tasks, name = about.tasks, about.experiment.name
+    if not tasks:
+        return Offered(message=f"no task of {name} has ended yet: there is no output to make metrics of")
+    try:
+        found = find_offers(about.experiment, about.folder, tasks, about.known)
+    except (LabError, OSError) as error:
         return Offered(message=str(error).splitlines()[0])
     if not found:
         return Offered(message=f"no other number with a name is in the outputs of {plural(len(tasks), 'task')}")
-    return Offered(tuple(found), tuple(tasks))
+    return Offered(tuple(found), tasks)
 
 
 def _parameters(reader: Reader) -> list[str]:
@@ -109,10 +135,11 @@ class OffersScreen(ModalScreen[Chosen | None]):
     }
     """
 
-    def __init__(self, offered: Offered) -> None:
+    def __init__(self, offered: Offered, taken: Offer | None = None) -> None:
+        """taken: one that is chosen already."""
         super().__init__()
         self.offered = offered
-        self.taken: Offer | None = None
+        self.taken = taken
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -120,7 +147,10 @@ class OffersScreen(ModalScreen[Chosen | None]):
             yield Static()
 
     def on_mount(self) -> None:
-        self._list_offers()
+        if self.taken is None:
+            self._list_offers()
+        else:
+            self._list_goals(self.taken)
         self.query_one(Menu).focus()
 
     @property
@@ -135,9 +165,10 @@ class OffersScreen(ModalScreen[Chosen | None]):
         self.box.border_title = Content(f"Metrics in the outputs of {plural(len(self.offered.tasks), 'task')}")
         self.box.border_subtitle = Content(f"{len(offers)}  enter takes one, esc leaves")
         menu.clear_options()
-        name = max(len(offer.name) for offer in offers)
-        value = max(len(_value(offer)) for offer in offers)
-        menu.add_options(Option(_line(offer, name, value)) for offer in offers)
+        menu.add_options(
+            Option(Content.assemble(row, (shortened(printable(offer.where.strip()), 60), MUTED)))
+            for row, offer in zip(rows(offers), offers, strict=True)
+        )
         menu.highlighted = offers.index(taken) if taken is not None else 0
 
     def _list_goals(self, offer: Offer) -> None:
@@ -180,13 +211,20 @@ def _value(offer: Offer) -> str:
     return f"{shown_value(offer.value)} {offer.unit}".rstrip()
 
 
-def _line(offer: Offer, name: int, value: int) -> Content:
-    better = {"max": "more is better", "min": "less is better", None: ""}[offer.goal]
-    what = better if offer.varies or len(offer.values) < 2 else "the same in all tasks"
-    return Content.assemble(
-        (f"{offer.name:<{name}}", "bold $text-primary"), f"  {_value(offer):>{value}}  ", (f"{what:<22}", MUTED),
-        (shortened(printable(offer.where.strip()), 60), MUTED),
-    )  # fmt: skip
+def rows(offers: Sequence[Offer]) -> list[Content]:
+    """Return a line for each offer: its name, its value, and which values are better."""
+    name = max((len(offer.name) for offer in offers), default=0)
+    value = max((len(_value(offer)) for offer in offers), default=0)
+    found = []
+    for offer in offers:
+        better = {"max": "more is better", "min": "less is better", None: ""}[offer.goal]
+        what = better if offer.varies or len(offer.values) < 2 else "the same in all tasks"
+        found.append(
+            Content.assemble(
+                (f"{offer.name:<{name}}", "bold $text-primary"), f"  {_value(offer):>{value}}  ", (f"{what:<22}", MUTED)
+            )
+        )
+    return found
 
 
 def named(offers: Sequence[Offer], most: int = 3) -> str:
@@ -198,10 +236,16 @@ def named(offers: Sequence[Offer], most: int = 3) -> str:
 async def ask_metric(host: Host, side: EditorSide, path: Path, outputs: Outputs) -> None:
     """Ask which of the offers becomes a metric of a file, and write it into its text. Only in a worker."""
     found = await host.before_question(asyncio.to_thread(offered, host.lab, path, side.text, outputs))
-    if not found.offers:
+    if found.offers:
+        await ask_goal(host, side, path, found)
+    else:
         host.tell(found.message, "warning")
-        return
-    chosen = await host.ask(OffersScreen(found))
+
+
+async def ask_goal(host: Host, side: EditorSide, path: Path, found: Offered, taken: Offer | None = None) -> None:
+    """Ask for one of the offers, unless one is taken, and which of its values are better. Write it into the text of the
+    file. Only in a worker."""
+    chosen = await host.ask(OffersScreen(found, taken))
     if chosen is None or side.file is None or side.file.path != path:
         return
     name = chosen.offer.name

@@ -1,5 +1,5 @@
 """The Experiment pane: the file in an editor, beside it what a run of it would do, below that a metric tried on a
-real output."""
+real output, and what tasks have printed."""
 
 from __future__ import annotations
 
@@ -28,45 +28,27 @@ from tui_lab.tui.base.recent import recent_files
 from tui_lab.tui.base.templates import Template
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.experiment.actions import ACTIONS, HELP
+from tui_lab.tui.panes.experiment.arrangement import ARRANGEMENTS, NARROW, ROOMS
 from tui_lab.tui.panes.experiment.check import Checked, Planned, check, mark_of, plan
-from tui_lab.tui.panes.experiment.completion import Known, files_beside
+from tui_lab.tui.panes.experiment.completion import Known, known
 from tui_lab.tui.panes.experiment.editor_side import EditorSide
 from tui_lab.tui.panes.experiment.file import EditedFile, FileError, UnsavedText
 from tui_lab.tui.panes.experiment.launch import slots_of
 from tui_lab.tui.panes.experiment.launcher import Launcher
-from tui_lab.tui.panes.experiment.offers import ask_metric
+from tui_lab.tui.panes.experiment.offers import ask_goal, ask_metric
+from tui_lab.tui.panes.experiment.outputs_panel import OutputsPanel
 from tui_lab.tui.panes.experiment.plan import PlanView
 from tui_lab.tui.panes.experiment.saving import NO_FILE, edit_outside, may_change_file, save, take_up
 from tui_lab.tui.panes.experiment.tester_panel import TesterPanel
 from tui_lab.tui.widgets.open_dialog import NewDialog, OpenDialog
-from tui_lab.tui.widgets.panels.layout import Arrangement, Room
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.panels.row import PanelRow
 
 if TYPE_CHECKING:
     from tui_lab.tui.base.snapshot import LabSnapshot
 
-
-def known(checked: Checked, folder: Path) -> Known:
-    """Return what the text of an experiment and its folder have to be completed. For a thread worker."""
-    experiment = checked.experiment
-    names: tuple[str, ...] = ()
-    if experiment is not None:
-        swept = [name for sweep in experiment.parameters for name in sweep]
-        names = tuple(dict.fromkeys((*swept, *experiment.defaults, *experiment.derive)))
-    return Known(names, files_beside(folder))
-
-
 AGAIN: Final = 2.0
-"""Seconds between two plans of the same text while the lab changes."""
-ROOMS: Final = {"text": Room(50, 11), "plan-panel": Room(40, 9), "tester-panel": Room(50, 9)}
-ARRANGEMENTS: Final[tuple[Arrangement, ...]] = (
-    (("text", "plan-panel", "tester-panel"),),
-    (("text",), ("plan-panel", "tester-panel")),
-    (("text",), ("plan-panel",), ("tester-panel",)),
-)
-NARROW: Final = 100
-"""Cells of width below which plan and pattern stand under the text, one at a time."""
+"""Seconds between two plans while the lab changes."""
 
 
 class ExperimentPane(Pane):
@@ -79,14 +61,14 @@ class ExperimentPane(Pane):
     DEFAULT_CSS = """
     ExperimentPane {
         & #text { height: 3fr; }
-        & #plan-panel { height: 2fr; min-height: 6; }
-        & #tester-panel { height: 2fr; min-height: 6; }
+        & #plan-panel, #tester-panel, #outputs-panel { height: 2fr; min-height: 6; }
     }
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.tester = TesterPanel(self._metric_here, id="tester-panel")
+        self.outputs = OutputsPanel(self.tester.outputs, id="outputs-panel")
         self._below = "plan-panel"  # what is below the text in a narrow window
         self._checked: Checked | None = None
         self._planned: Planned | None = None
@@ -103,6 +85,7 @@ class ExperimentPane(Pane):
             EditorSide("text", ascii=self.lab_app.config.ascii),
             Panel(PlanView("plan"), title="Plan", id="plan-panel"),
             self.tester,
+            self.outputs,
             rooms=ROOMS,
             arrangements=ARRANGEMENTS,
             chosen=self.lab_app.arrangements(self.NAME),
@@ -116,6 +99,7 @@ class ExperimentPane(Pane):
         if self.side.file is None:
             self.plan_view.show_words(Empty("What a file would run is shown here", "o", "opens one"))
             self.tester.say_no_file()
+            self.outputs.say_no_file()
         self.show(self.lab_app.snapshot)
 
     def file_changed(self) -> None:
@@ -148,6 +132,7 @@ class ExperimentPane(Pane):
         current = self.lab_app.current
         self._follow(snapshot, current)
         self.offer_kept()
+        self.outputs.go_on()
         revision = {one.name: one.revision for one in snapshot.experiments}
         if revision != self._revision:
             self._revision = revision
@@ -203,13 +188,14 @@ class ExperimentPane(Pane):
         if file is not None:
             self._check(file.path, self.side.text)
             self._try()
+            self.outputs.look(file.path, self.side.text)
 
     @work(thread=True, exclusive=True, group="experiment-check")
     def _check(self, path: Path, text: str, asked: bool = False) -> None:
         worker = get_current_worker()
         checked = check(path, text)
         completions.load()
-        deliver(self, self._show_known, known(checked, path.absolute().parent))
+        deliver(self, self._show_known, known(checked.experiment, path.absolute().parent))
         deliver(self, self._show_checked, checked)
         if checked.problems or worker.is_cancelled:
             return
@@ -263,6 +249,8 @@ class ExperimentPane(Pane):
         if file is not None and self._checked is not None and not self._checked.problems and not self._planning:
             self._check(file.path, self.side.text)
         self._try()
+        if file is not None:
+            self.outputs.look(file.path, self.side.text)
 
     def action_plan(self) -> None:
         file = self.side.file
@@ -348,6 +336,13 @@ class ExperimentPane(Pane):
             self.lab_app.tell(NO_FILE, "warning")
             return
         await ask_metric(self.lab_app, side, side.file.path, self.tester.outputs)
+
+    @on(OutputsPanel.Taken)
+    @work(exclusive=True, group="experiment-ask")
+    async def _take_offer(self, message: OutputsPanel.Taken) -> None:
+        side = self.side
+        if side.file is not None:
+            await ask_goal(self.lab_app, side, side.file.path, message.offered, message.offer)
 
     # --- The launch
 

@@ -128,12 +128,7 @@ def output_line(line: Line, digits: int, width: int, value: tuple[int, int] | No
     line of megabytes."""
     room = max(width - digits - 2, 8)
     begin, end = _part(line, room, value)
-    # One character for one: spans count characters.
-    text = Content(
-        "".join(
-            c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line.text[begin:end]
-        )
-    )
+    text = Content(one_for_one(line.text[begin:end]))
     for start, stop in line.spans:
         if start < end and stop > begin:
             text = text.stylize("$text-success underline", max(start - begin, 0), min(stop, end) - begin)
@@ -146,6 +141,11 @@ def output_line(line: Line, digits: int, width: int, value: tuple[int, int] | No
         it=f"{'▸' if focus else ' '}{line.number + 1:>{digits}} ",
     )
     return number + text
+
+
+def one_for_one(text: str) -> str:
+    """Return a text of a task as it can be shown, with one character for each: spans count characters."""
+    return "".join(c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _part(line: Line, room: int, value: tuple[int, int] | None) -> tuple[int, int]:
