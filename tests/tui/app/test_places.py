@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import polars as pl
 
 from tests.tui.app.test_app import shown, toasts
 from tests.tui.conftest import wait_until
+from tests.workbench import Workbench
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.app.jump import Jump, targets
 from tui_lab.tui.app.places import MOST, Place, Places
+from tui_lab.tui.base import panes
 from tui_lab.tui.panes.results.pane import ResultsPane
 from tui_lab.tui.panes.tasks.pane import TasksPane
 
@@ -84,6 +89,70 @@ async def test_escape_leads_back_with_cursor_and_filter(small_lab: Path, tmp_pat
         app._navigation._places.leave(Place("tasks", "small"))
         app.change_lab(tmp_path)
         assert not app.back()
+
+
+async def test_each_pane_is_as_it_was_left(small_workbench: Workbench, tmp_path: Path) -> None:
+    folder = small_workbench.folder
+    other = tmp_path / "other.yaml"
+    other.write_text("command: echo hi\n")
+    app = LabApp(small_workbench.lab_path, file=folder / "small.yaml")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_until(pilot, lambda: app.pane is not None and app.current)
+
+        def pane(name: str) -> Any:
+            return app.query_one(f"#pane-{name}")
+
+        async def prepare(name: str) -> None:
+            """Put the pane into a state of which each part has to come back."""
+            shown = pane(name)
+            match name:
+                case "experiment":
+                    await wait_until(pilot, lambda: shown.side.file is not None)
+                    shown.side.editor.go_to(3, 2)
+                case "tasks":
+                    await wait_until(pilot, lambda: shown.table.frame.height == 8)
+                    await pilot.press("slash", *"done", "enter")
+                    await wait_until(pilot, lambda: shown.table.frame.height == 6)
+                    shown.table.focus()
+                    await pilot.press("s", "s", "j", "j")
+                    await wait_until(pilot, lambda: shown.model.view.order == ("task_id", True))
+                case "results":
+                    await wait_until(pilot, lambda: shown.table.frame.height and shown.table.has_focus)
+                    await pilot.press("m")
+                    await wait_until(pilot, lambda: shown.request.metric == "loss" and not shown._looking)
+                    await pilot.press("j")
+                case "query":
+                    app.open_query("SELECT x, score FROM results ORDER BY x")
+                    await wait_until(pilot, lambda: shown.view.table.frame.height > 2)
+                    await pilot.press("j", "j")
+                case "chart":
+                    await wait_until(pilot, lambda: shown.made is not None and shown.made.chart is not None)
+                    shown._take_aggregate("median")
+                    await wait_until(pilot, lambda: shown.made.request.aggregate == "median")
+                case "history":
+                    await wait_until(pilot, lambda: shown.table.frame.height)
+
+        ways = {
+            "experiment": lambda: app.open_file(other),
+            "tasks": lambda: app.show_tasks("small", "state = 'failed'"),
+            "query": lambda: app.open_query("SELECT 1"),
+            "chart": lambda: app.open_chart(pl.DataFrame({"a": [1, 2], "b": [3, 4]}), "other"),
+        }
+        for name in panes.NAMES:
+            app.show_pane(name)
+            await wait_until(pilot, lambda: app.focused is not None and pane(name) in app.focused.ancestors_with_self)
+            await prepare(name)
+            await pilot.pause()
+            before = pane(name).place()
+            ways.get(name, lambda: app.lead_to("tasks"))()
+            away = "tasks" if name not in ways else name
+            await wait_until(pilot, lambda: app.focused is not None and pane(away) in app.focused.ancestors_with_self)
+            if name in ways:
+                await wait_until(pilot, lambda: pane(name).place() != before)
+            app.action_go_back()
+            await wait_until(pilot, lambda: app.pane is pane(name) and pane(name).place() == before)
+            if name == "history":
+                assert app.pane is not None and app.pane.experiment_here == "small"
 
 
 async def test_a_letter_leads_to_a_panel(small_lab: Path) -> None:

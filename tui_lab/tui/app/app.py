@@ -242,8 +242,16 @@ class LabApp(App[int]):
         self.current = experiment
         self._navigation.ask("tasks", "show_tasks", experiment, where)
 
+    def lead_to(self, name: str, experiment: str | None = None) -> None:
+        """Show a pane, perhaps with another experiment; going back leads here."""
+        self._navigation.leave()
+        if experiment is not None:
+            self.current = experiment
+        self.show_pane(name)
+
     def show_failures(self) -> None:
         """Show why tasks failed, in the Tasks pane."""
+        self._navigation.leave()
         self._navigation.ask("tasks", "action_failures")
 
     def open_query(self, sql: str) -> None:
@@ -263,12 +271,14 @@ class LabApp(App[int]):
 
     def open_file(self, path: Path) -> None:
         """Open a file in the Experiment pane."""
+        self._navigation.leave()
         self.file = path
         self._navigation.ask("experiment", "open_file", path)
 
     def open_text(self, path: Path, text: str, origin: str, choice: Choice | None = None) -> None:
         """Open another text of a file, not saved, in the Experiment pane. origin: where it is from, as shown. choice:
         ask whether to run that of it."""
+        self._navigation.leave()
         self.file = path
         self._navigation.ask("experiment", "open_text", path, text, origin, choice)
 

@@ -122,7 +122,7 @@ class Navigation:
 
     def _here(self) -> Place | None:
         pane = self.shown
-        if pane is None or not pane.is_mounted:
+        if pane is None or not pane.is_mounted or pane.NAME == panes.WELCOME:
             return None
         return Place(pane.NAME, self._host.current, pane.place())
 

@@ -122,6 +122,10 @@ class Host(Protocol):
         """Show the tasks for which a SQL condition holds."""
         ...
 
+    def lead_to(self, name: str, experiment: str | None = None) -> None:
+        """Show a pane, perhaps with another experiment; going back leads here."""
+        ...
+
     def show_failures(self) -> None:
         """Show why tasks failed, in the Tasks pane."""
         ...
@@ -310,8 +314,8 @@ class Pane(Vertical, can_focus=True):
         return None
 
     def place(self) -> object:
-        """Return what `go` needs to show again what is shown now. A pane stays as it is while others are shown: only
-        what may be replaced from outside belongs to it. Equal places are equal."""
+        """Return what `go` needs to show again what is shown now, with the row under the cursor. Equal places are
+        equal."""
         return None
 
     def go(self, place: object) -> None:

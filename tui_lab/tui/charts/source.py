@@ -26,9 +26,9 @@ CURVES: Final = 12
 """Tasks that are overlaid at most."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rows:
-    """The rows to draw, and what their columns are."""
+    """The rows to draw, and what their columns are. They are equal to themselves only."""
 
     source: Source
     what: What

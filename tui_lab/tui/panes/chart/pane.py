@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, cast
 
 import polars as pl
@@ -69,6 +69,16 @@ ARRANGEMENTS: Final[tuple[Arrangement, ...]] = (
 LONGEST: Final = 10.0  # seconds that it rests at most, where reading is slow
 
 
+@dataclass(frozen=True)
+class ChartPlace:
+    """What is drawn. request: what the user chose, if anything."""
+
+    what: What | None
+    given: Rows | None
+    request: Request | None
+    grid: bool
+
+
 class ChartPane(Pane):
     """The pane with a chart of the current experiment."""
 
@@ -102,6 +112,7 @@ class ChartPane(Pane):
         self._crossed: Sequence[Text] = ()  # what is at the crosshair, a line for each series
         self._given: Rows | None = None  # the answer that was handed over last
         self._of: tuple[str | None, What | None] = (None, None)  # experiment and table that are read
+        self._wanted: Request | None = None  # of the rows that are read, after going back
         self._own = False  # whether the user chose something: then new rows keep it
         self._reading = 0  # number of the reading that is going, else 0
         self._making = self._count = 0
@@ -136,12 +147,40 @@ class ChartPane(Pane):
         """The chart, and its values beside it or in its place."""
         return self.query_one(PanelRow)
 
+    # --- Where one is
+
+    def place(self) -> ChartPlace:
+        what = self._of[1]
+        chosen = self._full if self._own else self._wanted
+        return ChartPlace(what, self._given if what == "given" else None, chosen, self.grid.display)
+
+    def go(self, place: object) -> None:
+        if not isinstance(place, ChartPlace):
+            return
+        here = self.place()
+        if place.given is not None:
+            if place.given is not here.given or place.request != here.request:
+                self._show_given(place.given, place.request)
+        elif place.what == "given":
+            return  # it was left while they were read
+        elif place.what != here.what or self._of[0] != self.lab_app.current:
+            self._open(place.what)
+            self._wanted = place.request
+        elif self._reading:
+            self._wanted = place.request
+        elif place.request is None and self._own:
+            self.action_defaults()
+        elif place.request is not None and place.request != here.request:
+            self._set(place.request)
+        if place.grid is not here.grid:
+            self.action_grid()
+
     # --- Rows
 
     def open_chart(self, frame: pl.DataFrame, title: str, request: Any = None) -> None:
         """Draw a frame, by default as its columns suggest."""
-        self._of = (None, "given")
-        self._making = 0
+        self._given, self._of = None, (None, "given")
+        self._making, self._wanted = 0, None
         self._count += 1
         self._reading = self._count
         self.hold_keys()
@@ -165,6 +204,12 @@ class ChartPane(Pane):
         except Exception as error:  # noqa: BLE001 - said in place of the chart
             self.post_message(RowsRead(number, None, Problem.of(error).message))
 
+    def _show_given(self, rows: Rows, request: Request | None) -> None:
+        """Draw rows that were handed over."""
+        self._given, self._of = rows, (None, "given")
+        self._reading, self._wanted = 0, None
+        self._take(rows, request, fresh=True)
+
     def _folder(self) -> ExperimentFolder | None:
         """The experiment's, as it was last seen: whether it is still there is found out where it is read."""
         lab, current = self.lab_app.lab, self.lab_app.current
@@ -185,7 +230,7 @@ class ChartPane(Pane):
     def _open(self, what: What | None) -> None:
         """Read an experiment's rows; None: its steps where it has some, else its results."""
         self._of = (self.lab_app.current, what)
-        self._own = False
+        self._own, self._wanted = False, None
         self._clear()
         self.panel.set_title(Content(self._of[0] or "Chart"))
         self._say(f"reading {self._of[0]} ...")
@@ -228,8 +273,10 @@ class ChartPane(Pane):
             return
         fresh = self.rows is None or self.rows.what != event.rows.what or self.rows.title != event.rows.title
         if event.rows.what == "given":
-            self._given, fresh = event.rows, True
-        self._take(event.rows, event.request, fresh=fresh)
+            self._show_given(event.rows, event.request)
+            return
+        wanted, self._wanted = self._wanted, None
+        self._take(event.rows, wanted, fresh=fresh)
 
     def _take(self, rows: Rows, request: Request | None, fresh: bool) -> None:
         self.rows = rows = replace(rows, source=replace(rows.source, palette=self.lab_app.palette))
@@ -459,8 +506,7 @@ class ChartPane(Pane):
 
     def _take_source(self, value: str) -> None:
         if value == "given" and self._given is not None:
-            self._of = (None, "given")
-            self._take(self._given, None, fresh=True)
+            self._show_given(self._given, None)
         else:
             self._open("steps" if value == "steps" else "results")
 
@@ -542,9 +588,8 @@ class ChartPane(Pane):
         self._view(grid=False)
         subject = self.grid.subject
         if event.name in NODES and subject is not None:
-            self._of, self._reading = (None, "given"), 0
-            self._given = Rows(subject.of_nodes(event.name), "given", event.name)
-            self._take(self._given, subject.made(event.name).request, fresh=True)
+            rows = Rows(subject.of_nodes(event.name), "given", event.name)
+            self._show_given(rows, subject.made(event.name).request)
         else:
             self._set(of_metric(self._full, event.name))
 

@@ -305,6 +305,19 @@ Where there is no room for all panels, `|` shows the others.
             )
         self._put("#now-ended", lines, Empty("The last events are shown here", "7", "shows the submissions"))
 
+    # --- Where one is
+
+    @property
+    def experiment_here(self) -> str | None:
+        """The experiment of the row under the cursor: all rows are of the one that is shown."""
+        return None if self._about is None else self._about[1]
+
+    def place(self) -> object:
+        return self.table.key_at(self.table.cursor_row)
+
+    def go(self, place: object) -> None:
+        self.table.go_to(place)
+
     # --- Keys
 
     @on(FrameTable.RowSelected)
@@ -317,7 +330,7 @@ Where there is no room for all panels, `|` shows the others.
         self.lab_app.show_failures()
 
     def action_results(self) -> None:
-        self.lab_app.show_pane("results")
+        self.lab_app.lead_to("results")
 
 
 def _value(best: Best) -> str:

@@ -117,6 +117,18 @@ class ExperimentPane(Pane):
     def leave_text(self) -> None:
         self.focus()
 
+    def place(self) -> object:
+        file = self.side.file
+        return None if file is None else (file.path, self.side.editor.cursor_location)
+
+    def go(self, place: object) -> None:
+        match place:
+            case (Path() as path, (int(line), int(column))):
+                if self.side.file is None or self.side.file.path != path:
+                    self.open_file(path, (line, column))
+                else:
+                    self.side.editor.go_to(line, column)
+
     def on_resize(self) -> None:
         self._turn(self._below)
 
@@ -396,10 +408,12 @@ class ExperimentPane(Pane):
     # --- The file: nothing of it is lost without a question
 
     @work(exclusive=True, group="experiment-open")
-    async def open_file(self, path: Path) -> None:
-        """Edit another file; ask first if the text is not saved."""
+    async def open_file(self, path: Path, at: tuple[int, int] | None = None) -> None:
+        """Edit another file; ask first if the text is not saved. at: line and column of the cursor."""
         if await may_change_file(self.lab_app, self.side):
             self.load_file(path)
+            if at is not None:
+                self.side.editor.go_to(*at)
 
     @work(exclusive=True, group="experiment-open")
     async def open_text(self, path: Path, text: str, origin: str, choice: Choice | None = None) -> None:

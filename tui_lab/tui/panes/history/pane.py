@@ -169,6 +169,16 @@ results of both, setting by setting, those that differ most first.
         """The submission under the cursor."""
         return self.listed.get(self.table.key_at(self.table.cursor_row))
 
+    @property
+    def experiment_here(self) -> str | None:
+        return None if self.submission is None else str(self.submission["experiment"])
+
+    def place(self) -> object:
+        return self.table.key_at(self.table.cursor_row)
+
+    def go(self, place: object) -> None:
+        self.table.go_to(place)
+
     @on(FrameTable.RowHighlighted)
     def _show_detail(self) -> None:
         one = self.submission
@@ -181,8 +191,7 @@ results of both, setting by setting, those that differ most first.
     @on(FrameTable.RowSelected)
     def action_tasks(self) -> None:
         if self.submission is not None:
-            self.lab_app.current = self.submission["experiment"]
-            self.lab_app.show_pane("tasks")
+            self.lab_app.lead_to("tasks", self.submission["experiment"])
 
     def action_mark(self) -> None:
         self.table.toggle_mark()

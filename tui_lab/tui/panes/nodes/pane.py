@@ -305,6 +305,12 @@ minutes, the newest on the right.
     def node_here(self) -> str | None:
         return self.node.name if self.node is not None else None
 
+    def place(self) -> object:
+        return self.table.key_at(self.table.cursor_row)
+
+    def go(self, place: object) -> None:
+        self.table.go_to(place)
+
     @on(FrameTable.RowHighlighted)
     def _show_detail(self) -> None:
         node = self.node

@@ -166,6 +166,7 @@ class QueryPane(Pane):
         self.view = AnswerView()
         self.walk = history.Walk()
         self.run_: Run | None = None  # the one that is going
+        self._row: int | None = None  # that the cursor goes to when there is an answer
         self.last: Run | None = None  # the one whose answer is shown
         self._wanted: Run | None = None  # the one that was asked last, unless it was cancelled
         self._answered_text = ""  # of the last that had an answer
@@ -285,12 +286,32 @@ class QueryPane(Pane):
 
     # --- Running
 
+    @property
+    def _asked_last(self) -> tuple[str, Mapping[str, Value]]:
+        """The query that was asked last, and its parameters."""
+        run = self._wanted
+        return ("", {}) if run is None else (run.typed, run.parameters)
+
     def place(self) -> object:
-        return self.editor.text
+        return self.editor.text, *self._asked_last, self.view.table.cursor_row
 
     def go(self, place: object) -> None:
-        if isinstance(place, str) and place != self.editor.text:
-            self.editor.set_text(place)
+        match place:
+            case (str(text), str(typed), dict(parameters), int(row)):
+                if text != self.editor.text:
+                    self.editor.set_text(text)
+                if typed and (typed, parameters) != self._asked_last:
+                    self._from = (0, 0)
+                    self._start(typed, parameters)
+                self._row = row
+                if self.run_ is None:
+                    self._go_to_row()
+
+    def _go_to_row(self) -> None:
+        """Put the cursor where it was, after going back."""
+        row, self._row = self._row, None
+        if row is not None:
+            self.view.table.cursor_row = min(row, max(0, self.view.table.frame.height - 1))
 
     def open_query(self, sql: str) -> None:
         """Put a query into the editor and run it."""
@@ -336,6 +357,7 @@ class QueryPane(Pane):
         if lab is None:
             return
         self._stop()
+        self._row = None
         self._seen = self._stand()
         self.editor.clear_error()
         self.run_ = self._wanted = Run(lab, self.lab_app.current, typed, self.limit, parameters)
@@ -375,6 +397,7 @@ class QueryPane(Pane):
         again = self._answered_text == event.run.typed
         self.last, self._answered_text = event.run, event.run.typed
         self.view.show_answer(event.answer, event.run.limit < ALL_ROWS, again)
+        self._go_to_row()
         self._link(event.answer.frame, event.run.typed)
         if not again:
             self.walk.reset(history.add(event.run.lab, event.run.typed))

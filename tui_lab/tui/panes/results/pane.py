@@ -191,6 +191,20 @@ class ResultsPane(Pane):
         """What is shown of the present experiment."""
         return self._requests.get(self.lab_app.current or "", ViewRequest())
 
+    def place(self) -> object:
+        return self.request, self.table.sort_by, self.table.key_at(self.table.cursor_row)
+
+    def go(self, place: object) -> None:
+        match place:
+            case (ViewRequest() as request, order, setting):
+                self.table.sort_by = (str(order[0]), bool(order[1])) if isinstance(order, tuple) else None
+                self.table.go_to(setting)
+                if request != self.request and self.lab_app.current is not None:
+                    self._requests[self.lab_app.current] = request
+                    self.show(self.lab_app.snapshot)
+                elif self._view is not None and self._view.experiment == self.lab_app.current:
+                    self._draw()
+
     # --- Reading
 
     def show(self, snapshot: LabSnapshot) -> None:

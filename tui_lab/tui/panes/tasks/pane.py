@@ -360,17 +360,22 @@ class TasksPane(Pane):
             self.lab_app.back()
 
     def place(self) -> object:
-        return self.model.view, self.tasks.here
+        tasks = self.tasks
+        return self.model.view, tasks.here, tasks.groups.by if tasks.is_grouped else None
 
     def go(self, place: object) -> None:
         match place:
-            case (View() as view, task):
+            case (View() as view, task, by):
                 self.show(self.lab_app.snapshot)
                 self.tasks.leave_groups()
                 self.tasks.set_text(view.text)
+                self.table.sort_by = view.order
                 self.table.show_view(view)
                 self._arrived = None
-                self.tasks.wanted = task if isinstance(task, int) else None
+                self.tasks.wanted = None  # the filter comes back, even if the task has left its rows
+                self.table.go_to(task)
+                if isinstance(by, str):
+                    self.tasks.group_by(by)
 
     def open_task(self, experiment: str, task_id: int) -> None:
         """Put the cursor on a task, and open its log."""
