@@ -18,7 +18,7 @@ import polars as pl
 from tui_lab.engine.client import EngineClient
 from tui_lab.experiment.data_types import Row
 from tui_lab.protocol.control import Piece, ReadFile
-from tui_lab.results.live import LiveReader
+from tui_lab.results.live import LiveReader, LiveTask
 from tui_lab.results.progress import task_progress, total_steps
 from tui_lab.store.errors import LabError
 from tui_lab.store.fold import DONE
@@ -92,7 +92,8 @@ class LiveTasks:
     def read(self, facts: Mapping[int, Row], table: TaskTable | None, metric: str | None) -> dict[int, LiveRow]:
         """Return the live columns of those tasks that run. facts: the newest of some tasks. Raises LabError, OSError.
 
-        metric: the one to show; None for the one that says most.
+        metric: the one to show; None for the one that was shown last, as long as it has values, and else the one that
+        most of these tasks have.
         """
         running = {task: row for task, row in facts.items() if row["state"] == "running"}
         if not running:
@@ -100,8 +101,7 @@ class LiveTasks:
         reader = self._prepared(table, list(running))
         live = reader.read([(task, row["attempts"]) for task, row in running.items()])
         self.metrics = reader.metrics
-        chosen = metric if metric in self.metrics else next(iter(self.metrics), None)
-        self.metric = chosen
+        chosen = self.metric = metric if metric in self.metrics else self._steady(live.values())
         found = {}
         for task, row in running.items():
             now, elapsed = live[task], row["duration"] or 0.0
@@ -114,6 +114,13 @@ class LiveTasks:
                 how_far.left,
             )
         return found
+
+    def _steady(self, said: Collection[LiveTask]) -> str | None:
+        """Return a metric that has values. One that comes at the end of tasks only does not replace another."""
+        counts = {name: sum(name in one.last for one in said) for name in self.metrics}
+        if counts.get(self.metric or "") or not any(counts.values()):
+            return self.metric
+        return max(self.metrics, key=lambda name: counts[name])
 
     def _prepared(self, table: TaskTable | None, running: Sequence[int]) -> LiveReader:
         """Return the reader, after it has learnt from tasks that are done by now."""

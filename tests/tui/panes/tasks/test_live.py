@@ -53,7 +53,7 @@ def test_what_tasks_say_that_run(disk: LabOnDisk, monkeypatch: pytest.MonkeyPatc
     still = source.read()
     assert not still.running and not {*SHOWN} & {*shown(still, View()).frame.columns, *default_columns(still)}
     disk.start(folder, 0, {"stdout": "acc 0.5\n", "metrics.jsonl": lines(26)})
-    disk.start(folder, 1, {"stdout": "loss nan\n"})
+    disk.start(folder, 1, {"stdout": "acc 0.4\nloss nan\n"})
     table = source.read()
     assert table.running == 2
     assert default_columns(table)[:8] == ["task_id", "state", "lr", "eta", *SHOWN, "repeat"]
@@ -83,6 +83,24 @@ def test_what_tasks_say_that_run(disk: LabOnDisk, monkeypatch: pytest.MonkeyPatc
     assert drawn(LEFT, {LEFT: 7799.0}) == "2 h 10 min" and drawn(LEFT, {LEFT: 9e9}) == "104166 d 16 h"
     assert drawn(SHARE, {SHARE: 0.0}) == "────────  0%"
     assert drawn(VALUE, {VALUE: -1.23456e-200, NUMBER: "-1.23456e-200", TREND: " " * 10}) == "-1.2e-200" + " " * 11
+    reader.close()
+
+
+def test_the_live_metric_stays_as_long_as_it_has_values(disk: LabOnDisk) -> None:
+    folder = disk.submit(SWEEP)
+    source = TaskSource(disk.lab, "grid")
+    reader = LiveTasks(disk.lab, source)
+    disk.start(folder, 0, {"stdout": "loss 2\n"})
+    disk.start(folder, 1, {"stdout": "loss 1\n"})
+    disk.start(folder, 2, {"stdout": ""})
+    disk.start(folder, 3, {"stdout": "loss 1\nacc 0.5\n"})
+    for tasks, metric in (((2,), None), ((0,), "loss"), ((0, 3), "loss"), ((2,), "loss"), ((1,), "loss")):
+        reader.read(facts(source, 1.0, *tasks), None, None)
+        assert reader.metric == metric, tasks
+    assert reader.metrics == ("acc", "loss"), "the other is known, and has a goal"
+    assert reader.read(facts(source, 1.0, 0, 3), None, "acc")[3].value == 0.5, "the one that is asked for"
+    reader.read(facts(source, 1.0, 0, 1), None, None)
+    assert reader.metric == "loss", "no running task has the other"
     reader.close()
 
 
