@@ -168,6 +168,10 @@ def why_incomplete(metric: MetricReport, place: int) -> str:
     return f"{metric.summaries[place].n} of {metric.asked[place].asked} values{why}"
 
 
+ALLOW: Final = "--allow-incomplete"
+"""Lets settings that lack values be the best."""
+
+
 def incomplete_leaders(report: Report, metric: MetricReport) -> str:
     """Return why the setting with the best mean is not called the best; empty where it is."""
     places = metric.incomplete_leaders()
@@ -178,10 +182,10 @@ def incomplete_leaders(report: Report, metric: MetricReport) -> str:
     why = f"{where} has {why_incomplete(metric, first)}"
     if metric.best is None:
         none = "no setting has all its values" if report.settings.count > 1 else "values are missing"
-        return f"no best {metric.name}, because {none}: {why}; --allow-incomplete compares incomplete settings"
+        return f"no best {metric.name}, because {none}: {why}; {ALLOW} compares incomplete settings"
     mean = moved(exact(metric.exact[first].mean or 0.0), metric.offset)
     more = f" and {len(places) - 1:,} more like it" if len(places) > 1 else ""
-    return f"{metric.name} of {mean} is not called the best, because {why}{more}; --allow-incomplete allows it"
+    return f"{metric.name} of {mean} is not called the best, because {why}{more}; {ALLOW} allows it"
 
 
 def words(report: Report, place: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,21 @@ async def test_the_pareto_front_and_the_grouping(grades: Workbench) -> None:
         await pilot.press("space", "enter")
         await settled(pilot, app, by=())
         assert len(cells(app)) == 1 and "averaged over x" in titled(app, "#results-list")
+
+
+async def test_settings_that_lack_values_are_the_best_where_the_user_says_so(grades: Workbench) -> None:
+    request = ViewRequest("score", by=())  # one setting: of its 12 values two are not there, and one is NaN
+    for incomplete in (False, True):
+        view = make_view(grades.lab_path / "e", replace(request, incomplete=incomplete), 0)
+        assert view.metric is not None and (view.metric.best is not None) == incomplete
+        assert any("i compares incomplete settings" in note for note in view.notes) != incomplete
+    app = LabApp(grades.lab_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        await pilot.press("i")
+        assert pane_of(app).request.incomplete
+        await pilot.press("i")
+        assert not pane_of(app).request.incomplete
 
 
 async def test_the_way_to_tasks_charts_and_the_clipboard(grades: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:

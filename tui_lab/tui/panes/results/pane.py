@@ -57,6 +57,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("results.add", "a", "Repeats", "Add the repeats that would separate the setting from the best."),
     Action("results.copy", "y", "Copy", "Copy the table as Markdown."),
     Action("results.goal", "d", "Goal", "Reverse the goal of the metric, in this pane only.", shown=False),
+    Action("results.incomplete", "i", "Incomplete", "Let settings that lack values be the best, or not.", shown=False),
     Action("results.refresh", "ctrl+r,f5", "Refresh", "Read the results again now.", shown=False),
 )
 HELP: Final = """
@@ -496,6 +497,15 @@ class ResultsPane(Pane):
         if self._shown is not None:
             metric = self._shown[1]
             self._change_request(goals={**self.request.goals, metric.name: _GOALS[metric.goal]})
+
+    def action_incomplete(self) -> None:
+        if self._shown is not None:
+            self._change_request(incomplete=not self.request.incomplete)
+            self.lab_app.tell(
+                "settings that lack values may be the best"
+                if self.request.incomplete
+                else "only complete settings can be the best"
+            )
 
     def action_plot(self) -> None:
         if self._shown is None:

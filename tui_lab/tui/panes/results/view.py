@@ -13,6 +13,7 @@ from tui_lab.results.statistics.importance import MOST_PARAMETERS, Importance, i
 from tui_lab.results.statistics.pareto import front as pareto
 from tui_lab.results.statistics.report import MetricReport, Options, Report, StatisticsError, done_values, make
 from tui_lab.results.statistics.settings import leading_metric, numeric_metrics, varying
+from tui_lab.results.statistics.table import ALLOW
 from tui_lab.results.statistics.warnings import warnings
 from tui_lab.results.tables import Results, refresh
 from tui_lab.results.until import unreached
@@ -35,6 +36,8 @@ class ViewRequest:
     """A SQL condition that one setting fulfils."""
     front: str | None = None
     """The second metric of a Pareto front."""
+    incomplete: bool = False
+    """Whether settings that lack values may be the best."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +96,19 @@ def _view(results: Results, empty: View, hints: Sequence[str]) -> View:
     names = [*numeric_metrics(results)]
     if DURATION not in names and DURATION not in results.parameters:
         names.append(DURATION)
-    options = Options(by=request.by, metrics=tuple(names), goals=request.goals, baseline=request.baseline)
+    options = Options(
+        by=request.by,
+        metrics=tuple(names),
+        goals=request.goals,
+        baseline=request.baseline,
+        allow_incomplete=request.incomplete,
+    )
     report = make(results, options)
     wanted = request.metric or leading_metric(results)
     metric = next((one for one in report.metrics if one.name == wanted), report.metrics[0])
     front = _front(report, metric, request.front)
     places = metric.order if front is None else [place for place in metric.order if front[place]]
-    lines = [*hints, *warnings(report, [metric])]
+    lines = [*hints, *(line.replace(ALLOW, "i") for line in warnings(report, [metric]))]  # its key here
     if not numeric_metrics(results):
         lines.insert(0, f"{results.name} has no metric with numbers: add some to `metrics` of its file")
     return replace(

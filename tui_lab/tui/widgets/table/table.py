@@ -321,7 +321,8 @@ class FrameTable(ScrollView, can_focus=True):
             self._layout_ = Layout.of(
                 widths(self._columns, self._titles(), self._measures, GAP, room - GUTTER), self.frozen, max(room, 1)
             )
-            size = Size(self._layout_.width, sight.height + 1)
+            across = self._layout_.width if self.frame.height else min(self._layout_.width, room)
+            size = Size(across, sight.height + 1)
             if size != self.virtual_size:
                 self.virtual_size = size
             self.refresh()
