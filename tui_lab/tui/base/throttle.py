@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import time
+from typing import Final
+
+ENOUGH: Final = 5.0
+"""Seconds of rest that are enough, if it rests twice as long as it worked: on a busy machine, little
+work takes long."""
 
 
 class Throttle:
@@ -25,4 +30,5 @@ class Throttle:
     def ended(self, seconds: float) -> None:
         """Note that it is done, and took so long."""
         self.busy = False
-        self._next = time.monotonic() + max(self.least - seconds, self.share * seconds)
+        rest = min(self.share * seconds, max(ENOUGH, 2 * seconds))
+        self._next = time.monotonic() + max(self.least - seconds, rest)
