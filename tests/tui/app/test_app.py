@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from textual.css.query import NoMatches
 from textual.events import DescendantFocus
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
@@ -397,3 +398,9 @@ async def test_focus_that_comes_while_a_pane_goes(small_lab: Path) -> None:
         chart.post_message(DescendantFocus(chart))
         await pilot.pause()
     assert app.return_code in (0, None)
+
+
+def test_what_a_pane_lacks_while_the_screen_ends_is_no_error(tmp_path: Path) -> None:
+    app = LabApp(tmp_path / "lab")  # it does not run, as when it ends
+    app._handle_exception(NoMatches("a pane is mounted without its table"))
+    assert app.return_code is None

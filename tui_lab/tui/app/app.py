@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from textual import events, on
 from textual.app import App, ComposeResult
 from textual.command import Provider
+from textual.css.query import NoMatches
 from textual.dom import DOMNode
 from textual.filter import LineFilter
 from textual.reactive import reactive
@@ -149,6 +150,11 @@ class LabApp(App[int]):
     def on_unmount(self) -> None:
         self._watcher.close(LEAVING)
         self._beginning.keep(self.theme, self.current)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """As Textual, but what is mounted while the screen ends has no children, and that is no error."""
+        if self.is_running or not isinstance(error, NoMatches):
+            super()._handle_exception(error)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         return [*super().get_line_filters(), *self.terminal.filters]
