@@ -67,7 +67,7 @@ class Subject:
 def subject(lab: Lab | None, path: Path, text: str, outputs: Outputs) -> Subject | str:
     """Return what the text of a file has outputs of, or why there is nothing. For a thread worker."""
     if lab is None:
-        return "no task has run yet: there is no output to make metrics of"
+        return "no task has run yet, so there are no outputs"
     try:
         document = parse(text, str(path))
         reader = Reader(document, path.parent)
@@ -92,7 +92,7 @@ def offers_of(about: Subject) -> Offered:
     """Return the metrics that outputs have. For a thread worker."""
     tasks, name = about.tasks, about.experiment.name
     if not tasks:
-        return Offered(message=f"no task of {name} has ended yet: there is no output to make metrics of")
+        return Offered(message=f"no task of {name} has ended yet")
     try:
         found = find_offers(about.experiment, about.folder, tasks, about.known)
     except (LabError, OSError) as error:
