@@ -82,4 +82,9 @@ def test_of_many_tasks_that_are_done_some_are_told_and_each_failure() -> None:
         events.hear(Finished(1000 + task / 500, task, 1, end, "oom" if end == "failed" else None), state)  # type: ignore[arg-type]
     told = events.take()
     assert [one.task for one in told if one.kind == "failed"] == list(range(0, 1000, 100))
-    assert sum(one.kind == "done" for one in told) == 2
+    done = [one for one in told if one.kind == "done"]
+    assert len(done) == 2 and sum(1 + one.more for one in done) == 990, "the others are counted"
+    assert events.take() is told
+    events.hear(Finished(1003.0, 1, 1, "done"), state)
+    events.hear(Finished(1003.1, 2, 1, "done"), state)
+    assert [(one.task, one.more) for one in events.take()[-2:]] == [(900, 0), (1, 1)]

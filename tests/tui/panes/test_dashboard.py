@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -16,8 +17,8 @@ from tests.tui.conftest import wait_until
 from tests.workbench import Workbench, until
 from tui_lab.results.statistics.intervals import t_quantile
 from tui_lab.tui.app.app import LabApp
-from tui_lab.tui.panes.dashboard.data import best_so_far, progress_chart
-from tui_lab.tui.panes.dashboard.pane import DashboardPane
+from tui_lab.tui.panes.dashboard.data import Now, NowReader, best_so_far, progress_chart
+from tui_lab.tui.panes.dashboard.pane import READING, DashboardPane
 from tui_lab.tui.tasks.frame import TaskTable
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.plot.plot import Plot
@@ -128,10 +129,14 @@ async def test_the_dashboard_of_a_run(workbench: Workbench, monkeypatch: pytest.
     workbench("--run", workbench.write("fit.yaml", RUN.replace("GO", str(go))), "--detach", "--node", "localhost", "4")
     assert until(workbench.engine_pid)
     monkeypatch.chdir(workbench.folder)
+    may_read, read = threading.Event(), NowReader.read
+    monkeypatch.setattr(NowReader, "read", lambda self: read(self) if may_read.wait(60) else Now())
     app = LabApp(Path("lab"), first="dashboard")
     async with app.run_test(size=(120, 40)) as pilot:
         pane: DashboardPane = await wait_until(pilot, lambda: app.query_one(DashboardPane))
         assert app.pane is pane
+        await wait_until(pilot, lambda: [one.text for one in pane.query(Plot)] == [READING, READING])
+        may_read.set()
         await wait_until(pilot, lambda: pane.now.running.height == 2 and sum(one.count for one in pane.now.kinds) == 2)
         await wait_until(pilot, lambda: pane.now.best is not None and pane.now.best.n == 2)
         shown = {panel.id: panel for panel in pane.query(Panel)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,7 @@ from tui_lab.tui.base.snapshot import Happening
 
 MOST: Final = 50
 APART: Final = 1.0
-"""Seconds between two tasks that are done of which each has a line: else only some have."""
+"""Seconds between two tasks that are done of which each has a line: else the first has, with the number of others."""
 _ENDS: Final = tuple(STATES.index(name) for name in ("done", "failed", "stopped", "lost"))
 _PAUSES: Final = {
     "first_failures": "the first tasks failed",
@@ -33,6 +34,8 @@ class RecentEvents:
         self._experiment = experiment
         self._events: deque[Happening] = deque(maxlen=MOST)
         self._done = 0.0
+        self._more = 0
+        """Done tasks without a line, since the last one that has one."""
         self._last: tuple[Happening, ...] = ()
         self._is_new = False
 
@@ -81,8 +84,11 @@ class RecentEvents:
         """code: the exit status or the signal by which it ended."""
         if state == "done":
             if at - self._done < APART:
+                self._more += 1
+                self._is_new = True
                 return
-            self._done = at
+            self._count_more()
+            self._done, self._more = at, 0
             words = f"done in {span(duration)}" if duration is not None and duration == duration else state
         else:
             words = f"{reason} {code}" if reason in ("exit", "signal") else reason or state
@@ -92,8 +98,15 @@ class RecentEvents:
         self._events.append(Happening(at, self._experiment, kind, text, task))
         self._is_new = True
 
+    def _count_more(self) -> None:
+        """Note at the last line of a done task how many have none."""
+        place = next((at for at in reversed(range(len(self._events))) if self._events[at].kind == "done"), None)
+        if place is not None:
+            self._events[place] = replace(self._events[place], more=self._more)
+
     def take(self) -> tuple[Happening, ...]:
         """Return them, the newest last; the same object while nothing is new."""
         if self._is_new:
+            self._count_more()
             self._last, self._is_new = tuple(self._events), False
         return self._last

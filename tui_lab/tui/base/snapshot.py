@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Happening:
     """An event in a line. kind: the state in which a task ended, or the kind of the event; task: the one that ended.
-    at: seconds since 1970."""
+    at: seconds since 1970. more: tasks that were done within a moment of it, and have no line."""
 
     at: float
     experiment: str
     kind: str
     text: str
     task: int | None = None
+    more: int = 0
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,8 @@ class Now:
     metric: str | None = None
     parameters: tuple[str, ...] = ()
     progress: Chart | None = None
+    goal: str | None = None
+    """The metric whose best mean is shown."""
     best: Best | None = None
     course: Chart | None = None
     """The best mean over time."""
@@ -105,7 +107,7 @@ class NowReader:
             if goals:
                 metric = next(iter(goals))
                 best, course = best_so_far(table, metric, goals[metric])
-                now = replace(now, best=best, course=course)
+                now = replace(now, goal=metric, best=best, course=course)
             if bool(table.frame["state"].is_in(["failed", "lost"]).any()):
                 rows = self._failed.read(table).frame.to_dicts()
                 kinds = [Kind(row["tasks"], row["reason"] or "", row["line"], row["share"]) for row in rows]

@@ -50,6 +50,7 @@ ARRANGEMENTS: Final = (
     (("now-running", "now-failures"), ("now-progress", "now-best"), ("now-nodes", "now-latest")),
 )
 EVENTS: Final = 50
+READING: Final = "reading the tasks"
 _SPARK: Final = 12  # cells of a node's load
 _SLOTS: Final = 16  # cells of a node's slots at most
 
@@ -86,6 +87,8 @@ Where there is no room for all panels, `|` shows the others.
         self._throttle = Throttle(PACE, SHARE)
         self._timer: Timer | None = None
         self._events: object = None
+        self._is_reading = False  # nothing is known yet
+        self._kinds: object = None
         self.now = Now()
 
     def compose(self) -> ComposeResult:
@@ -134,7 +137,7 @@ Where there is no room for all panels, `|` shows the others.
             return
         about = (lab.identity + str(lab.path), name)
         if about != self._about:
-            self._leave("reading the tasks")
+            self._leave(READING)
             try:
                 source = source_of(self.lab_app.task_sources, lab, name)
             except LabError as error:
@@ -149,7 +152,7 @@ Where there is no room for all panels, `|` shows the others.
     def _leave(self, note: Instead) -> None:
         if self._reader is not None:
             self._reader.close()
-        self._reader, self._about = None, None
+        self._reader, self._about, self._is_reading = None, None, note == READING
         self.table.placeholder = note
         self._take(None, Now())
 
@@ -184,6 +187,7 @@ Where there is no room for all panels, `|` shows the others.
     def _read_ended(self, reader: NowReader, now: Now, seconds: float) -> None:
         self._throttle.ended(seconds)
         if reader is self._reader:
+            self._is_reading = False
             self._take(reader, now)
         if self._throttle.wanted:
             self._want()
@@ -196,7 +200,7 @@ Where there is no room for all panels, `|` shows the others.
     # --- Showing
 
     def _take(self, reader: NowReader | None, now: Now) -> None:
-        before, self.now = self.now, now
+        self.now = now
         ascii = self.lab_app.config.ascii
         if reader is not None:
             self.table.placeholder = now.problem or self._idle()
@@ -212,11 +216,11 @@ Where there is no room for all panels, `|` shows the others.
         if now.progress is not None:
             self.query_one("#now-states", Plot).show_chart(now.progress)
         else:
-            self.query_one("#now-states", Plot).say(
-                Empty("Tasks by state over time are drawn here", "3", "shows the tasks")
-            )
+            empty = Empty("Tasks by state over time are drawn here", "3", "shows the tasks")
+            self.query_one("#now-states", Plot).say(READING if self._is_reading else empty)
         self._show_best(now)
-        if now.kinds != before.kinds or reader is None:
+        if (kinds := (now.kinds, self._is_reading)) != self._kinds:
+            self._kinds = kinds
             self._show_kinds(now)
         self._show_events(self.lab_app.snapshot)
 
@@ -238,7 +242,10 @@ Where there is no room for all panels, `|` shows the others.
         if now.best is None:
             panel.set_title("Best so far")
             panel.set_subtitle("")
-            plot.say(Empty("The best mean so far is drawn here, if a metric has a goal", "1", "opens the file"))
+            empty = Empty("The best mean so far is drawn here, if a metric has a goal", "1", "opens the file")
+            if now.goal is not None:
+                empty = Empty(f"The best mean of {now.goal} is drawn here once a task is done", "3", "shows the tasks")
+            plot.say(READING if self._is_reading else empty)
             return
         panel.set_title(Content.assemble("Best so far  ", (_value(now.best), "bold $text-success")))
         panel.set_subtitle(printable(now.best.setting) + f"  n {now.best.n}")
@@ -257,7 +264,8 @@ Where there is no room for all panels, `|` shows the others.
             )
             if one.share:
                 lines.append(Content.assemble("        ", (printable(one.share), "$text-warning")))
-        self._put("#now-kinds", lines, Empty("No task has failed", "3", "shows the tasks"))
+        empty = Empty("No task has failed", "3", "shows the tasks")
+        self._put("#now-kinds", [Content(READING)] if self._is_reading else lines, empty)
 
     def _show_nodes(self, snapshot: LabSnapshot) -> None:
         nodes = snapshot.engine.nodes if snapshot.engine is not None else ()
@@ -301,6 +309,7 @@ Where there is no room for all panels, `|` shows the others.
                     f" {one.task}" if one.task is not None else "",
                     (f"  {printable(one.text)}", "" if one.kind == "done" else STATE_STYLES.get(one.kind, MUTED)),
                     (f"  {printable(mine)}" if mine else "", MUTED),
+                    (f"  and {one.more:,} more" if one.more else "", MUTED),
                 )
             )
         self._put("#now-ended", lines, Empty("The last events are shown here", "7", "shows the submissions"))
