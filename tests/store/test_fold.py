@@ -20,7 +20,9 @@ from tui_lab.store.events import (
     FilesRemoved,
     Finished,
     KnownEvent,
+    Paused,
     Requeued,
+    Resumed,
     Returned,
     Started,
     StepEnd,
@@ -214,6 +216,8 @@ any_event = st.one_of(
     st.builds(lambda task, attempt: finished(task, attempt, "failed", **step_ends(1, attempt)), tasks, attempts),
     st.builds(lambda task: Stopped(1.0, [[task, task]]), tasks),
     st.builds(lambda last: submitted([[0, last]], [[0, last]]), tasks),
+    st.builds(Paused, st.just(1.0), st.sampled_from(["first_failures", "asked"]), tasks),
+    st.just(Resumed(1.0)),
 )
 
 

@@ -23,7 +23,7 @@ from tui_lab.store.errors import LabError
 from tui_lab.store.events import Changes, Ended, Key, NodesChanged, Paused, Prioritized, Raised, Submitted
 from tui_lab.store.fold import COLUMNS, STATES, State
 
-FORMAT: Final = 9
+FORMAT: Final = 10
 _METADATA: Final = "tui_lab"
 _BLOCK: Final = 1 << 22
 
@@ -50,6 +50,7 @@ class _About(msgspec.Struct, kw_only=True):
     submissions: list[Submitted]
     note: str
     paused: Paused | None
+    accepted_failures: int
     drained: bool
     prioritized: Prioritized | None
     ended: Ended | None
@@ -78,6 +79,7 @@ _KEPT: Final = (
         "submissions",
         "note",
         "paused",
+        "accepted_failures",
         "drained",
         "prioritized",
         "ended",

@@ -329,7 +329,8 @@ class Paused(_Event, frozen=True, tag="paused"):
 
 
 class Resumed(_Event, frozen=True, tag="resumed"):
-    """It goes on."""
+    """It goes on. The failures for which it was paused are accepted: only further ones can pause it, and the first ones
+    no more."""
 
     at: float
 

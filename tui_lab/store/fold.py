@@ -77,6 +77,7 @@ REASONS: Final = (
     "exception",
     "outs",
 )
+TOO_MANY_FAILED: Final = ("first_failures", "max_failures")  # reasons of a pause
 EXPLAINED: Final = ("start", "outs")  # reasons of which the event has a `message`
 _STATE_CODE: Final = {name: code for code, name in enumerate(STATES)}
 _REASON_CODE: Final = {name: code for code, name in enumerate(REASONS)}
@@ -138,6 +139,7 @@ class State:
         self.submissions: list[Submitted] = []
         self.note = ""  # on the repeats of the newest submission: that `until` can't become true
         self.paused: Paused | None = None
+        self.accepted_failures = 0  # of the newest submission: the user has gone on in spite of so many
         self.drained = False  # the user asked to start nothing more
         self.prioritized: Prioritized | None = None  # of the newest submission, where the user changed it
         self.ended: Ended | None = None  # of the newest submission
@@ -244,6 +246,8 @@ class State:
                 case Paused():
                     self.paused = event
                 case Resumed():
+                    if self.paused is not None and self.paused.reason in TOO_MANY_FAILED:
+                        self.accepted_failures = self.paused.failed
                     self.paused, self.drained, self.ended = None, False, None
                 case Drained():
                     self.drained = True
@@ -271,6 +275,7 @@ class State:
         self.submissions.append(event)
         self.note = ""
         self.drained, self.paused, self.ended = False, None, None
+        self.accepted_failures = 0
         self.placement, self.quarantined, self.prioritized = None, set(), None
         staged = [one for ids in event.stages.values() for one in ids]
         self.grow(1 + max((last for _, last in (*planned, *staged)), default=-1))

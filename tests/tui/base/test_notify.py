@@ -12,7 +12,7 @@ import pytest
 from textual.events import AppBlur
 
 from tests.tui.conftest import wait_until
-from tui_lab.store.events import Ended
+from tui_lab.store.events import Ended, Paused
 from tui_lab.store.lab import Lab
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.base import notify, terminal
@@ -35,6 +35,11 @@ def test_news_of_a_run() -> None:
         assert [one.text for one in notifications(before, steps[3], {"grid"})] == [*told[0], *told[2]]
         assert notifications(before, steps[3], {"other"}) == []
     assert [one.severity for one in notifications(steps[1], replace(steps[1], died=True))] == ["error"]
+    # A pause that nobody asked for says how to go on.
+    for reason, said in (("first_failures", ["grid is paused: the first tasks failed; P goes on"]), ("asked", [])):
+        paused = LabSnapshot(lab, (replace(failed, paused=Paused(1.0, reason, 10)),))
+        assert [one.text for one in notifications(steps[1], paused)] == said
+        assert notifications(paused, paused) == []
 
 
 OSC777 = "\x1b]777;notify;TUI Lab;grid has ended\x1b\\"

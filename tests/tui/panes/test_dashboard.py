@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from tests.tui.conftest import wait_until
 from tests.workbench import Workbench, until
 from tui_lab.results.statistics.intervals import t_quantile
+from tui_lab.store.events import Paused
 from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.base.snapshot import ExperimentSnapshot
 from tui_lab.tui.panes.dashboard.data import Now, NowReader, best_so_far, progress_chart
-from tui_lab.tui.panes.dashboard.pane import READING, DashboardPane
+from tui_lab.tui.panes.dashboard.pane import READING, DashboardPane, idle
 from tui_lab.tui.tasks.frame import TaskTable
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.plot.plot import Plot
@@ -122,6 +124,12 @@ command: |
   true
 metrics: {acc: {pattern: 'acc: (\\S+)', type: float, goal: max}}
 """
+
+
+def test_where_no_task_runs_the_key_that_goes_on_is_named() -> None:
+    one = ExperimentSnapshot("grid", queued=3, paused=Paused(1.0, "first_failures", 10))
+    assert str(idle(one)) == "Paused: the first tasks failed: P goes on"
+    assert str(idle(replace(one, queued=0))) == str(idle(None))  # nothing is left to go on with
 
 
 async def test_the_dashboard_of_a_run(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:

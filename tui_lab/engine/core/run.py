@@ -74,6 +74,7 @@ class RunState:
         self.stopping: dict[AttemptKey, str] = {}  # open attempts that are to be stopped -> why
         self.changed: dict[AttemptKey, str] = {}  # open attempts whose program was changed -> the note
         self.finished_since = [0, 0]  # done, failed since the submission
+        self.failed_first = 0  # of those that failed: tasks that no earlier submission or retry had run
         self.health = NodeHealth()
         self.extending = False  # the answer to `Extend` is still to come
         self.noted = False  # a note of `Extension` was recorded since the newest submission
@@ -181,6 +182,8 @@ class RunState:
             int((over & (states == DONE)).sum()),
             int((over & ((states == FAILED) | (states == LOST))).sum()),
         ]
+        new = np.frombuffer(columns["base"], dtype=np.int32) == 0
+        self.failed_first = int((over & new & ((states == FAILED) | (states == LOST))).sum())
 
     def on_recorded(self, events: Sequence[KnownEvent], now: Moment) -> list[KnownEvent]:
         """Take up what can run after these events, which have been applied; return the events that follow from them."""
@@ -636,6 +639,7 @@ class RunState:
             self._copies.made(task, node)
         elif event.state in ("failed", "lost"):
             self.finished_since[1] += 1
+            self.failed_first += self.state.columns["base"][task] == 0
         if node:
             self.health.note(node, task, event.state)
         return event
@@ -713,22 +717,31 @@ class RunState:
             failed = [one for one in ids if self.node_runs.node_of(one) is None]
             events.append(Quarantined(now.at(), node, ranges.to_ranges(failed)))
             self.finished_since[1] = max(0, self.finished_since[1] - len(failed))
+            new = sum(self.state.columns["base"][one] == 0 for one in failed)
+            self.failed_first = max(0, self.failed_first - new)
             self.order.extendleft(reversed(failed))
         return events
 
     def pause_after_failures(self, now: Moment) -> Paused | None:
         """Return the event that pauses the run if too much has failed."""
         done, failed = self.finished_since
-        failed -= self.health.suspect_failures
+        suspect = self.health.suspect_failures
+        failed -= suspect
         if failed <= 0 or self.state.paused is not None or not self.state.submissions or self.settings is None:
             return None
         limit = self.settings.max_failures
-        if limit is not None and failed >= limit:
+        if limit is not None and failed - self.state.accepted_failures >= limit:
             return Paused(now.at(), "max_failures", failed)
-        keep_going = self.state.submissions[-1].keep_going
-        if not keep_going and done == 0 and failed >= FIRST_FAILURES and (self.order or self.later):
-            return Paused(now.at(), "first_failures", failed)
-        return None
+        return Paused(now.at(), "first_failures", failed) if self._fails_from_the_start(done, suspect) else None
+
+    def _fails_from_the_start(self, done: int, suspect: int) -> bool:
+        """Return whether the first tasks have all failed, and others would follow. Tasks that were run before say
+        nothing of the others, and where one is done the program works, whenever that was."""
+        if self.state.submissions[-1].keep_going or self.state.accepted_failures:
+            return False
+        if done or self.state.counts[DONE]:
+            return False
+        return self.failed_first - suspect >= FIRST_FAILURES and bool(self.order or self.later)
 
     def counts(self) -> dict[str, int]:
         """Return how many planned tasks are in each state."""

@@ -12,19 +12,13 @@ from tui_lab.client.formatting import plural, span
 from tui_lab.store import ranges
 from tui_lab.store.events import Drained, Ended, Event, Extended, Finished, Paused, Quarantined, Resumed, Submitted
 from tui_lab.store.fold import REASONS, STATES, State
+from tui_lab.tui.base.formatting import paused_words
 from tui_lab.tui.base.snapshot import Happening
 
 MOST: Final = 50
 APART: Final = 1.0
 """Seconds between two tasks that are done of which each has a line: else the first has, with the number of others."""
 _ENDS: Final = tuple(STATES.index(name) for name in ("done", "failed", "stopped", "lost"))
-_PAUSES: Final = {
-    "first_failures": "the first tasks failed",
-    "max_failures": "too many tasks failed",
-    "asked": "by command",
-    "no_node": "no node can be reached",
-    "error": "by an error",
-}
 
 
 class RecentEvents:
@@ -67,7 +61,7 @@ class RecentEvents:
             case Extended():
                 self._add(event.at, "extended", f"{plural(ranges.count(event.queued), 'task')} more to run")
             case Paused():
-                self._add(event.at, "paused", f"paused: {_PAUSES.get(event.reason, event.reason)}")
+                self._add(event.at, "paused", paused_words(event))
             case Resumed():
                 self._add(event.at, "resumed", "goes on")
             case Drained():

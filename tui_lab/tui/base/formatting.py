@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
 
 from tui_lab.store import mirrors
+
+if TYPE_CHECKING:
+    from tui_lab.store.events import Paused
 
 # `tui_lab.client.formatting` is imported when there is something to show: the screen's frame stands before that.
 # In ASCII each mark is a letter of its own.
@@ -22,6 +25,13 @@ STATE_STYLES: Final = {
     "pending": MUTED,
     "stopped": "$text-warning",
     "lost": "$text-accent",
+}
+_PAUSES: Final = {
+    "first_failures": "the first tasks failed",
+    "max_failures": "too many tasks failed",
+    "asked": "by command",
+    "no_node": "no node can be reached",
+    "error": "by an error",
 }
 _EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
 _ASCII_LEVELS: Final = " .:-=+*#@"
@@ -97,3 +107,8 @@ def sparkline(values: Sequence[float | None], width: int, ascii: bool = False) -
     levels = _ASCII_LEVELS if ascii else _EIGHTHS
     shown = [" " if value is None else levels[max(1, min(8, round(value * 8)))] for value in values[-width:]]
     return "".join(shown).rjust(width)
+
+
+def paused_words(event: Paused) -> str:
+    """Return that a run is paused, and why."""
+    return f"paused: {_PAUSES.get(event.reason, event.reason)}"

@@ -18,7 +18,7 @@ from itertools import count as counter
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from tui_lab.client.formatting import shortened
-from tui_lab.tui.base.formatting import count_words
+from tui_lab.tui.base.formatting import count_words, paused_words
 from tui_lab.tui.base.terminal import names, through_tmux
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def _notifications_of(past: ExperimentSnapshot, one: ExperimentSnapshot) -> list
         and one.counts.get("failed")
     ):
         found.append(Notification(f"{one.name}: the first failure: {shortened(one.failure, 160)}", "warning"))
+    if one.paused is not None and one.paused != past.paused and one.paused.reason != "asked" and one.queued:
+        found.append(Notification(f"{one.name} is {paused_words(one.paused)}; P goes on", "warning"))
     if one.note and one.note != past.note:
         found.append(Notification(f"{one.name}: {one.note}", "warning"))
     if one.ended is not None and one.ended != past.ended:

@@ -20,9 +20,9 @@ from tui_lab.experiment.facts import FACTS
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.empty import Empty, Instead, content
-from tui_lab.tui.base.formatting import MUTED, STATE_STYLES, bar, mark
+from tui_lab.tui.base.formatting import MUTED, STATE_STYLES, bar, mark, paused_words
 from tui_lab.tui.base.pane import NO_EXPERIMENT, Pane, nothing
-from tui_lab.tui.base.snapshot import LabSnapshot, NodeSample
+from tui_lab.tui.base.snapshot import ExperimentSnapshot, LabSnapshot, NodeSample
 from tui_lab.tui.base.throttle import Throttle
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.dashboard.data import Best, Now, NowReader
@@ -53,6 +53,15 @@ EVENTS: Final = 50
 READING: Final = "reading the tasks"
 _SPARK: Final = 12  # cells of a node's load
 _SLOTS: Final = 16  # cells of a node's slots at most
+
+
+def idle(one: ExperimentSnapshot | None) -> Empty:
+    """Return what stands in place of the tasks that run, where none does."""
+    if one is not None and one.paused is not None and one.queued:
+        return Empty(paused_words(one.paused).capitalize(), "P", "goes on")
+    if one is not None and one.active:
+        return Empty("No task runs just now", "3", "shows the tasks")
+    return Empty("No task runs", *NO_EXPERIMENT)
 
 
 class DashboardPane(Pane):
@@ -203,7 +212,7 @@ Where there is no room for all panels, `|` shows the others.
         self.now = now
         ascii = self.lab_app.config.ascii
         if reader is not None:
-            self.table.placeholder = now.problem or self._idle()
+            self.table.placeholder = now.problem or idle(self.lab_app.snapshot.experiment(self.lab_app.current))
         if now.running.width:
             names = ["task_id", *now.parameters, *SHOWN]
             live = [name for name in SCHEMA if name in now.running.columns]
@@ -223,12 +232,6 @@ Where there is no room for all panels, `|` shows the others.
             self._kinds = kinds
             self._show_kinds(now)
         self._show_events(self.lab_app.snapshot)
-
-    def _idle(self) -> Empty:
-        one = self.lab_app.snapshot.experiment(self.lab_app.current)
-        if one is not None and one.active:
-            return Empty("No task runs just now", "3", "shows the tasks")
-        return Empty("No task runs", *NO_EXPERIMENT)
 
     def _put(self, name: str, lines: Sequence[Content], empty: Empty) -> None:
         shown = Content("\n").join(lines) if lines else content(empty, self.lab_app.config.ascii)
