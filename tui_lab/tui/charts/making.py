@@ -11,6 +11,8 @@ import polars as pl
 from tui_lab.results.charts.choice import choose
 from tui_lab.results.charts.making import make
 from tui_lab.results.charts.model import Chart, ChartError, Request, Role, Series, Source
+from tui_lab.results.charts.registry import kind_of
+from tui_lab.tui.charts.last_steps import last_steps
 from tui_lab.tui.charts.source import TASK, overlaid
 
 _FLAG: Final = re.compile(r"(?:--)(x|y|z|hue|style)-column")
@@ -36,7 +38,8 @@ def made(
     try:
         columns = choose(request, source)
         full = replace(request, columns=columns)
-        rows, note = overlaid(source) if columns.get("hue") == TASK else (source, "")
+        rows, which = overlaid(source) if columns.get("hue") == TASK else (source, "")
+        rows, what = last_steps(rows, kind_of(full.kind), columns.values())
         chart = make(full, rows)
         if error_column is not None:
             chart = with_errors(chart, full, rows, error_column)
@@ -46,7 +49,7 @@ def made(
         return MadeChart(request, problem=_FLAG.sub(_key, str(error)))
     except (pl.exceptions.PolarsError, ValueError, TypeError, ArithmeticError) as error:
         return MadeChart(request, problem=f"this can't be drawn: {error}")
-    return MadeChart(full, chart, notes=tuple(filter(None, (*chart.notes, note))))
+    return MadeChart(full, chart, notes=tuple(filter(None, (*chart.notes, which, what))))
 
 
 def _key(match: re.Match[str]) -> str:

@@ -18,6 +18,7 @@ from tui_lab.results.charts.colours import Palette
 from tui_lab.results.charts.model import Request, Source
 from tui_lab.results.charts.registry import KINDS
 from tui_lab.tui.charts.defaults import counted, default_request, described, error_column, of_kind
+from tui_lab.tui.charts.last_steps import LAST
 from tui_lab.tui.charts.making import made
 from tui_lab.tui.charts.source import CURVES, TASK, overlaid, with_tasks
 from tui_lab.tui.panes.chart import saving
@@ -154,6 +155,19 @@ def test_of_many_tasks_those_that_run_and_the_newest() -> None:
     assert note == "12 of 40 tasks: those that run, then the newest"
     found = made(Request("steps", {"hue": TASK}), source)
     assert found.chart is not None and len(found.chart.series) == CURVES and note in found.notes
+
+
+def test_a_chart_without_the_steps_is_of_the_last_of_each_task() -> None:
+    frame = steps(6).with_columns(acc=pl.when(pl.col("step") < 3).then("step"))  # not measured in the last step
+    source = Source(with_tasks(frame.reverse(), ("lr",)), ("lr",), ("loss", "acc"))
+    found = made(Request("lines", {"x": "lr", "y": "loss"}), source)
+    assert found.chart is not None and LAST in found.notes
+    assert found.chart.series[0].points.select("y", "n").rows() == [(1 / 3, 2)] * 3
+    box = made(Request("box", {"x": "lr", "y": "acc"}), source).chart
+    assert box is not None and box.table["median"].to_list() == [2.0] * 3
+    over = made(Request("lines", {"x": "step", "y": "loss"}), source)
+    assert over.chart is not None and over.chart.series[0].points["y"].to_list() == [1, 1 / 2, 1 / 3]
+    assert not over.notes
 
 
 def test_the_impossible_becomes_a_sentence_that_names_keys() -> None:
