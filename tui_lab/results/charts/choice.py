@@ -24,6 +24,8 @@ def choose(request: Request, source: Source) -> dict[Role, str]:
             raise ChartError(f"{kind.name} has no {role} column; it takes {used}")
     chosen = {role: find(name, source.frame.columns) for role, name in request.columns.items()}
     parameters, metrics = _known(source)
+    if kind.of_goals:
+        metrics.sort(key=lambda name: name not in request.goals)
     for role in kind.roles:
         if role in chosen or role in ("hue", "style"):
             continue

@@ -158,6 +158,8 @@ class ChartKind:
     """Which parameters give the hue where nobody asks for one."""
     of_steps: bool = False
     """Whether its rows are those of the steps."""
+    of_goals: bool = False
+    """Whether its axes are metrics, at first those that have goals."""
     aggregated: bool = False
     """Whether a point stands for several rows."""
     errors: bool = False

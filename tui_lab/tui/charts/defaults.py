@@ -104,11 +104,29 @@ def measured_role(kind: ChartKind) -> Role:
 
 
 def of_kind(request: Request, kind: ChartKind, used: Collection[Role]) -> Request:
-    """Return the same request for another kind of chart; its metric stays the metric."""
-    before, after = measured_role(kind_of(request.kind)), measured_role(kind)
+    """Return the same request for another kind of chart; its metric stays the metric. Learning curves are over the
+    steps, and the front is of metrics alone."""
+    was = kind_of(request.kind)
+    before, after = measured_role(was), measured_role(kind)
     columns = {role: name for role, name in request.columns.items() if role in used and role not in (before, after)}
-    if before in request.columns and after in used:
+    left = was.of_steps and not kind.connected
+    if kind.of_steps or left or kind.of_goals != was.of_goals:
+        columns.pop("x", None)
+    if left and columns.get("hue") == TASK:
+        columns.pop("hue")
+    aimless = kind.of_goals and len(request.goals) > 1 and request.columns.get(before) not in request.goals
+    if before in request.columns and after in used and not aimless:
         columns[after] = request.columns[before]
     log = None if request.log is None else frozenset(role for role in request.log if role in kind.log)
-    ranges = request.ranges if kind.ranges and kind_of(request.kind).ranges else {}
+    ranges = request.ranges if kind.ranges and was.ranges else {}
     return replace(request, kind=kind.name, columns=columns, log=log, ranges=ranges)
+
+
+def of_kind_again(request: Request, before: Request) -> Request:
+    """Return the request that a kind of chart had before, with the metric that is drawn now."""
+    role, now = measured_role(kind_of(before.kind)), measured_role(kind_of(request.kind))
+    metric = request.columns.get(now, before.columns.get(role))
+    if metric is None or metric == before.columns.get(role) or metric in before.columns.values():
+        return before
+    columns: dict[Role, str] = {**before.columns, role: metric}
+    return replace(before, columns=columns, ranges={})

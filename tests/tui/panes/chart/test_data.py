@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tui_lab.results.charts.colours import Palette
 from tui_lab.results.charts.model import Request, Source
 from tui_lab.results.charts.registry import KINDS
-from tui_lab.tui.charts.defaults import counted, default_request, described, error_column, of_kind
+from tui_lab.tui.charts.defaults import counted, default_request, described, error_column, of_kind, of_kind_again
 from tui_lab.tui.charts.last_steps import LAST
 from tui_lab.tui.charts.making import made
 from tui_lab.tui.charts.source import CURVES, TASK, overlaid, with_tasks
@@ -170,6 +170,15 @@ def test_a_chart_without_the_steps_is_of_the_last_of_each_task() -> None:
     assert not over.notes
 
 
+def test_a_front_is_of_the_metrics_with_goals() -> None:
+    frame = pl.DataFrame({"lr": LR, "size": [1, 2, 3], "loss": LR, "acc": LR})
+    source = Source(frame, ("lr",), ("size", "loss", "acc"))
+    for metric in ("size", "acc"):
+        lines = Request("lines", {"x": "lr", "y": metric}, goals={"loss": "min", "acc": "max"})
+        found = made(of_kind(lines, KINDS["pareto"], KINDS["pareto"].roles), source)
+        assert found.request.columns == {"x": "loss", "y": "acc"}
+
+
 def test_the_impossible_becomes_a_sentence_that_names_keys() -> None:
     found = made(Request("heatmap"), Source(pl.DataFrame({"only": [1]})))
     assert found.chart is None and "--" not in found.problem
@@ -184,6 +193,12 @@ def test_another_kind_keeps_the_columns_that_it_has_a_use_for() -> None:
     heat = of_kind(request, KINDS["heatmap"], KINDS["heatmap"].roles)
     assert heat.columns == {"x": "lr", "z": "acc"}  # the metric stays the metric
     assert of_kind(heat, KINDS["parallel"], KINDS["parallel"].roles).columns == {"y": "acc"}
+    curves = of_kind(request, KINDS["steps"], KINDS["steps"].roles)
+    assert curves.columns == {"y": "acc", "hue": "act"}  # they are over the steps
+    over = Request("steps", {"x": "step", "y": "acc", "hue": TASK})
+    assert of_kind(over, KINDS["area"], KINDS["area"].roles).columns == over.columns
+    assert of_kind(over, KINDS["scatter"], KINDS["scatter"].roles).columns == {"y": "acc"}
+    assert of_kind_again(Request("surface", {"x": "lr", "z": "loss"}), over).columns["y"] == "loss"
     assert of_kind(request, KINDS["categories"], KINDS["categories"].roles).log == frozenset("y")
     assert of_kind(request, KINDS["heatmap"], KINDS["heatmap"].roles).log == frozenset()
 

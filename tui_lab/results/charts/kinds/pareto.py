@@ -81,4 +81,5 @@ KIND: Final = ChartKind(
     draw=marks.pareto,
     picture=files.pareto,
     column=natural.of_metrics,
+    of_goals=True,
 )

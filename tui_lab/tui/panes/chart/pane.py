@@ -27,7 +27,7 @@ from tui_lab.tui.base.selection import Chosen
 from tui_lab.tui.base.snapshot import LabSnapshot, NodeSample
 from tui_lab.tui.base.workers import promised, work
 from tui_lab.tui.charts.charted import charted
-from tui_lab.tui.charts.defaults import default_request, error_column, of_answer, of_kind
+from tui_lab.tui.charts.defaults import default_request, error_column, of_answer, of_kind, of_kind_again
 from tui_lab.tui.charts.making import MadeChart, made
 from tui_lab.tui.charts.source import Rows, What, read, spec_of
 from tui_lab.tui.panes.chart import saving
@@ -115,6 +115,7 @@ class ChartPane(Pane):
         self._wanted: Request | None = None  # of the rows that are read, after going back
         self._own = False  # whether the user chose something: then new rows keep it
         self._reading = 0  # number of the reading that is going, else 0
+        self._kinds: dict[str, Request] = {}  # what each kind of chart of these rows was asked for last
         self._making = self._count = 0
         self._seen: object = None
         self._ended = 0.0
@@ -282,6 +283,7 @@ class ChartPane(Pane):
         self.rows = rows = replace(rows, source=replace(rows.source, palette=self.lab_app.palette))
         if fresh:
             self._own = request is not None
+            self._kinds = {}
             self.errors = error_column(rows.source.frame) if rows.what == "given" else None
         if request is not None:
             self.request = request
@@ -422,10 +424,14 @@ class ChartPane(Pane):
         self._choose("Kind of chart", items, self._full.kind, self._take_kind)
 
     def _take_kind(self, value: str) -> None:
-        kind = kind_of(value)
-        fresh = of_kind(self._full, kind, ())
+        kind, full = kind_of(value), self._full
+        fresh = of_kind(full, kind, ())
         log = None if fresh.log is None else frozenset[Literal["x", "y"]]()
-        self._set(of_kind(self._full, kind, kind.roles), replace(fresh, log=log))
+        if self.made is not None and self.made.chart is not None:
+            self._kinds[full.kind] = full
+        before = self._kinds.get(value)
+        wanted = of_kind_again(full, before) if before is not None else of_kind(full, kind, kind.roles)
+        self._set(wanted, replace(fresh, log=log))
 
     def action_pick(self, role: Role) -> None:
         request = self._full
