@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from tui_lab.experiment.data_types import Row
-from tui_lab.results.charts.model import Axis, Chart, ChartError, Series
+from tui_lab.results.charts.model import Axis, Chart, ChartError, Series, stretches
 from tui_lab.results.charts.terminal import marks
 from tui_lab.results.charts.ticks import Scale, texts, ticks, unsaid
 from tui_lab.results.plain import shown
@@ -252,10 +252,12 @@ def lines(chart: Chart, axes: Axes) -> None:
         styled = series.style if series.style != series.color else 0
         x, y = points["x"].to_numpy(), points["y"].to_numpy()
         low, high = (points[name].to_numpy() for name in ("low", "high"))
+        # NaN lifts the pen.
+        parts = [part.select("x", "y").to_numpy() for part in stretches(points, chart.gap)]
+        drawn = np.concatenate([np.vstack([part, [[np.nan, np.nan]]]) for part in parts])[:-1]
         marker = _MARKERS[series.style % len(_MARKERS)] if len(x) <= _FEW and not series.faint else None
         axes.plot(
-            x,
-            y,
+            *drawn.T,
             color=color,
             linestyle=_STYLES[styled % len(_STYLES)],
             marker=marker,

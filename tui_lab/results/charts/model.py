@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final, Literal, get_args
 
 import polars as pl
@@ -67,6 +68,8 @@ class Request:
     """By axis of `parallel`: from which to which part of its length, from 0 to 1, settings stand out."""
     fit: bool = False
     """Whether bars begin near their least value, not at 0."""
+    gap: float | None = None
+    """Of lines: how far along x two points are apart at least to have no line between them."""
     smooth: float = 0.0
     """Of learning curves: the weight, below 1, that the mean of what was before has against each new value."""
 
@@ -206,6 +209,8 @@ class Chart:
     brush: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     fitted: Response | None = None
     """Of `surface`: what was fitted to its points."""
+    gap: float | None = None
+    """Of lines: how far along x two points are apart at least to have no line between them."""
     annotate: bool | None = False
     number_format: str | None = None
 
@@ -213,6 +218,14 @@ class Chart:
         """The numbers in the cells of a heatmap, in the order of its points."""
         values = self.series[0].points["z"].to_list()
         return apart(values, 3) if self.number_format is None else [format(z, self.number_format) for z in values]
+
+
+def stretches(points: pl.DataFrame, gap: float | None) -> list[pl.DataFrame]:
+    """Return the parts of a line between its gaps."""
+    if gap is None or points.height < 2:
+        return [points]
+    starts = [0, *(points["x"].diff() > gap).arg_true(), points.height]
+    return [points[start:end] for start, end in pairwise(starts)]
 
 
 def named(chart: Chart) -> list[Series]:

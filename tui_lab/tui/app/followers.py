@@ -279,9 +279,11 @@ class WatchedEngine:
 def sample(at: float, node: NodeStatus) -> NodeSample:
     """Return a sample of a node, from the engine's answer or a line of nodes.jsonl."""
     gpus = [one.used for one in node.gpus or () if one.used is not None]
+    busy = node.open if node.used is None else node.used
     return NodeSample(
         at,
-        slots=_share(node.open if node.used is None else node.used, node.slots),
+        slots=_share(busy, node.slots),
+        busy=busy if node.slots else None,
         load=_share(node.load, node.cores),
         memory=_share(node.memory_used, node.memory),
         gpu=sum(gpus) / len(gpus) / 100 if gpus else None,

@@ -84,6 +84,8 @@ class NodeSample:
     load: float | None = None
     memory: float | None = None
     gpu: float | None = None
+    busy: int | None = None
+    """Slots in use."""
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ from textual.widgets import Input
 from tests.tui.conftest import wait_until
 from tests.tui.panes.chart.test_pane import opened
 from tui_lab.results.charts.colours import Palette
-from tui_lab.results.charts.model import Request, Source
+from tui_lab.results.charts.model import Request, Source, stretches
 from tui_lab.results.charts.terminal.style import Look
 from tui_lab.tui.base.snapshot import NodeSample
 from tui_lab.tui.charts.source import Rows
 from tui_lab.tui.panes.chart.grid import Subject, page
+from tui_lab.tui.widgets.plot.grid import even_shape
 
 NAMES = ("loss", "accuracy", "grad_norm")
 STEPS = pl.DataFrame(
@@ -30,20 +31,29 @@ STEPS = pl.DataFrame(
 
 def test_each_metric_and_what_the_nodes_do_have_a_chart() -> None:
     now = time.time()
-    samples = {node: [NodeSample(now - n, slots=0.5, load=1.5) for n in range(20, 0, -1)] for node in ("n1", "n2")}
+    samples = {
+        node: [NodeSample(now - n, busy=3, load=1.5) for n in (*range(80, 60, -1), *range(20, 0, -1))]
+        for node in ("n1", "n2")
+    }
     rows = Rows(Source(STEPS, ("act",), NAMES, "grid"), "steps", "steps of grid")
     subject = Subject(rows, Request("steps", {"x": "step", "hue": "act"}), samples, Palette())
     names = subject.names()
-    assert names == [*NAMES, "slots in use", "load of nodes"]
-    assert subject.names("OF no") == ["load of nodes"]
+    assert names == [*NAMES, "slots in use", "load of nodes, per core"]
+    assert subject.names("OF no") == ["load of nodes, per core"]
     smalls = page(subject, names, [(40, 9)] * 5, Look())
     assert [len(one.lines) for one in smalls] == [9] * 5
     assert [run.text for run in smalls[0].values] == [" ● 39", " ■ 79"]
     half = Rows(Source(STEPS.with_columns(pl.col("loss") / 4), ("act",), NAMES, "grid"), "steps", "steps of grid")
     (small,) = page(replace(subject, rows=half), ["loss"], [(40, 9)], Look())
     assert [run.text for run in small.values] == [" ● 9.75", " ■ 19.75"]  # equally many decimals
-    load = subject.made("load of nodes").chart
+    load = subject.made("load of nodes, per core").chart
     assert load is not None and load.y.range == (0, 1.5) and [one.name for one in load.series] == ["n1", "n2"]
+    assert [part.height for part in stretches(load.series[0].points, load.gap)] == [20, 20]  # no line between them
+    slots = subject.made("slots in use").chart
+    assert slots is not None and slots.table["slots in use"].max() == 3
+    assert [even_shape(count, 4, 4) for count in (0, 1, 4, 5, 7, 9, 16, 17)] == [
+        (1, 1), (1, 1), (4, 1), (3, 2), (4, 2), (3, 3), (4, 4), (4, 4)
+    ]  # fmt: skip
     assert Subject(None, Request("lines"), {}, Palette()).names() == []
 
 

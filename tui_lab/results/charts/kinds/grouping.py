@@ -63,6 +63,7 @@ def aggregated(prepared: Prepared, x: Axis, shape: ChartKind) -> Chart:
         caption="; ".join(filter(None, (*cut, caption(prepared, shape, found["n"], words)))),
         notes=(*prepared.notes(), *cut, *why, *slopes(x, y, series)),
         error_style=request.error_style,
+        gap=request.gap,
     )
 
 

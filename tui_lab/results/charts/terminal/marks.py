@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from tui_lab.results.charts.model import Axis, Chart, Series, named
+from tui_lab.results.charts.model import Axis, Chart, Series, named, stretches
 from tui_lab.results.charts.terminal.canvas import EIGHTHS, Canvas, blend
 from tui_lab.results.charts.terminal.style import Look, readable
 from tui_lab.results.charts.ticks import Scale, scale
@@ -205,7 +205,8 @@ def lines(field: Field) -> None:
         if series.faint and tint is not None and look.ground is not None:
             tint = blend(tint, look.ground, _FAINT)
         dashes = (1, 3) if series.faint and look.ground is None else look.dashes(series.color)
-        canvas.line(field.xs(points["x"]), field.ys(points["y"]), tint, dashes, series.faint)
+        for part in stretches(points, field.chart.gap):
+            canvas.line(field.xs(part["x"]), field.ys(part["y"]), tint, dashes, series.faint)
     for number, (series, points) in enumerate(thinned):
         if series.faint or (look.color and points.height > 1 and points.height * _APART > canvas.width):
             continue

@@ -29,12 +29,16 @@ from tui_lab.tui.widgets.plot.grid import PlotGrid, Small, small
 from tui_lab.tui.widgets.prompt import PromptScreen
 
 NODES: Final[Mapping[str, str]] = {
-    "slots in use": "slots",
-    "load of nodes": "load",
-    "memory of nodes": "memory",
-    "GPUs of nodes": "gpu",
+    "slots in use": "busy",
+    "load of nodes, per core": "load",
+    "memory of nodes, share": "memory",
+    "GPUs of nodes, share": "gpu",
 }
-"""The facts of samples, by the names of their charts; all are shares."""
+"""The facts of samples, by the names of their charts."""
+PERIOD: Final = 5.0
+"""Seconds between samples of a node, at least those that the lab keeps."""
+GAP: Final = 3
+"""Periods between samples after which something is missing."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,10 @@ class Subject:
             source = self.of_nodes(name)
             columns: dict[Role, str] = {"x": "time", "y": name, "hue": "node"}
             top = max(1.0, float(source.frame[name].max() or 0))  # type: ignore[arg-type]
-            return made(Request(MEANS, columns, error="none", ranges={"y": (0.0, top)}, labels={"y": name}), source)
+            ranges: dict[Role, tuple[float, float]] = {"y": (0.0, top)}
+            return made(
+                Request(MEANS, columns, error="none", ranges=ranges, labels={"y": name}, gap=_gap(source)), source
+            )
         assert self.rows is not None
         return made(of_metric(self.request, name), self.rows.source)
 
@@ -76,6 +83,12 @@ class Subject:
         }
         frame = pl.DataFrame(rows, schema=schema, orient="row").drop_nulls(name)
         return Source(frame, ("time", "node"), (name,), "nodes", palette=self.palette)
+
+
+def _gap(source: Source) -> float:
+    """Return the seconds between two samples after which no line leads from one to the other."""
+    apart = source.frame.select(pl.col("time").diff().over("node").dt.total_microseconds())["time"].drop_nulls()
+    return GAP * max(PERIOD, float(apart.quantile(0.75) or 0) / 1e6)
 
 
 def _known(samples: Mapping[str, Sequence[NodeSample]], fact: str) -> bool:

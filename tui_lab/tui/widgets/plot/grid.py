@@ -73,6 +73,15 @@ def _even(values: Sequence[float]) -> list[str]:
     return found if any("e" in text for text in found) else [f"{value:.{places}f}" for value in values]
 
 
+def even_shape(count: int, across: int, down: int) -> tuple[int, int]:
+    """Return how many charts are side by side, and below each other, so that rows are equally full. across, down: for
+    which there is room."""
+    rows = max(1, -(-count // across))
+    if rows > down:  # there are pages, and each is full
+        return across, down
+    return max(1, -(-count // rows)), rows
+
+
 def _action(name: str, keys: str, label: str, help: str, call: str) -> Action:
     return Action(f"grid.{name}", keys, label, help, shown=False, call=call, listed=False)
 
@@ -132,8 +141,7 @@ class PlotGrid(Widget, can_focus=True):
         across, down = (
             max(1, min(most, one // least)) for one, least, most in zip((width, height), LEAST, MOST, strict=True)
         )
-        across = min(across, max(1, len(self.names)))
-        return across, min(down, max(1, -(-len(self.names) // across)))
+        return even_shape(len(self.names), across, down)
 
     @property
     def page(self) -> tuple[str, ...]:
