@@ -37,6 +37,7 @@ from tui_lab.results.extraction.hints import Hint
 from tui_lab.results.extraction.returned import collect_names
 from tui_lab.results.extraction.row_sources.kinds import rows_reader
 from tui_lab.results.extraction.sources.kinds import by_extractor, extractor_of
+from tui_lab.results.planned import of_plan
 from tui_lab.results.reading import MetricReading, Progress, in_units, rows_of, to_gather, told
 from tui_lab.results.stage_metrics import StageMetrics
 from tui_lab.store import layout, mirrors, trust
@@ -195,7 +196,7 @@ class Results:
     @cached_property
     def planned(self) -> pl.DataFrame:
         """The tasks of the newest plan."""
-        return self.tasks.filter(pl.col("planned"))
+        return of_plan(self.tasks)
 
     @cached_property
     def slow_planned(self) -> dict[str, list[int]]:

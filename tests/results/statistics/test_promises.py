@@ -233,6 +233,10 @@ def test_a_setting_that_lacks_values_is_not_the_best_unasked() -> None:
     assert crashed.best == 1
     none = judge("loss", samples[:1], "min", asked=asked[:1])
     assert none.best is None and none.incomplete_leaders() == [0]
+    far = Sample((9.1, 9.2), (0, 1), (4, 5))
+    worse = judge("loss", [*samples, far], "min", asked=[*asked, TaskCounts(3, 1)])
+    assert standings(worse) == ["incomplete", "best", "worse"]
+    assert [worse.incomplete(place) for place in range(3)] == [True, False, True]
 
 
 def test_resolution_of_no_values() -> None:

@@ -247,7 +247,7 @@ def _experiment(args: argparse.Namespace) -> Source:
     with reading(folder.name, quiet=args.follow) as progress:
         results = refresh(folder, progress, live=steps)
         source, goals = source_of(results, args.kind)
-    for line in () if args.follow else results.left_out("steps" if steps else "", planned=not steps):
+    for line in () if args.follow else results.left_out("steps" if steps else "", planned=True):
         print(f"note: {line}", file=sys.stderr)
     asked = {str(value).lower() for key, value in vars(args).items() if key.endswith("_column")}
     frame = patas_names.with_patas_names(source.frame, results, asked & patas_names.NAMES)

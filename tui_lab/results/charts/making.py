@@ -15,4 +15,5 @@ def make(request: Request, source: Source) -> Chart:
     columns = choose(request, source)
     if request.log is None:
         request = replace(request, log=natural_log(kind_of(request.kind), columns, request.changes, source))
-    return kind_of(request.kind).make(prepare(request, source, columns))
+    chart = kind_of(request.kind).make(prepare(request, source, columns))
+    return replace(chart, notes=(*chart.notes, *source.notes)) if source.notes else chart

@@ -88,6 +88,8 @@ class Source:
     """Parameters whose domains have equal ratios."""
     palette: Palette | None = None
     """Which values keep their colours from chart to chart."""
+    notes: tuple[str, ...] = ()
+    """What is to be said of the rows, such as which were left out."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from tui_lab.results.facts import is_fact, of_steps
 from tui_lab.results.numeric.exact import Moments, moments
 from tui_lab.results.numeric.whole_numbers import TOO_FAR_APART, beyond_floats, is_rounded, joined
 from tui_lab.results.plain import plain_column, shown
+from tui_lab.results.planned import of_plan
 from tui_lab.results.statistics.comparison import Comparison, ComparisonMethod, Goal, against, ranked, within_pairs
 from tui_lab.results.statistics.report import MOSTLY, Options, StatisticsError, chosen_rows, goal_of, unit_of, values_of
 from tui_lab.results.statistics.resolution import Resolution, resolution, root_mean_square
@@ -83,7 +84,7 @@ def side_of(results: Results, version: int | None = None) -> Side:
     spare = pl.Series("task_id", spare_tasks(results.folder.state()), dtype=pl.Int64)
     tasks = results.tasks.filter(~pl.col("task_id").cast(pl.Int64).is_in(spare.implode()))
     if version is None:
-        asked, label = tasks.filter("planned"), results.name
+        asked, label = of_plan(tasks), results.name
     else:
         asked, label = tasks.filter(pl.col("version") == version), f"{results.name}@{version}"
     if not asked.height:

@@ -127,6 +127,12 @@ class MetricReport:
         """Return how many settings have a standing."""
         return sum(self.standing(place) == standing for place in range(len(self.samples)))
 
+    def incomplete(self, place: int) -> bool:
+        """Whether a setting is marked as incomplete: it has fewer values than were requested, also where it is worse
+        than the best for certain. False where there is no best setting, and of the best."""
+        lacking = self.summaries[place].n < self.asked[place].asked
+        return self.best is not None and place != self.best and lacking
+
     def _before_best(self, place: int) -> bool:
         mean = self.exact[place].mean
         top = None if self.best is None else self.exact[self.best].mean
@@ -246,7 +252,7 @@ def make_per(results: Results, options: Options, name: str) -> list[Report]:
         raise StatisticsError(f"{results.name} has no finished tasks yet")
     if options.where is not None:
         results = _chosen(results, options.where)
-    planned = results.tasks.filter("planned")
+    planned = results.planned
     values = [value for value in planned[name].unique(maintain_order=True) if _has(results.grid, name, value).any()]
     parts = [replace(results, tasks=results.tasks.filter(_has(results.tasks, name, value))) for value in values]
     by = _known_parameters(results, options.by)
@@ -323,7 +329,7 @@ def _asked(results: Results, found: Settings, name: str) -> list[TaskCounts]:
     """Return planned tasks in each setting, without repeats that were not needed; for a metric of a stage, the runs
     that they share."""
     spare = pl.Series("task_id", spare_tasks(results.folder.state()), dtype=results.tasks["task_id"].dtype)
-    planned = results.tasks.filter(pl.col("planned") & ~pl.col("task_id").is_in(spare.implode()))
+    planned = results.planned.filter(~pl.col("task_id").is_in(spare.implode()))
     failed = pl.col("state").is_in(["failed", "lost", "stopped"])
     runs = results.shared_runs(name, planned)
     if runs is not None:

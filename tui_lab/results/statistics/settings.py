@@ -18,7 +18,7 @@ from tui_lab.store.naming import SEED
 
 def varying(results: Results) -> list[str]:
     """The parameters with more than one value in the plan, without one named `seed`, which makes repeats."""
-    planned = results.tasks.filter(pl.col("planned"))
+    planned = results.planned
     table = planned if planned.height else results.tasks
     return [name for name in results.parameters if name != SEED and table[name].n_unique() > 1]
 

@@ -117,7 +117,8 @@ def _marks(report: Report, metric: MetricReport, places: Sequence[int]) -> Colum
             marks.append("base")
         else:
             standing = metric.standing(place)
-            marks.append(standing if standing in _MARKS else "")
+            lacking = "incomplete" if metric.incomplete(place) else ""
+            marks.append(standing if standing in _MARKS else lacking)
     return Column("", [_MARKS[mark][0] for mark in marks], styles=[_MARKS[mark][1] for mark in marks])
 
 
@@ -313,7 +314,7 @@ def verdict_text(report: Report, metric: MetricReport, brief: bool = False) -> s
         said.append(f"{worse:,} differ from the best ({_test(report, metric, brief)})")
     if untested:
         said.append(f"? {untested:,} not tested: too few repeats")
-    if short := metric.count("incomplete"):
+    if short := sum(map(metric.incomplete, metric.order)):
         said.append(f"! {short:,} incomplete")
     return "; ".join(said)
 
@@ -446,7 +447,10 @@ def per_lines(reports: Sequence[Report], name: str, width: int) -> Iterator[Text
         Column("settings", [f"{report.settings.count:,}" for report in reports], right=True, keep=1),
     ]
     for mark, standing in (("≈", "tied"), ("?", "untested"), ("!", "incomplete")):
-        counts = [sum(one.standing(place) == standing for place in one.order) for one in found]
+        if standing == "incomplete":
+            counts = [sum(map(one.incomplete, one.order)) for one in found]
+        else:
+            counts = [sum(one.standing(place) == standing for place in one.order) for one in found]
         if any(counts):
             columns.append(Column(standing, [f"{mark} {count:,}" if count else "" for count in counts], keep=9))
     yield from table(columns, _best_parameters(reports, places), width)

@@ -65,7 +65,7 @@ def _lines(report: Report, metrics: Sequence[MetricReport]) -> Iterator[str]:
 
 def _unfinished(report: Report) -> Iterator[str]:
     spare = pl.Series("task_id", spare_tasks(report.results.folder.state()))
-    planned = report.results.tasks.filter(pl.col("planned") & ~pl.col("task_id").is_in(spare.implode()))
+    planned = report.results.planned.filter(~pl.col("task_id").is_in(spare.implode()))
     states = planned.filter(pl.col("state") != "done")["state"].value_counts(sort=True)
     if states.height:
         texts = ", ".join(f"{count:,} {state}" for state, count in states.rows())

@@ -15,6 +15,7 @@ from tui_lab.results.charts.model import Goal, Source
 from tui_lab.results.charts.sources import geometric
 from tui_lab.results.facts import is_fact
 from tui_lab.results.plain import plain_column, shown
+from tui_lab.results.planned import of_plan, without_unplanned
 from tui_lab.results.tables import Results, refresh
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.tui.base.selection import Chosen
@@ -65,7 +66,7 @@ def read(folder: ExperimentFolder, what: What | None, chosen: Chosen | None = No
     )
     if what != "results":
         steps = results.steps
-        if what == "steps" or steps.height:
+        if what == "steps" or of_plan(steps, results.tasks).height:
             which = ""
             if chosen is not None and chosen.experiment == folder.name:
                 steps, which = steps.filter(pl.col("task_id").is_in(chosen.ids.implode())), chosen.words
@@ -79,11 +80,13 @@ def read(folder: ExperimentFolder, what: What | None, chosen: Chosen | None = No
 
 
 def steps_source(steps: pl.DataFrame, results: Results) -> Source:
-    """Return the rows of steps as the source of a chart."""
+    """Return the rows of steps as the source of a chart: those of tasks that the newest plan has."""
+    steps, notes = without_unplanned(steps, results.tasks)
     parameters = tuple(name for name in results.parameters if name in steps.columns)
     metrics = tuple(name for name in steps.columns if not is_fact(name) and name not in parameters)
     shared = results.shared_steps(steps)
-    return Source(with_tasks(steps, parameters), parameters, metrics, results.name, shared, geometric(results.spec))
+    rows, known = with_tasks(steps, parameters), geometric(results.spec)
+    return Source(rows, parameters, metrics, results.name, shared, known, notes=notes)
 
 
 def with_tasks(steps: pl.DataFrame, parameters: tuple[str, ...]) -> pl.DataFrame:

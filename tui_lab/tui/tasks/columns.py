@@ -58,6 +58,9 @@ def columns(
         if fact is None:
             found.append(Column(name))
             continue
+        if name == "planned":  # seldom false: only that is worth a word
+            found.append(Column(name, format=lambda value: "" if value else "no", style=lambda _: "muted"))
+            continue
         shown = state if name == "state" else None if fact.unit is None and fact.type != "time" else fact_format(fact)
         tone = TONES.get if name == "state" else (lambda _: "error") if name == "reason" else None
         align = "right" if fact.unit is not None else None

@@ -41,9 +41,10 @@ class FailedTasks:
         with self._source.reading() as folder:
             failed = failed_tasks(folder.state(), stages=False)
         kinds = clusters(self._reader.with_lines(failed[:READ_AT_MOST], going))
+        planned = table.of_plan().frame
         columns = [*table.parameters, "node", "repeat"]
         found = [
-            tuple(shared(table.frame, kind.tasks, columns, min(len(kinds), JUDGED))) if going() else ()
+            tuple(shared(planned, kind.tasks, columns, min(len(kinds), JUDGED))) if going() else ()
             for kind in kinds[:JUDGED]
         ]
         found += [()] * (len(kinds) - len(found))

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -21,6 +21,7 @@ from tui_lab.engine.task_builder import TaskBuilder
 from tui_lab.experiment.data_types import Row
 from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.yaml.problem import SpecError
+from tui_lab.results.planned import of_plan
 from tui_lab.results.tables import refresh
 from tui_lab.store import facts
 from tui_lab.store.experiment import ExperimentFolder
@@ -58,6 +59,13 @@ class TaskTable:
     def columns(self) -> list[str]:
         """The names of the columns."""
         return self.frame.columns
+
+    def of_plan(self) -> TaskTable:
+        """Return the same with only those tasks that the newest plan has."""
+        if not self.unplanned:
+            return self
+        frame = of_plan(self.frame)
+        return replace(self, frame=frame, still=frozenset(still(frame)), unplanned=0)
 
 
 class TaskSource:

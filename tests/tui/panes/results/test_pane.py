@@ -112,7 +112,7 @@ async def test_best_first_with_all_that_can_not_be_told_from_it(grades: Workbenc
         await opened(pilot, app)
         table = cells(app)
         assert [row["x"] for row in table] == ["3", "2", "1", "4"]
-        assert [row["c0"] for row in table] == ["★ best", "≈ tied", "", ""]
+        assert [row["c0"] for row in table] == ["★ best", "≈ tied", "", "! incomplete"]
         assert table[0]["score ± 95 % ▾"].startswith("5.20 ± 0.2") and table[3]["score ± 95 % ▾"] == "no value"
         assert [row["n"] for row in table] == ["3/3", "3/3", "3/3", "0/3 1 NaN 2 null"]
         forest = await wait_until(pilot, lambda: drawn(app))

@@ -100,16 +100,17 @@ class NowReader:
             table = self._source.read()
             if self._source.read_metrics(table.running, table.version):
                 table = self._source.read()
-            now = Now(parameters=_labels(table))
+            counted = table.of_plan()
+            now = Now(parameters=_labels(counted))
             now = self._running(table, now)
-            now = replace(now, progress=progress_chart(table.frame), said=_said(table))
+            now = replace(now, progress=progress_chart(counted.frame), said=_said(table))
             goals = self._goals(table)
             if goals:
                 metric = next(iter(goals))
-                best, course = best_so_far(table, metric, goals[metric])
+                best, course = best_so_far(counted, metric, goals[metric])
                 now = replace(now, goal=metric, best=best, course=course)
-            if bool(table.frame["state"].is_in(["failed", "lost"]).any()):
-                rows = self._failed.read(table).frame.to_dicts()
+            if bool(counted.frame["state"].is_in(["failed", "lost"]).any()):
+                rows = self._failed.read(counted).frame.to_dicts()
                 kinds = [Kind(row["tasks"], row["reason"] or "", row["line"], row["share"]) for row in rows]
                 now = replace(now, kinds=tuple(kinds))
         except (LabError, SpecError, LookupError, OSError) as error:

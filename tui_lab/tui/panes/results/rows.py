@@ -185,7 +185,10 @@ def mark(report: Report, metric: MetricReport, place: int, front: Sequence[bool]
     words = []
     if front is not None and front[place]:
         words.append("◇ front")
-    words += [_STANDINGS[standing]] if (standing := metric.standing(place)) in _STANDINGS else []
+    standing = metric.standing(place)
+    if standing not in _STANDINGS and metric.incomplete(place):
+        standing = "incomplete"
+    words += [_STANDINGS[standing]] if standing in _STANDINGS else []
     if place == report.baseline:
         words.append("◆ base")
     return " ".join(words)

@@ -136,7 +136,8 @@ def live_columns(table: TaskTable) -> list[str]:
 
 
 def default_columns(table: TaskTable) -> list[str]:
-    """Return task and state, what differs between tasks, what those that run say, metrics, and facts of the run."""
+    """Return task and state, which left the plan (where some did), what differs between tasks, what those that run
+    say, metrics, and facts of the run."""
     few = table.frame.height < 2
     varying = [name for name in table.parameters if few or name not in table.still]
     repeat = ["repeat"] if "repeat" not in table.still else []
@@ -145,7 +146,8 @@ def default_columns(table: TaskTable) -> list[str]:
         for name in _BEHIND
         if name == "duration" or name not in table.still or (name == "reason" and _any(table.frame, name))
     ]
-    return [*_FIRST, *varying, *live_columns(table), *repeat, *table.metrics, *behind]
+    left = ["planned"] if table.unplanned else []
+    return [*_FIRST, *left, *varying, *live_columns(table), *repeat, *table.metrics, *behind]
 
 
 def _any(frame: pl.DataFrame, name: str) -> bool:
