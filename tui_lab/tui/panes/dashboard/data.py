@@ -38,6 +38,8 @@ PAUSE: Final = 60.0
 """Seconds without a running task after which a chart over time may begin anew."""
 LONG: Final = 0.1
 """Part of all the time that such a pause takes at least."""
+NARROW: Final = 1e-6
+"""Part of the time between two values that a step takes from one to the other."""
 LABELS: Final = 4
 """Parameters that name a task or a setting."""
 
@@ -244,8 +246,18 @@ def best_so_far(table: TaskTable, metric: str, goal: Goal) -> tuple[Best | None,
         series = chart.series[0]
         joined = series.points.join(band, on="x", how="left", maintain_order="left")
         wide = joined.with_columns(low=pl.col("y") - pl.col("half"), high=pl.col("y") + pl.col("half")).drop("half")
-        chart = replace(chart, series=(replace(series, points=wide), *chart.series[1:]))
+        chart = replace(chart, series=(replace(series, points=_held(wide)), *chart.series[1:]))
     return found, chart
+
+
+def _held(points: pl.DataFrame) -> pl.DataFrame:
+    """Return points with another one just before each change: a line through them holds each value until the next."""
+    after = points.shift(-1)
+    shown = ("y", "low", "high")
+    changes = pl.any_horizontal(points[name].ne_missing(after[name]).alias(name) for name in shown)
+    ends = points.with_row_index().with_columns(x=after["x"] - (after["x"] - points["x"]) * NARROW)
+    ends = ends.filter(changes & pl.col("x").is_not_null())
+    return pl.concat([points.with_row_index(), ends]).sort("index", maintain_order=True).drop("index")
 
 
 def _half(n: float, total: float, squares: float) -> float | None:
