@@ -12,8 +12,10 @@ import pytest
 
 from tests.client.remote.conftest import Far
 from tests.workbench import until
+from tui_lab.client.remote import connection
 from tui_lab.client.remote.connection import Copied, RemoteLab
 from tui_lab.client.submission import Choice
+from tui_lab.engine import client
 from tui_lab.engine.client import EngineClient
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.protocol.control import Requeue, Stop
@@ -132,6 +134,8 @@ def kinds(far: Far, name: str) -> Counter[type]:
 
 
 def test_while_it_is_away_a_line_says_so(far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "AGAIN", (0.1, 0.2, 0.4))
+    monkeypatch.setattr(connection, "TRIED", 1.0)
     far.write("quick.yaml", QUICK)
     far("--run", "quick.yaml", "--node", "localhost", "2")
     remote: RemoteLab = far.connect()
@@ -146,6 +150,7 @@ def test_while_it_is_away_a_line_says_so(far: Far, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(LabApp, "tell", lambda _, text, *__: told.append(text))
     LabApp(remote.lab).tell_away()
     assert told == ["it waits for the connection to far"]
+    monkeypatch.setattr(client, "RECONNECTED", 0.5)
     with pytest.raises(
         StorageError, match=r"^no connection to far: .*; what runs there goes on, and it is tried again$"
     ):

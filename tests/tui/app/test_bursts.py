@@ -32,7 +32,7 @@ SCENES = {
     "write a chart": ["6", "w", "ctrl+a", "text:/nowhere/x.png", "enter", "escape", "k", "escape", "4", "y", "j"],
     "query": ["5", "ctrl+a", "ctrl+k", "text:from smalx", "backspace", "text:l", "f5"],
 }  # fmt: skip
-USUAL = ("chart", "results", "failures", "nodes and palette", "query")  # the others: --long
+USUAL = ("chart", "results", "query")  # the others: --long
 
 
 def state(app: LabApp) -> Any:
