@@ -19,7 +19,7 @@ from tui_lab.results.statistics.intervals import t_quantile
 from tui_lab.store.events import Paused
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.base.snapshot import ExperimentSnapshot
-from tui_lab.tui.panes.dashboard.data import Now, NowReader, best_so_far, progress_chart
+from tui_lab.tui.panes.dashboard.data import Now, NowReader, best_so_far, progress_chart, span_of
 from tui_lab.tui.panes.dashboard.pane import READING, DashboardPane, idle
 from tui_lab.tui.tasks.frame import TaskTable
 from tui_lab.tui.widgets.panels.panel import Panel
@@ -52,7 +52,8 @@ def table_of(tasks: list[tuple[int, float, str]]) -> TaskTable:
 @settings(max_examples=150, deadline=None)
 @given(TASKS, st.sampled_from(["min", "max"]))
 def test_the_best_so_far_is_that_of_a_plain_computation(tasks: list[tuple[int, float, str]], goal: str) -> None:
-    best, chart = best_so_far(table_of(tasks), "loss", goal)  # type: ignore[arg-type]
+    table = table_of(tasks)
+    best, chart = best_so_far(table, "loss", goal, span_of(table.frame))  # type: ignore[arg-type]
     values: dict[int, list[float]] = {}
     course = []
     for lr, value, state in tasks:
@@ -82,7 +83,7 @@ def test_the_best_so_far_is_that_of_a_plain_computation(tasks: list[tuple[int, f
         assert all(points[at][1] == points[at - 1][1] for at in held), "each value holds"
         jumps = [at for at in range(len(points) - 1) if points[at + 1][1] != points[at][1]]
         assert set(jumps) <= set(held), "until the next"
-        progress = progress_chart(table_of(tasks).frame)
+        progress = progress_chart(table.frame, span_of(table.frame))
         assert progress is not None and chart.x.range is not None
         assert chart.x.range[0] == 0 and chart.x.label == progress.x.label
 
@@ -90,7 +91,8 @@ def test_the_best_so_far_is_that_of_a_plain_computation(tasks: list[tuple[int, f
 @settings(max_examples=80, deadline=None)
 @given(TASKS)
 def test_progress_ends_with_the_present_counts(tasks: list[tuple[int, float, str]]) -> None:
-    chart = progress_chart(table_of(tasks).frame)
+    frame = table_of(tasks).frame
+    chart = progress_chart(frame, span_of(frame))
     states = [state for _, _, state in tasks]
     if chart is None:
         assert len(set(states) - {"pending"}) <= 1  # nothing began, or only one moment is known
@@ -105,8 +107,8 @@ def test_the_charts_begin_after_a_long_pause() -> None:
     table = table_of([(0, 1.0, "done"), (1, 0.5, "done"), (0, 0.2, "done"), (1, 0.1, "failed")])
     times = [1000.0, 1001.0, 9000.0, 9003.0]
     frame = table.frame.with_columns(started_at=pl.Series(times), ended_at=pl.Series([one + 2 for one in times]))
-    progress = progress_chart(frame)
-    _, best = best_so_far(replace(table, frame=frame), "loss", "min")
+    progress = progress_chart(frame, span_of(frame))
+    _, best = best_so_far(replace(table, frame=frame), "loss", "min", span_of(frame))
     assert progress is not None and best is not None
     assert progress.x.range == best.x.range == (0, 5)
     done = next(one.points for one in progress.series if one.name == "done")
@@ -116,7 +118,7 @@ def test_the_charts_begin_after_a_long_pause() -> None:
     frame = frame.with_columns(
         state=pl.Series(["running", "done", "done", "failed"]), ended_at=pl.Series([None, 1003.0, 9002.0, 9005.0])
     )
-    progress = progress_chart(frame)
+    progress = progress_chart(frame, span_of(frame))
     assert progress is not None and progress.x.range is not None and progress.x.range[1] * 86400 > 9005 - 1000
 
 

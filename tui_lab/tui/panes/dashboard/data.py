@@ -103,13 +103,14 @@ class NowReader:
             if self._source.read_metrics(table.running, table.version):
                 table = self._source.read()
             counted = table.of_plan()
+            span = span_of(counted.frame)
             now = Now(parameters=_labels(counted))
             now = self._running(table, now)
-            now = replace(now, progress=progress_chart(counted.frame), said=_said(table))
+            now = replace(now, progress=progress_chart(counted.frame, span), said=_said(table))
             goals = self._goals(table)
             if goals:
                 metric = next(iter(goals))
-                best, course = best_so_far(counted, metric, goals[metric])
+                best, course = best_so_far(counted, metric, goals[metric], span)
                 now = replace(now, goal=metric, best=best, course=course)
             if bool(counted.frame["state"].is_in(["failed", "lost"]).any()):
                 rows = self._failed.read(counted).frame.to_dicts()
@@ -152,7 +153,7 @@ def _seconds(frame: pl.DataFrame, name: str) -> npt.NDArray[np.float64]:
     return column.cast(pl.Float64).fill_null(math.nan).to_numpy()
 
 
-def _span(frame: pl.DataFrame) -> tuple[float, float] | None:
+def span_of(frame: pl.DataFrame) -> tuple[float, float] | None:
     """Return from when to when the charts go: from the first start after the last long pause, until the last event, or
     now, where a task runs. A pause is long if it takes more than a tenth of all the time, and a minute."""
     started, ended = _seconds(frame, "started_at"), _seconds(frame, "ended_at")
@@ -171,9 +172,9 @@ def _span(frame: pl.DataFrame) -> tuple[float, float] | None:
     return float(starts[pauses[-1] + 1 if len(pauses) else 0]), float(last)
 
 
-def progress_chart(frame: pl.DataFrame) -> Chart | None:
-    """Return tasks by state over time: done, failed, and how many ran; None where nothing has begun."""
-    span = _span(frame)
+def progress_chart(frame: pl.DataFrame, span: tuple[float, float] | None) -> Chart | None:
+    """Return tasks by state over time: done, failed, and how many ran; None where nothing has begun. span: see
+    `span_of`."""
     if span is None:
         return None
     started, ended = _seconds(frame, "started_at"), _seconds(frame, "ended_at")
@@ -194,8 +195,10 @@ def progress_chart(frame: pl.DataFrame) -> Chart | None:
     return replace(chart, series=tuple(replace(one, color=COLOURS[one.name]) for one in chart.series))
 
 
-def best_so_far(table: TaskTable, metric: str, goal: Goal) -> tuple[Best | None, Chart | None]:
-    """Return the setting with the best mean, and how the best mean went over time.
+def best_so_far(
+    table: TaskTable, metric: str, goal: Goal, span: tuple[float, float] | None
+) -> tuple[Best | None, Chart | None]:
+    """Return the setting with the best mean, and how the best mean went over time. span: see `span_of`.
 
     A setting is what tasks with the same parameters have in common, but for repeat and seed. The interval is Student's
     t of its values, and is not corrected for having been chosen as the best.
@@ -231,7 +234,6 @@ def best_so_far(table: TaskTable, metric: str, goal: Goal) -> tuple[Best | None,
     row = done.row(int(order[np.flatnonzero(group[order] == best)[0]]), named=True)
     setting = "  ".join(f"{name}={row[name]}" for name in names if row[name] is not None)
     found = Best(metric, setting, means[-1], halves[-1], int(n[best]))
-    span = _span(frame)
     if span is None or math.isnan(when[0]):
         return found, None
     if span[1] > when[-1]:  # it still is the best

@@ -71,9 +71,6 @@ class Panel(Vertical):
     def on_resize(self) -> None:
         self._show()
 
-    def on_show(self) -> None:
-        self.refresh()  # lines may have changed while there were none
-
     def _show(self) -> None:
         title, subtitle = self._title, self._detail or self._subtitle
         if subtitle and self.styles.border_bottom[0] in ("", "none"):
