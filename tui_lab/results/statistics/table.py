@@ -173,8 +173,8 @@ ALLOW: Final = "--allow-incomplete"
 """Lets settings that lack values be the best."""
 
 
-def incomplete_leaders(report: Report, metric: MetricReport) -> str:
-    """Return why the setting with the best mean is not called the best; empty where it is."""
+def incomplete_leaders(report: Report, metric: MetricReport, allow: str = ALLOW) -> str:
+    """Return why the setting with the best mean is not called the best; empty where it is. allow: what lets it be."""
     places = metric.incomplete_leaders()
     if not places:
         return ""
@@ -183,10 +183,10 @@ def incomplete_leaders(report: Report, metric: MetricReport) -> str:
     why = f"{where} has {why_incomplete(metric, first)}"
     if metric.best is None:
         none = "no setting has all its values" if report.settings.count > 1 else "values are missing"
-        return f"no best {metric.name}, because {none}: {why}; {ALLOW} compares incomplete settings"
+        return f"no best {metric.name}, because {none}: {why}; {allow} compares incomplete settings"
     mean = moved(exact(metric.exact[first].mean or 0.0), metric.offset)
     more = f" and {len(places) - 1:,} more like it" if len(places) > 1 else ""
-    return f"{metric.name} of {mean} is not called the best, because {why}{more}; {ALLOW} allows it"
+    return f"{metric.name} of {mean} is not called the best, because {why}{more}; {allow} allows it"
 
 
 def words(report: Report, place: int) -> str:

@@ -14,7 +14,7 @@ from tui_lab.results.statistics.intervals import FEWEST
 from tui_lab.results.statistics.report import MetricReport, Report
 from tui_lab.results.statistics.sample import FENCE, outliers
 from tui_lab.results.statistics.steps import split
-from tui_lab.results.statistics.table import NOTHING_SCATTERS, incomplete_leaders
+from tui_lab.results.statistics.table import ALLOW, NOTHING_SCATTERS, incomplete_leaders
 from tui_lab.store.spare import spare_tasks
 
 FEW_REPEATS: Final = 5
@@ -22,12 +22,13 @@ APART: Final = 0.5
 """Share of its tasks that a setting may have on other nodes than the one it is compared with."""
 
 
-def warnings(report: Report, metrics: Sequence[MetricReport] | None = None) -> list[str]:
-    """Return the warnings, one line each; only of some metrics where those are named."""
+def warnings(report: Report, metrics: Sequence[MetricReport] | None = None, allow: str = ALLOW) -> list[str]:
+    """Return the warnings, one line each; only of some metrics where those are named. allow: what lets incomplete
+    settings be the best."""
     metrics = report.metrics if metrics is None else metrics
     return [
         *_unfinished(report),
-        *(texts for one in metrics if (texts := incomplete_leaders(report, one))),
+        *(texts for one in metrics if (texts := incomplete_leaders(report, one, allow))),
         *_repeats(report, metrics),
         *_equal(metrics),
         *_rounded(report, metrics),

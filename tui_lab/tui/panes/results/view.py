@@ -13,13 +13,14 @@ from tui_lab.results.statistics.importance import MOST_PARAMETERS, Importance, i
 from tui_lab.results.statistics.pareto import front as pareto
 from tui_lab.results.statistics.report import MetricReport, Options, Report, StatisticsError, done_values, make
 from tui_lab.results.statistics.settings import leading_metric, numeric_metrics, varying
-from tui_lab.results.statistics.table import ALLOW
 from tui_lab.results.statistics.warnings import warnings
 from tui_lab.results.tables import Results, refresh
 from tui_lab.results.until import unreached
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 
+ALLOW: Final = "i"
+"""The key that lets incomplete settings be the best."""
 DURATION: Final = "duration"
 """A fact that stands beside the metrics: what is best often costs time."""
 
@@ -108,7 +109,7 @@ def _view(results: Results, empty: View, hints: Sequence[str]) -> View:
     metric = next((one for one in report.metrics if one.name == wanted), report.metrics[0])
     front = _front(report, metric, request.front)
     places = metric.order if front is None else [place for place in metric.order if front[place]]
-    lines = [*hints, *(line.replace(ALLOW, "i") for line in warnings(report, [metric]))]  # its key here
+    lines = [*hints, *warnings(report, [metric], allow=ALLOW)]
     if not numeric_metrics(results):
         lines.insert(0, f"{results.name} has no metric with numbers: add some to `metrics` of its file")
     return replace(
