@@ -270,6 +270,13 @@ class LabApp(App[int]):
         self._navigation.leave()
         self._navigation.ask("chart", "open_chart", frame, title, request)
 
+    def show_charted(self, charted: Charted | None) -> None:
+        """Mark in tables what has a colour in a chart that is shown now; None where nothing has."""
+        if charted != self.charted:
+            self.charted = charted
+            if self.pane is not None:
+                self.pane.show(self.snapshot)
+
     def launching(self, experiment: str) -> None:
         """Report what becomes of an experiment that is launched from here, however soon it ends."""
         if self.snapshot.experiment(experiment) is None:

@@ -138,6 +138,10 @@ class Host(Protocol):
         """Show a frame in the Chart pane."""
         ...
 
+    def show_charted(self, charted: Charted | None) -> None:
+        """Mark in tables what has a colour in a chart that is shown now; None where nothing has."""
+        ...
+
     def launching(self, experiment: str) -> None:
         """Report what becomes of an experiment that is launched from here, however soon it ends."""
         ...

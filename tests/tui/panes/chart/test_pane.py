@@ -7,6 +7,7 @@ import math
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from tests.workbench import Workbench
 from tui_lab.results.charts.making import make
 from tui_lab.results.charts.model import Request, Source
 from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.base.charted import Charted
 from tui_lab.tui.base.config import Config
 from tui_lab.tui.charts import source
 from tui_lab.tui.panes.chart.pane import ChartPane
@@ -305,6 +307,12 @@ async def test_what_can_not_be_read_once_is_read_again(small_lab: Path, monkeypa
         assert len(calls) == 2
 
 
+def _marks(app: LabApp, charted: Charted | None = None) -> list[str]:
+    """The marks of what has a colour in a chart; by default in the one that was shown last."""
+    charted = charted or app.charted
+    return [] if charted is None else [mark for mark, _, _ in charted.marks.values()]
+
+
 async def test_a_brushed_range_becomes_a_filter_of_the_tasks(small_lab: Path) -> None:
     async with opened(small_lab, (120, 40)) as (pilot, pane):
         await wait_until(pilot, lambda: pane.plot.text)
@@ -313,11 +321,19 @@ async def test_a_brushed_range_becomes_a_filter_of_the_tasks(small_lab: Path) ->
         app = cast("LabApp", pilot.app)
         await chosen(pilot, pane, "h", "kind")
         await wait_until(pilot, lambda: app.charted is not None and app.charted.column == "kind")
-        mark, _, name = next(iter(app.charted.marks.values()))  # type: ignore[union-attr]
-        for key in "34":  # the rows have the marks of the chart
+        first = app.charted
+        assert first is not None
+        for key in "34":  # the rows have the marks of the chart; in 4, of the one that is drawn there
             await pilot.press(key)
-            await wait_until(pilot, lambda: any(f"{mark} {name}" in line for line in painted(app)))
+            await wait_until(pilot, partial(lambda key: app.charted is not first or key == "3", key))
+            await wait_until(pilot, lambda: set(_marks(app)) <= set(" ".join(painted(app)).split()))
+        beside = app.charted
+        assert beside is not None and beside.marks.keys() == first.marks.keys() and _marks(app) != _marks(app, first)
+        assert [one[1] for one in beside.marks.values()] == [one[1] for one in first.marks.values()]  # its colours
+        await pilot.press("3")
+        await wait_until(pilot, lambda: set(_marks(app)) <= set(" ".join(painted(app)).split()))
         await pilot.press("6")
+        await wait_until(pilot, lambda: app.charted == first)
         await chosen(pilot, pane, "k", "parallel")
         await wait_until(pilot, lambda: "kind" in pane.plot.text and pane.plot.has_focus)
         await pilot.press("left", "left", "left", "left")  # to `x`, whose values are 1 and 3

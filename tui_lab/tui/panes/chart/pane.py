@@ -20,6 +20,7 @@ from tui_lab.results.charts.registry import KINDS, MEANS, kind_of
 from tui_lab.results.charts.terminal.style import Look
 from tui_lab.results.plain import shown
 from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.tui.base.charted import Charted
 from tui_lab.tui.base.empty import Empty, Instead
 from tui_lab.tui.base.pane import NO_EXPERIMENT, Pane, nothing
 from tui_lab.tui.base.problem import Problem
@@ -109,6 +110,7 @@ class ChartPane(Pane):
         self.request = Request(MEANS)
         self.errors: str | None = None  # a column of half widths
         self.made: MadeChart | None = None
+        self._charted: Charted | None = None  # what has a colour in it
         self._crossed: Sequence[Text] = ()  # what is at the crosshair, a line for each series
         self._given: Rows | None = None  # the answer that was handed over last
         self._of: tuple[str | None, What | None] = (None, None)  # experiment and table that are read
@@ -135,6 +137,10 @@ class ChartPane(Pane):
         self.grid.display = self.notes.display = False
         self.plot.ascii = self.grid.ascii = self.lab_app.config.ascii
         self.set_interval(0.25, self._tick)
+
+    def on_show(self) -> None:
+        if self.made is not None:
+            self.lab_app.show_charted(self._charted)
 
     def focus_first(self) -> None:
         self.call_after_refresh(self._focus_part)
@@ -346,7 +352,9 @@ class ChartPane(Pane):
         if event.number != self._making:
             return
         self.made = event.made
-        self.lab_app.charted = event.charted
+        self._charted = event.charted
+        if self.lab_app.pane is self:
+            self.lab_app.show_charted(event.charted)
         self.let_keys_go()
         if self._own:
             self.request = event.made.request

@@ -219,8 +219,8 @@ class ResultsPane(Pane):
         asked = (experiment.name, self.request, experiment.revision)
         if self.lab_app.charted is not self._charted:
             self._charted = self.lab_app.charted
-            if self._view is not None and self._view.experiment == experiment.name:
-                self._draw()
+            if self._shown is not None and self._view is not None and self._view.experiment == experiment.name:
+                self._fill(self._view, *self._shown)
         if asked == self._asked:
             return
         new = self._asked is None or asked[:2] != self._asked[:2]
@@ -324,6 +324,10 @@ class ResultsPane(Pane):
         if view.explained is not None:
             single = all(sample.n < 2 for sample in metric.samples)
             importance.update(importance_line(view.explained, single))
+        self._fill(view, report, metric)
+
+    def _fill(self, view: View, report: Report, metric: MetricReport) -> None:
+        """Put the settings into the table."""
         self._plot_width = plot_width(self._room)
         charted = self._charted if self._charted is not None and self._charted.experiment == view.experiment else None
         places = self._sorted(report, metric, view.places)
