@@ -19,10 +19,11 @@ Known = list[tuple[float, float | None]]
 
 
 class Simulation:
-    """Tasks of log-normal durations on some slots."""
+    """Tasks of log-normal durations on some slots, that start `delay` seconds after they were asked for."""
 
-    def __init__(self, tasks: int, slots: int, mean: float, seed: int = 1) -> None:
+    def __init__(self, tasks: int, slots: int, mean: float, seed: int = 1, delay: float = 0.0) -> None:
         self.random = random.Random(seed)
+        self.delay = delay
         self.tasks, self.mean = tasks, mean
         self.slots = {0.0: slots}
         self.pauses: list[tuple[float, float]] = []
@@ -31,7 +32,7 @@ class Simulation:
         """The events of the run, in their order."""
         yield submitted([(0, self.tasks - 1)], at=0.0)
         running: list[tuple[float, int, float]] = []
-        at, task = 0.0, 0
+        at, task = self.delay, 0
         while task < self.tasks or running:
             slots = next(number for since, number in reversed(self.slots.items()) if since <= at)
             while task < self.tasks and len(running) < slots:
@@ -74,6 +75,20 @@ def test_an_estimate_does_not_swing_and_is_near(slots: int, mean: float, seed: i
     assert errors[len(errors) // 2] < 0.2
     turns = sum((two > one) for _, one, two in pairs)
     assert turns < len(pairs) / 3 or end < 60, "mostly it counts down"
+
+
+@pytest.mark.parametrize("delay", [0.5, 3.0])
+def test_a_quick_run_after_a_slow_start_is_not_said_to_be_long(delay: float) -> None:
+    known = Simulation(1500, 2, 0.04, delay=delay).shown(Pace())
+    end = known[-1][0] + 1
+    wrong = [(at, eta, end - at) for at, eta in known if eta is not None and not 0.5 < (eta + 1) / (end - at + 1) < 1.6]
+    assert not wrong and known[5][1] is not None
+
+
+def test_a_bad_first_estimate_is_soon_forgotten() -> None:
+    eta = Eta()
+    shown = [eta.update(float(at), 100.0 if at == 0 else 20.0 - at, 200) or 0.0 for at in range(16)]
+    assert shown[15] < 3 * 5, shown
 
 
 def test_more_slots_and_pauses_begin_anew() -> None:

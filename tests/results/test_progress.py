@@ -34,7 +34,8 @@ def test_done_tasks_tell_how_many_steps_there_are(ends: list[float], total: floa
         (60, 0, 100, [], 0.0, None),
         (60, None, None, [50.0, 100.0, 120.0, 240.0], 0.5, 60),  # of those that take longer than it has by now
         (60, 25, None, [240.0], 0.25, 180),
-        (60, None, 100, [30.0], MOST, None),  # longer than any before
+        (60, None, 100, [50.0], MOST, None),  # a little longer than any before
+        (60, None, None, [0.1, 30.0], None, None),  # another kind of task: who knows
         (60, None, None, [], None, None),
     ],
 )

@@ -22,7 +22,8 @@ from tui_lab.store.fold import RUNNING, State
 RECENT: Final = 200
 """Ends of tasks that the rate and the usual duration are taken from."""
 HALF: Final = 30.0
-"""Seconds in which half of the way to a new estimate is gone; fewer while little is known, and near the end."""
+"""Seconds in which half of the way to a new estimate is gone; fewer while little is known, and near the end. Never more
+than half of the time since the first estimate: that one comes from the run's first moments, and is the worst."""
 STRIDE: Final = 0.1
 """The share of what is shown that one second may change, besides counting down."""
 QUICK: Final = 2.0
@@ -45,6 +46,7 @@ class Eta:
     def __init__(self) -> None:
         self._shown: float | None = None
         self._at = 0.0
+        self._since = 0.0  # when the first estimate came
 
     def reset(self) -> None:
         """Take the next estimate as it is."""
@@ -57,10 +59,10 @@ class Eta:
             return None
         passed, self._at = max(0.0, now - self._at), now
         if self._shown is None:
-            self._shown = raw
+            self._shown, self._since = raw, now
             return raw
         left = max(0.0, self._shown - passed)
-        half = max(3.0, min(HALF * min(1.0, known / FEW), left / 3))
+        half = max(1.0, min(HALF * min(1.0, known / FEW), (now - self._since) / 2, min(left, raw) / 3))
         most = (STRIDE * left + 0.5) * passed
         self._shown = left + max(-most, min(most, (raw - left) * (1 - 0.5 ** (passed / half))))
         return self._shown
@@ -79,7 +81,7 @@ class Pace:
         self._running: dict[int, float] = {}  # tasks, and when they were started
         self._crowds: deque[tuple[float, int]] = deque()  # how many ran, lately
         self._slots = 0  # when the estimate began
-        self._since = 0.0  # when the run began
+        self._since = 0.0  # when the first task of the run began
         self._eta = Eta()
 
     def begin(self, state: State) -> None:
@@ -99,6 +101,8 @@ class Pace:
         self._durations.extend(duration for duration in took[recent].tolist() if duration == duration)
         codes = np.frombuffer(state.columns["state"], dtype=np.int8)
         running = np.flatnonzero((codes == RUNNING) & (stage == 0))
+        ran = started[(stage == 0) & ((ended > self._since) | (codes == RUNNING)) & ~np.isnan(started)]
+        self._since = max(self._since, float(ran.min(initial=np.inf))) if len(ran) else self._since
         self._running = dict(zip(running.tolist(), started[running].tolist(), strict=True))
 
     def hear(self, event: Event, state: State) -> None:
@@ -106,6 +110,8 @@ class Pace:
         match event:
             case Started():
                 if state.stage(event.task) is None:
+                    if not self._ends and not self._running:
+                        self._since = event.at  # an engine takes a moment to start: that is no time of tasks
                     self._running[event.task] = event.at
             case Finished():
                 self._running.pop(event.task, None)

@@ -14,6 +14,8 @@ AGREE: Final = 0.9
 """The share of done tasks that must have ended at the same step,"""
 WITHIN: Final = 0.02
 """or so near to it."""
+OVERDUE: Final = 1.5
+"""Of how many times the longest duration a task is said to be nearly done; after that, nothing tells how far it is."""
 EARLY: Final = 0.01
 """The share of the steps before which they don't tell how long the rest takes."""
 
@@ -48,6 +50,6 @@ def task_progress(elapsed: float, step: float | None, total: float | None, durat
         return Progress(None if step is None or not total else max(0.0, step / total))
     longer = durations[bisect_right(durations, elapsed) :]
     if not longer:  # it takes longer than any before
-        return Progress(MOST)
+        return Progress(MOST if elapsed <= OVERDUE * durations[-1] else None)
     left = median(longer) - elapsed
     return Progress(min(MOST, elapsed / (elapsed + left)), left)
