@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tests.store.events import AT, submitted
+from tui_lab.engine.core.ends import ended_event
+from tui_lab.engine.core.failures import FIRST_FAILURES
 from tui_lab.engine.core.model import Moment, RunSettings
-from tui_lab.engine.core.run import FIRST_FAILURES, RunState, ended_event
+from tui_lab.engine.core.run import RunState
 from tui_lab.store.events import Assigned, EndState, JournalBegun, Resumed
 from tui_lab.store.fold import State
 

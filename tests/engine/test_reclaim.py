@@ -8,8 +8,10 @@ import pytest
 
 from tests.store.events import AT
 from tests.store.planner import Planner
+from tui_lab.engine.core.ends import ended_event
 from tui_lab.engine.core.model import Moment
-from tui_lab.engine.core.run import LOSS_BUDGET, RunState, ended_event
+from tui_lab.engine.core.retries import LOSS_BUDGET
+from tui_lab.engine.core.run import RunState
 from tui_lab.engine.run_files import RunFiles
 from tui_lab.store.events import Assigned, EndState, Finished, Requeued, Started
 

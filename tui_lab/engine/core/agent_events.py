@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from tui_lab.engine.core.effects import Fetch
+from tui_lab.engine.core.ends import finished_event
 from tui_lab.engine.core.events import AgentMessages, FetchedAttempt, NodeWelcomed
 from tui_lab.engine.core.model import AttemptKey
 from tui_lab.engine.core.node import NodeState
 from tui_lab.engine.core.planner import Planner
-from tui_lab.engine.core.run import RunState, finished_event
+from tui_lab.engine.core.run import RunState
 from tui_lab.engine.core.state import SchedulerState, isolated
 from tui_lab.protocol.agent import Ack, Finished, OutputFile, Returned, Setup, Started, StepEnded, WireKey
 from tui_lab.store.events import KnownEvent
@@ -55,10 +56,10 @@ class AgentEventHandler:
         state = self._state
         same_spool = run.state.spools.get(node.name) == node.spool
         events: list[KnownEvent] = []
-        for key in [key for key, where in run.in_flight.items() if where == node.name]:
+        for key in run.in_flight.on(node.name):
             wire_key = (run.wire_name, *key)
             if wire_key in known:
-                node.open[wire_key] = run.needs_of_node(key) if run.supplied else {}
+                node.open[wire_key] = run.needs.of_node(key) if run.supplied else {}
                 self._planner.send_context(run, node, run.state.columns["submission"][key[0]])
                 if key in run.stopping:
                     state.stop(run, node, key)

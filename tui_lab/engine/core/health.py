@@ -25,50 +25,90 @@ class Attempts:
 
 
 class NodeHealth:
-    """Health of nodes since the submission. usable: up and not in quarantine; expected: may come up."""
+    """Health of nodes since the submission. What it costs to ask grows with the nodes that fail, not with all."""
 
     def __init__(self) -> None:
-        self.usable: tuple[str, ...] = ()
-        self.expected: tuple[str, ...] = ()
+        self.usable: tuple[str, ...] = ()  # nodes that are up and not in quarantine
+        self._known: frozenset[str] = frozenset()  # those, and nodes that may come up
+        self._usable: frozenset[str] = frozenset()
         self._nodes: dict[str, Attempts] = {}
+        self._well = 0  # nodes on which an attempt was done
+        self._never_well: dict[str, Attempts] = {}  # nodes on which some failed, and none was done
+        self._failing: dict[str, Attempts] = {}  # of these, those that fail and are not trusted
+        self._known_failing = 0  # how many of `_known` are among these
+
+    def compare(self, usable: Collection[str], expected: Collection[str]) -> None:
+        """Take these nodes for those that may show whose fault failures are. usable: up and not in quarantine;
+        expected: may come up."""
+        self.usable = tuple(usable)
+        self._usable = frozenset(usable)
+        self._known = self._usable.union(expected)
+        self._known_failing = sum(node in self._known for node in self._failing)
+
+    def is_usable(self, node: str) -> bool:
+        """Return whether a node is up, and not in quarantine."""
+        return node in self._usable
 
     def note(self, node: str, task: int, state: str) -> None:
         """Count the end of an attempt."""
         attempts = self._nodes.setdefault(node, Attempts())
         if state == "done":
             attempts.done += 1
+            if attempts.done == 1:
+                self._well += 1
+                self._never_well.pop(node, None)
+                self._set_failing(node, attempts)
         elif state == "failed":
             attempts.failed.append(task)
+            if not attempts.done:
+                self._never_well[node] = attempts
+                self._set_failing(node, attempts)
 
     def is_suspect(self, node: str) -> bool:
         """Return whether a node fails, and no other has yet shown whether that is its fault."""
-        others = [name for name in (*self.usable, *self.expected) if name != node]
-        return self._fails(node) and bool(others) and not all(map(self._fails, others))
+        return node in self._failing and self._known_failing < len(self._known)
 
-    def _fails(self, node: str) -> bool:
-        attempts = self._nodes.get(node)
-        return attempts is not None and attempts.fails and not attempts.trusted
+    @property
+    def suspects(self) -> list[str]:
+        """The usable nodes that are suspect."""
+        return [node for node in self._failing if node in self._usable and self.is_suspect(node)]
 
     def trust(self, node: str) -> None:
         """Use a node in spite of its failures: there is no other to compare it with."""
-        self._nodes.setdefault(node, Attempts()).trusted = True
+        attempts = self._nodes.setdefault(node, Attempts())
+        attempts.trusted = True
+        self._set_failing(node, attempts)
 
     def forget(self, node: str) -> None:
         """Forget the attempts of a node."""
-        self._nodes.pop(node, None)
+        attempts = self._nodes.pop(node, None)
+        if attempts is not None:
+            self._well -= attempts.done > 0
+            self._never_well.pop(node, None)
+            self._set_failing(node, None)
+
+    def _set_failing(self, node: str, attempts: Attempts | None) -> None:
+        """Keep account of whether a node fails. attempts: None where nothing is known of it any more."""
+        fails = attempts is not None and attempts.fails and not attempts.trusted
+        if fails != (node in self._failing):
+            self._known_failing += (1 if fails else -1) * (node in self._known)
+            if attempts is not None and fails:
+                self._failing[node] = attempts
+            else:
+                del self._failing[node]
 
     @property
     def suspect_failures(self) -> int:
         """How many failures may be the node's fault."""
-        return sum(len(attempts.failed) for node, attempts in self._nodes.items() if self.is_suspect(node))
+        return sum(len(attempts.failed) for node, attempts in self._failing.items() if self.is_suspect(node))
 
     def to_quarantine(self, quarantined: Collection[str]) -> Iterator[tuple[str, list[int]]]:
         """Nodes whose failures are their own, for another has done well; each with the tasks that failed there since
         it was last asked. Never the last node."""
-        if not any(attempts.done for attempts in self._nodes.values()) and not quarantined:
+        if not self._well and not quarantined:
             return
-        for node, attempts in self._nodes.items():
-            fails = attempts.fails or (node in quarantined and not attempts.done)
+        for node, attempts in list(self._never_well.items()):
+            fails = attempts.fails or node in quarantined
             fresh = sorted(set(attempts.failed[attempts.moved :]))
             if fails and fresh and any(name != node for name in self.usable):
                 attempts.moved = len(attempts.failed)

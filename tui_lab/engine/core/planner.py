@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from tui_lab.engine.core.effects import Assign, Extend, SendContext, Stage
+from tui_lab.engine.core.hand_out import Inputs
 from tui_lab.engine.core.model import AttemptKey
 from tui_lab.engine.core.node import NodeState
-from tui_lab.engine.core.run import Inputs, RunState
+from tui_lab.engine.core.run import RunState
 from tui_lab.engine.core.state import SchedulerState, isolated
 from tui_lab.protocol.agent import Return
 from tui_lab.store import ranges
@@ -57,22 +58,22 @@ class Planner:
         run.queue_due_retries(now)
         nodes = state.nodes_of(run)
         quarantined = run.state.quarantined
-        run.health.usable = tuple(node.name for node in nodes if node.takes and node.name not in quarantined)
+        usable = [node.name for node in nodes if node.takes and node.name not in quarantined]
         coming = (node for node in nodes if not node.ready and not node.drained)
-        run.health.expected = tuple(node.name for node in coming if not self.is_useless(run, node))
+        run.health.compare(usable, [node.name for node in coming if not self.is_useless(run, node)])
         if run.order and not run.held and not state.outputs_blocked:
             takers = self._takers(run, nodes)
             self._fill(run, takers)
-            if run.order and not run.in_flight and takers and not any(map(run.fits_any, takers)):
+            if run.order and not run.in_flight and takers and not any(map(run.hand_out.fits_any, takers)):
                 # What is left is not for those that might show whose fault the failures are.
-                for name in filter(run.health.is_suspect, run.health.usable):
+                for name in run.health.suspects:
                     run.health.trust(name)
                 self._fill(run, self._takers(run, nodes))
             if run.node_runs:
                 self._make_on_nodes(run, nodes)
-            if run.order and takers and run.has_needs:
+            if run.order and takers and run.needs.matter:
                 self._fail_unplaceable(run, nodes)
-            if run.order and run.placed and len(takers) > 1:
+            if run.order and run.lanes.matter and len(takers) > 1:
                 self._rebalance(run, takers)
         elif not run.order:
             takers = self._takers(run, nodes)
@@ -80,19 +81,19 @@ class Planner:
                 self._rebalance(run, takers)
         if run.over:
             self._finish(run)
-            if run.limits:
+            if run.needs.limits:
                 state.plan()  # its limits bound others, too
 
     def _make_on_nodes(self, run: RunState, nodes: Sequence[NodeState]) -> None:
         """Have nodes make the runs of their own that they lack; fail what no node can make them for."""
         state = self._state
         useful = [node for node in nodes if not self.is_useless(run, node)]
-        if events := run.make_on_nodes({node.name for node in useful}, state.now):
+        if events := run.hand_out.make_on_nodes({node.name for node in useful}, run.first_free, state.now):
             state.record(run, events)
             self._fill(run, self._takers(run, nodes))
         failed = run.fail_blocked(useful, state.now)
         state.record(run, failed)
-        if failed or run.lacks_some:
+        if failed or run.hand_out.lacks_some:
             state.plan()
 
     def _takers(self, run: RunState, nodes: Sequence[NodeState]) -> list[NodeState]:
@@ -100,7 +101,7 @@ class Planner:
         return [
             node
             for node in nodes
-            if node.name in run.health.usable
+            if run.health.is_usable(node.name)
             and not run.health.is_suspect(node.name)
             and self._is_staged(run, node, run.submission)
         ]
@@ -127,7 +128,7 @@ class Planner:
     def send_contexts(self, run: RunState, node: NodeState) -> None:
         """Send the contexts that open attempts of a run on a node may wait for."""
         submissions = run.state.columns["submission"]
-        for submission in {submissions[task] for (task, _), at in run.in_flight.items() if at == node.name}:
+        for submission in {submissions[task] for task, _ in run.in_flight.on(node.name)}:
             self.send_context(run, node, submission)
 
     # --- Assigning
@@ -135,9 +136,11 @@ class Planner:
     def _fill(self, run: RunState, takers: Sequence[NodeState]) -> None:
         """Fill the free slots of all nodes evenly, then their backlogs. What depends on outputs goes to nodes that have
         them before others take it, and these take it only into free slots."""
+        if run.held:
+            return
         if run.stagger:
             self._start_one(run, takers)
-        elif run.has_needs:
+        elif run.needs.matter:
             self._fill_with_needs(run, takers)
         else:
             self._fill_slots(run, takers)
@@ -145,18 +148,18 @@ class Planner:
     def _fill_slots(self, run: RunState, takers: Sequence[NodeState]) -> None:
         for node in takers:
             if node.free:
-                self._assign(run, node, run.take(node.free, node, inputs="there"))
+                self._assign(run, node, run.hand_out.take(node.free, node, inputs="there"))
         free = sum(node.free for node in takers)
         for node in sorted(takers, key=lambda node: -node.free):
             mine = node.free
             if mine:
-                self._assign(run, node, run.take(min(mine, -(-len(run.order) * mine // free)), node))
+                self._assign(run, node, run.hand_out.take(min(mine, -(-len(run.order) * mine // free)), node))
             free -= mine
         for node in takers:
             share = max(node.slots, -(-len(run.order) // len(takers)))
             while node.wants_more and run.order:
                 count = len(run.order)
-                self._assign(run, node, run.take(min(node.window, share), node, inputs="not far"))
+                self._assign(run, node, run.hand_out.take(min(node.window, share), node, inputs="not far"))
                 if len(run.order) == count:
                     break
 
@@ -170,7 +173,7 @@ class Planner:
         inputs: Inputs
         for inputs in ("there", "any"):
             for node in filter(lambda node: node.free, ready):
-                keys = run.take(1, node, node.room()[0] if run.has_needs else None, now=True, inputs=inputs)
+                keys = run.hand_out.take(1, node, node.room()[0] if run.needs.matter else None, now=True, inputs=inputs)
                 if keys:
                     run.next_start = now.monotonic + run.stagger
                     run.last_assigned = keys[0]
@@ -183,19 +186,19 @@ class Planner:
         offers = {node: node.room() for node in takers}
         chosen: dict[NodeState, list[AttemptKey]] = {node: [] for node in takers}
         for node in takers:
-            chosen[node] += run.take(node.window, node, offers[node][0], now=True, inputs="there")
+            chosen[node] += run.hand_out.take(node.window, node, offers[node][0], now=True, inputs="there")
         roomy = list(takers)
         while roomy and run.order:
             roomy.sort(key=lambda node: -offers[node][0].free)
             for node in list(roomy):
-                keys = run.take(1, node, offers[node][0], now=True)
+                keys = run.hand_out.take(1, node, offers[node][0], now=True)
                 chosen[node] += keys
                 if not keys:
                     roomy.remove(node)
         for node in takers:
             most = min(node.window - len(chosen[node]), node.waiting_limit - len(offers[node][1]))
             if most > 0 and run.order:
-                chosen[node] += run.take(most, node, node.resources, inputs="not far")
+                chosen[node] += run.hand_out.take(most, node, node.resources, inputs="not far")
         for node in takers:
             self._assign(run, node, chosen[node])
 
@@ -205,9 +208,9 @@ class Planner:
         events = run.assigned(keys, node.name, node.spool, self._state.now)
         for event in events:
             run.state.apply(event)
-        name, has_needs = run.wire_name, run.has_needs
+        name, has_needs = run.wire_name, run.needs.matter
         for key in keys:
-            node.open[name, *key] = run.needs_of_node(key) if has_needs else {}
+            node.open[name, *key] = run.needs.of_node(key) if has_needs else {}
         self.send_context(run, node, run.submission)
         self._state.emit(Assign(run.name, node.name, run.submission, keys, events))
 
@@ -222,7 +225,7 @@ class Planner:
         """Count what the open attempts of a run use on a node, now that the run can be read."""
         for name, task, attempt in node.open:
             if name == run.wire_name:
-                node.open[name, task, attempt] = run.needs_of_node((task, attempt))
+                node.open[name, task, attempt] = run.needs.of_node((task, attempt))
 
     def _fail_unplaceable(self, run: RunState, nodes: Sequence[NodeState]) -> None:
         """Fail tasks that need more than any node offers, once all nodes have reported what they offer."""
@@ -245,9 +248,8 @@ class Planner:
             log.warning("%s: node %s fails what others do well", run.name, event.node)
             self._state.record(run, [event])
             self.take_back(run, event.node)
-        for name in run.health.usable:
-            if run.health.is_suspect(name):
-                self.take_back(run, name)
+        for name in run.health.suspects:
+            self.take_back(run, name)
         pause = run.pause_after_failures(now)
         if pause is not None:
             self._state.record(run, [pause])
@@ -257,17 +259,18 @@ class Planner:
 
     def take_back(self, run: RunState, only: str | None = None) -> None:
         """Ask all nodes, or one, to return the attempts that have not begun."""
-        for node in self._state.nodes.values():
-            if only in (None, node.name):
+        for name in run.in_flight.nodes if only is None else [only]:
+            node = self._state.nodes.get(name)
+            if node is not None:
                 self._ask_for(run, node, self._state.unstarted(run, node))
 
     def _rebalance(self, run: RunState, takers: Sequence[NodeState]) -> None:
         """Near the end, let idle nodes take over from the longest backlog."""
         now = self._state.now.monotonic
-        if run.has_needs:
+        if run.needs.matter:
             self._rebalance_needs(run, takers)
             return
-        if run.placed:
+        if run.lanes.matter:
             self._rebalance_placed(run, takers)
             return
         idle = sum(node.free for node in takers)
@@ -291,7 +294,7 @@ class Planner:
             if not idle or extra <= 0 or now < behind.no_return_before:
                 continue
             waiting = self._state.unstarted(run, behind)
-            movable = [key for key in waiting if any(run.may_go(key[0], node) for node in idle)]
+            movable = [key for key in waiting if any(run.lanes.may_go(key[0], node) for node in idle)]
             if movable:
                 behind.no_return_before = now + PATIENCE
                 count = max(sum(node.free for node in idle), extra // 2)
@@ -311,12 +314,12 @@ class Planner:
                 for key in reversed(mine)
                 if any(
                     node is not behind
-                    and run.may_go(key[0], node)
+                    and run.lanes.may_go(key[0], node)
                     and not node.resources.why_impossible(needs)
                     and room.grant(needs) is not None
                     for node, (room, _) in offers.items()
                     if node.resources is not None
-                    for needs in [run.needs_of_node(key)]
+                    for needs in [run.needs.of_node(key)]
                 )
             ]
             if movable:
@@ -332,7 +335,7 @@ class Planner:
     def is_useless(self, run: RunState, node: NodeState) -> bool:
         """Return whether a run need not wait for a node."""
         failing = node.tries >= TRIES and node.failing_for(self._state.now.monotonic) > UNREACHABLE
-        works = node.name in run.in_flight.values()
+        works = run.in_flight.uses(node.name)
         if node.name in run.state.quarantined and not works:
             return True
         if node.ready:
@@ -347,9 +350,9 @@ class Planner:
         there = [node for node in nodes if not self.is_useless(run, node)]
         if not nodes or any(node.resources is None for node in there):
             return ""
-        if there and (run.in_flight or run.held or not run.order or not (run.has_needs or run.placed)):
+        if there and (run.in_flight or run.held or not run.order or not (run.needs.matter or run.lanes.matter)):
             return ""
-        if any(map(run.fits_any, there)):
+        if any(map(run.hand_out.fits_any, there)):
             return ""
         useless = [f"node {node.name}: {self._why(run, node)}" for node in nodes if node not in there]
         return "; ".join(useless) + ("; the others lack what the tasks need" if useless and there else "")

@@ -151,7 +151,7 @@ class Scheduler:
             run.disk_full
             or any(
                 self.nodes[name].failing_for(now.monotonic) < UNREACHABLE
-                for name in set(run.in_flight.values())
+                for name in run.in_flight.nodes
                 if name in self.nodes
             )
             for run in self.runs.values()
@@ -167,9 +167,9 @@ class Scheduler:
     # --- Experiments
 
     def _on_run_loaded(self, run: RunState) -> None:
-        run.sharing = self._state.active_runs
+        run.needs.sharing = lambda: (one.needs for one in self._state.active_runs())
         self.runs[run.name] = run
-        run.hold_open_tokens()
+        run.needs.hold_open_tokens()
 
     def _on_run_event(self, run: RunState, event: Event) -> None:
         state, now = self._state, self._state.now
@@ -186,7 +186,7 @@ class Scheduler:
                 self._on_begun(run, event)
             case PauseRequested():
                 if run.state.paused is None:
-                    state.record(run, [Paused(now.at(), "asked", run.finished_since[1])])
+                    state.record(run, [Paused(now.at(), "asked", run.failures.failed)])
                 self._planner.take_back(run)
                 state.plan()
             case DrainRequested():

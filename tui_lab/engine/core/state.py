@@ -54,7 +54,7 @@ class SchedulerState:
     def unstarted(self, run: RunState, node: NodeState) -> list[AttemptKey]:
         """Return the attempts of a run that a node has and has not reported as started."""
         states = run.state.columns["state"]
-        return [key for key, at in run.in_flight.items() if at == node.name and states[key[0]] != RUNNING]
+        return [key for key in run.in_flight.on(node.name) if states[key[0]] != RUNNING]
 
     # --- What is done
 
