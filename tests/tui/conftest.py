@@ -13,6 +13,7 @@ from textual.css.query import NoMatches
 from textual.pilot import Pilot
 
 from tests.workbench import Workbench
+from tui_lab.tui.widgets.log import file_threads
 
 # Two parameters, two repeats, one setting that fails, a metric with a goal, and steps in between: 8 tasks.
 SMALL = """
@@ -44,6 +45,12 @@ async def wait_until(pilot: Pilot[Any], condition: Callable[[], Any], seconds: f
             pass
         assert time.monotonic() < deadline, f"not within {seconds} s: {condition}"
         await pilot.pause(0.01)  # without a time it waits until all threads are idle, which may be a second
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a file answers is on the screen at once, also on a busy machine."""
+    monkeypatch.setattr(file_threads, "PATIENCE", 5.0)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from textual.app import App
 import tui_lab.tui
 from tests.tui.conftest import wait_until
 from tui_lab.tui.app.app import LabApp
-from tui_lab.tui.base.workers import Threads, deliver, keep_promises, promised, work
+from tui_lab.tui.base.workers import REPLACED, Threads, deliver, keep_promises, promised, work
 
 # Where a pane's worker gets what it waits for.
 SOURCES = {
@@ -110,7 +110,7 @@ class Readers(App[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.gates = [threading.Event(), threading.Event()]
+        self.gates = [threading.Event() for _ in range(6)]
         self.begun: list[int] = []
         self.taken: list[int] = []
         self.ended: list[int] = []
@@ -134,3 +134,19 @@ async def test_of_two_threads_the_newer_one_counts() -> None:
             app.gates[number].set()
             await wait_until(pilot, partial(app.ended.__contains__, number))
         assert app.taken == [1]
+
+
+async def test_threads_that_read_without_an_end_do_not_pile_up() -> None:
+    app = Readers()
+    async with app.run_test() as pilot:
+        for number in range(REPLACED):
+            app.read(number)
+            await wait_until(pilot, partial(app.begun.__contains__, number))
+        for number in range(REPLACED, 6):
+            app.read(number)
+        app.gates[0].set()
+        await wait_until(pilot, partial(app.begun.__contains__, 5))
+        assert app.begun == [*range(REPLACED), 5]  # the newest, when one of those before has ended
+        for gate in app.gates:
+            gate.set()
+        await wait_until(pilot, lambda: app.taken == [5])

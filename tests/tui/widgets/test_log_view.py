@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import threading
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from textual.app import App, ComposeResult
 
 from tests.tui.conftest import wait_until
 from tui_lab.protocol.control import Piece, ReadFile
+from tui_lab.tui.widgets.log import file_threads
 from tui_lab.tui.widgets.log.choice import Choice, TaskDetail, outputs
 from tui_lab.tui.widgets.log.panel import LogPanel
 from tui_lab.tui.widgets.log.view import LogView
@@ -73,6 +75,48 @@ async def test_it_follows_what_grows_and_stays_where_someone_reads(tmp_path: Pat
         assert app.shown()[-1] == "the end"
         path.write_text("less\n")
         await wait_until(pilot, lambda: app.shown()[0] == "less")
+
+
+async def test_a_file_that_does_not_answer_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a network drive whose server has gone: whoever reads waits."""
+    for name in ("hangs", "answers"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "stdout").write_text("".join(f"{name} {number}\n" for number in range(100)))
+    gone, back, read = threading.Event(), threading.Event(), os.pread
+
+    def waits(descriptor: int, count: int, offset: int) -> bytes:
+        if "hangs" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            gone.set()
+            back.wait()
+        return read(descriptor, count, offset)
+
+    monkeypatch.setattr(file_threads, "PATIENCE", 0.05)
+    monkeypatch.setattr(os, "pread", waits)
+    monkeypatch.setattr(file_threads, "MOST", 3)
+    app = PanelApp()
+    try:
+        async with app.run_test(size=(70, 13)) as pilot:
+            app.panel.open(detail(tmp_path / "hangs"))
+            app.view.focus()
+            await wait_until(pilot, lambda: "…" in "".join(app.shown()))
+            assert gone.is_set()
+            await pilot.press("g", "j", "j")
+            back.set()
+            await wait_until(pilot, lambda: app.shown()[0] == "hangs 2")  # keys were kept, in their order
+            back.clear()
+            for _ in range(6):  # no threads pile up: that file has the one that waits
+                app.panel.open(detail(tmp_path / "answers", task=2))
+                await wait_until(pilot, lambda: app.shown()[-1] == "answers 99")
+                app.panel.open(detail(tmp_path / "hangs"))
+                await pilot.press("e", "n", "N")
+            await wait_until(pilot, lambda: "its file system has not answered for 2 s" in app.panel.subtitle)
+            assert "".join(app.shown()).strip() == "…"
+            files = [thread for thread in threading.enumerate() if thread.name == "file"]
+            assert len(files) <= file_threads.MOST and all(thread.daemon for thread in files)  # leaving is not held up
+            back.set()
+            await wait_until(pilot, lambda: app.shown()[-1] == "hangs 99" and "not answered" not in app.panel.subtitle)
+    finally:
+        back.set()
 
 
 async def test_long_lines_wrap_or_scroll_sideways(tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ import asyncio
 import inspect
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, Final, ParamSpec, Protocol, cast, overload
+from weakref import WeakKeyDictionary
 
 from textual import work as textual_work
 from textual.dom import DOMNode
@@ -24,6 +26,12 @@ from tui_lab.tui.base.pane import host_of
 P = ParamSpec("P")
 THREADS: Final = 64
 """Workers at the same time: some may never end, and others must not wait for them."""
+REPLACED: Final = 3
+"""Threads of one exclusive group of a widget at the same time. Cancelling ends none, and what a thread reads may never
+answer: with each new one, another would wait for it."""
+_LOOK: Final = 0.1  # seconds between two looks whether a thread is still wanted
+_running: Final[WeakKeyDictionary[DOMNode, Counter[str]]] = WeakKeyDictionary()
+_changed: Final = threading.Condition()
 _promises: Final = threading.Condition()
 _promised: list[object] = []
 
@@ -93,16 +101,43 @@ def work(
 
             @wraps(method)
             def guarded(self: DOMNode, *args: Any, **kwargs: Any) -> Any:
-                try:
-                    return method(self, *args, **kwargs)
-                except Exception as error:
-                    _report(self, error)
-                    raise
+                with _turn(self, group if exclusive else "") as wanted:
+                    try:
+                        return method(self, *args, **kwargs) if wanted else None
+                    except Exception as error:
+                        _report(self, error)
+                        raise
 
         made = textual_work(exit_on_error=False, group=group, exclusive=exclusive, thread=thread)(guarded)
         return cast("Callable[..., Worker[Any]]", made)
 
     return decorated if method is None else decorated(method)
+
+
+@contextmanager
+def _turn(node: DOMNode, group: str) -> Iterator[bool]:
+    """Wait until fewer than REPLACED threads of an exclusive group run; yields False if a newer one took the place of
+    this one meanwhile."""
+    if not group:
+        yield True
+        return
+    worker = get_current_worker()
+    with _changed:
+        running = _running.setdefault(node, Counter())
+        gone = False
+        while running[group] >= REPLACED and not gone:
+            _changed.wait(_LOOK)
+            gone = worker.is_cancelled
+        running[group] += not gone
+    if gone:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        with _changed:
+            running[group] -= 1
+            _changed.notify_all()
 
 
 def deliver(node: DOMNode, method: Callable[..., object], *args: Any) -> None:

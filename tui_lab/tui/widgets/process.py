@@ -119,7 +119,7 @@ class ProcessPanel(Panel):
         output.touch()
         self._process = self.program.start(output, max(40, self.app.size.width - 6))
         self._code: int | None = None
-        self._file = LocalFile(TaskFile(self._folder.name, OUTPUT))
+        self._file = LocalFile(TaskFile(self._folder.name, OUTPUT), lambda: self.call_later(self._came))
         ascii_only = host_of(self).config.ascii
         self._view.open(Document((Part(OUTPUT, self._file),), ascii_only), note="it has printed nothing yet")
         self._view.follow = True
@@ -154,6 +154,11 @@ class ProcessPanel(Panel):
             if self._timer is not None:
                 self._timer.stop()
         self._say()
+
+    def _came(self) -> None:
+        if self._file.take_in():
+            self._view.grown()
+        self._view.came()
 
     def _say(self) -> None:
         code = self._code

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, NamedTuple
 
 from rich.text import Text
 
 from tui_lab.tui.widgets.log import local_file
-from tui_lab.tui.widgets.log.local_file import Line, Readable
+from tui_lab.tui.widgets.log.local_file import Line, NotReadError, Readable
 from tui_lab.tui.widgets.log.text import line_text
 
 TITLE: Final = -1  # the offset of a part's title
@@ -33,7 +34,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Item:
-    """A line, or the title of a part."""
+    """A line, the title of a part, or what stands for lines that are being read."""
 
     place: Place
     text: Text
@@ -41,7 +42,10 @@ class Item:
 
 
 class Document:
-    """Outputs, one below the other. measure: returns how many rows a text takes."""
+    """Outputs, one below the other. measure: returns how many rows a text takes.
+
+    What reads lines raises NotReadError where they are not here yet.
+    """
 
     def __init__(self, parts: Sequence[Part], ascii_only: bool = False) -> None:
         self.parts = tuple(parts)
@@ -73,19 +77,33 @@ class Document:
 
     def after(self, place: Place, count: int) -> list[Item]:
         """Items from the one at a place on."""
+        return list(islice(self._items(place), count))
+
+    def page(self, place: Place, count: int) -> list[Item]:
+        """Items from the one at a place on; where they are not here yet, one that says so is the last."""
         items: list[Item] = []
+        try:
+            for item in islice(self._items(place), count):
+                items.append(item)
+        except NotReadError:
+            end = items[-1] if items else None
+            at = place if end is None else Place(end.place.part, end.line.end if end.line is not None else TITLE)
+            items.append(Item(at._replace(offset=max(0, at.offset)), Text("..." if self.ascii else "…")))
+        return items
+
+    def _items(self, place: Place) -> Iterator[Item]:
         number, offset = place.part, place.offset
         filled = self.filled
-        while len(items) < count and number < len(self.parts):
+        while number < len(self.parts):
             if number in filled:
                 file = self.parts[number].file
                 if offset == TITLE:
                     if self.titled:
-                        items.append(self._title(number))
+                        yield self._title(number)
                     offset = file.start
-                items += [self._item(number, line) for line in local_file.after(file, offset, count - len(items))]
+                for line in local_file.lines_from(file, offset):
+                    yield self._item(number, line)
             number, offset = number + 1, TITLE
-        return items[:count]
 
     def before(self, place: Place, count: int) -> list[Item]:
         """Items in front of the one at a place, in order."""

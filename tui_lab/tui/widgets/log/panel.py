@@ -13,7 +13,7 @@ from textual.css.query import NoMatches
 from textual.widgets import Input, Static
 from textual.worker import Worker, get_current_worker
 
-from tui_lab.client.formatting import printable
+from tui_lab.client.formatting import printable, span
 from tui_lab.store import mirrors
 from tui_lab.store.errors import LabError
 from tui_lab.store.task_files import TaskFile
@@ -23,7 +23,7 @@ from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.widgets.log import scan
 from tui_lab.tui.widgets.log.choice import STREAMS, Choice, Output, TaskDetail, facts_line, most_relevant, outputs
 from tui_lab.tui.widgets.log.document import TITLE, Document, Part, Place
-from tui_lab.tui.widgets.log.local_file import LocalFile, Readable, after
+from tui_lab.tui.widgets.log.local_file import SILENCE, Bytes, LocalFile, Readable, after, in_thread
 from tui_lab.tui.widgets.log.remote import Ask, RemoteFile
 from tui_lab.tui.widgets.log.scan import ERRORS, LineNumbers, Needle
 from tui_lab.tui.widgets.log.view import LogView
@@ -41,7 +41,7 @@ def seek(
         return None, False
     for turn in range(count + 1):
         number = (start.part + direction * turn) % count
-        file = parts[number].file
+        file = in_thread(parts[number].file, going)
         if turn == 0:
             offset = max(start.offset, file.start)
             if direction > 0 and not first and start.offset != TITLE:
@@ -58,7 +58,7 @@ def seek(
     return None, False
 
 
-def _line_end(file: Readable, offset: int) -> int:
+def _line_end(file: Bytes, offset: int) -> int:
     lines = after(file, offset, 1)
     return lines[0].end if lines else file.size
 
@@ -111,6 +111,8 @@ class LogPanel(Panel):
         self._files: dict[str, Readable] = {}
         self._numbers: dict[str, LineNumbers] = {}
         self._shown: list[str] = []
+        self._answered: list[bool] = []  # of those that are shown, when they were arranged
+        self._silence = 0  # seconds for which a file has not answered
         self._origin = Place(0, 0)
         self._wanted: Needle | None = None  # what is looked for, found or not
         self._ascii = False
@@ -182,9 +184,10 @@ class LogPanel(Panel):
             stream = most_relevant(detail, filled)
             wanted = [output for output in wanted if output.stream == stream]
         names = [output.name for output in wanted]
-        if force or names != self._shown:
-            self._shown = names
-            parts = [Part(name, self._files[name]) for name in names]
+        parts = [Part(name, self._files[name]) for name in names]
+        answered = [not isinstance(part.file, LocalFile) or part.file.known for part in parts]
+        if force or names != self._shown or answered != self._answered:
+            self._shown, self._answered = names, answered
             self.view.open(Document(parts, self._ascii), at_end, self._note())  # and `_moved` says the rest
         else:
             if any(changed):
@@ -193,9 +196,22 @@ class LogPanel(Panel):
 
     def _file(self, detail: TaskDetail, output: Output) -> Readable:
         if output.name not in self._files:
-            self._files[output.name] = LocalFile(TaskFile(str(detail.folder), output.name))
+            path = TaskFile(str(detail.folder), output.name)
+            self._files[output.name] = LocalFile(path, lambda: self.call_later(self._came))
             self._numbers[output.name] = LineNumbers(self._files[output.name])
         return self._files[output.name]
+
+    def _came(self) -> None:
+        """Take in what files have answered after the screen stopped waiting."""
+        files = [file for file in self._files.values() if isinstance(file, LocalFile)]
+        known = [file.known for file in files]
+        changed = [file.take_in() for file in files]
+        if any(changed) or known != [file.known for file in files]:
+            self.news = ""
+            self._arrange(at_end=True)
+            self.view.grown()
+        self.view.came()
+        self._say()
 
     def _note(self) -> str:
         detail = self.detail
@@ -208,6 +224,8 @@ class LogPanel(Panel):
             return "it has not begun"
         if mirrors.in_mirror(detail.folder) and not all(isinstance(one, RemoteFile) for one in self._files.values()):
             return "its output is on the other machine"
+        if not all(self._answered):
+            return "..." if self._ascii else "…"
         for output in outputs(detail, self.choice):
             file = self._files.get(output.name)
             if isinstance(file, LocalFile) and file.trouble:
@@ -223,6 +241,11 @@ class LogPanel(Panel):
 
     def _look(self) -> None:
         self._looks += 1
+        silence = int(max((file.silence for file in self._files.values() if isinstance(file, LocalFile)), default=0))
+        silence = silence if silence >= SILENCE else 0
+        if silence != self._silence:
+            self._silence = silence
+            self._say()
         if self.detail is None or not self.is_on_screen or (not self.detail.running and self._looks % SELDOM):
             return
         changed = [file.refresh() for file in self._files.values()]
@@ -394,6 +417,10 @@ class LogPanel(Panel):
 
     def _search(self, needle: Needle, start: Place, direction: int, first: bool = False) -> None:
         self._wanted = needle
+        if not all(self._answered):
+            self.news = "not read yet"
+            self._say()
+            return
         self.news = "searching"
         self._say()
         self._searching(True)
@@ -453,7 +480,8 @@ class LogPanel(Panel):
 
     def _standing(self) -> str:
         view = self.view
-        words = [self.news] if self.news else []
+        words = [f"its file system has not answered for {span(self._silence)}"] if self._silence else []
+        words += [self.news] if self.news else []
         shown = [self._shown[0]] if len(self._shown) == 1 else ["both"] if self._shown else []
         words += [self.choice.step] if self.choice.step else []
         words += shown

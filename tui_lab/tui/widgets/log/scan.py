@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tui_lab.results.extraction.text import strip_escapes
-from tui_lab.tui.widgets.log.local_file import Readable, line_start
+from tui_lab.tui.widgets.log.local_file import Bytes, NotReadError, in_thread, line_start
 
 BLOCK: Final = 1 << 18
 COUNTED: Final = 256 << 20  # bytes up to which lines are counted
@@ -72,7 +72,7 @@ class Needle:
         return found
 
 
-def find(file: Readable, needle: Needle, offset: int, going: Callable[[], bool]) -> int | None:
+def find(file: Bytes, needle: Needle, offset: int, going: Callable[[], bool]) -> int | None:
     """Where the first line begins, from the one at `offset` on, that has the needle; None where none has, or the
     search was given up (`going` says so)."""
     overlap = max((len(word.encode()) for word in needle.words), default=1) - 1
@@ -91,7 +91,7 @@ def find(file: Readable, needle: Needle, offset: int, going: Callable[[], bool])
     return None
 
 
-def find_back(file: Readable, needle: Needle, offset: int, going: Callable[[], bool]) -> int | None:
+def find_back(file: Bytes, needle: Needle, offset: int, going: Callable[[], bool]) -> int | None:
     """Return where the last line with the needle begins, before the line at `offset`; None as in `find`."""
     overlap = max((len(word.encode()) for word in needle.words), default=1) - 1
     end = min(offset, file.size)
@@ -111,16 +111,19 @@ def find_back(file: Readable, needle: Needle, offset: int, going: Callable[[], b
 class LineNumbers:
     """Counts the lines of a file up to the part that is shown."""
 
-    def __init__(self, file: Readable) -> None:
+    def __init__(self, file: Bytes) -> None:
         self._file = file
         self._counts = [0]  # newlines before each block
 
     def number(self, offset: int) -> int | None:
-        """The number of the line that begins at `offset`, from 1; None where it was not counted."""
+        """The number of the line that begins at `offset`, from 1; None where it was not counted, or is being read."""
         place = offset // BLOCK
         if self._file.start or place >= len(self._counts):
             return None
-        rest = self._file.read(place * BLOCK, offset - place * BLOCK)
+        try:
+            rest = self._file.read(place * BLOCK, offset - place * BLOCK)
+        except NotReadError:
+            return None
         return self._counts[place] + rest.count(b"\n") + 1
 
     def wanted(self, offset: int) -> bool:
@@ -129,28 +132,36 @@ class LineNumbers:
 
     def count(self, offset: int, going: Callable[[], bool]) -> None:
         """Count up to an offset."""
+        file = in_thread(self._file, going)
         while len(self._counts) <= offset // BLOCK and going():
-            data = self._file.read((len(self._counts) - 1) * BLOCK, BLOCK)
+            data = file.read((len(self._counts) - 1) * BLOCK, BLOCK)
             if len(data) < BLOCK:
                 return
             self._counts.append(self._counts[-1] + data.count(b"\n"))
 
     @property
     def total(self) -> int | None:
-        """The number of lines; None where they were not counted to the end."""
+        """The number of lines; None where they were not counted to the end, or it is being read."""
         size = self._file.size
         number = self.number(size)
         if number is None or not size:
             return number if number is None else 0
-        return number - (self._file.read(size - 1, 1) == b"\n")
+        try:
+            return number - (self._file.read(size - 1, 1) == b"\n")
+        except NotReadError:
+            return None
 
     def offset(self, number: int) -> int | None:
-        """Return where the line of a number begins, or else the last line before it; None where it was not counted."""
+        """Return where the line of a number begins, or else the last line before it; None where it was not counted, or
+        is being read."""
         if self._file.start:
             return None
         before = max(0, number - 1)  # newlines
         block = max(0, bisect_left(self._counts, before) - 1)
-        data = self._file.read(block * BLOCK, BLOCK)
+        try:
+            data = self._file.read(block * BLOCK, BLOCK)
+        except NotReadError:
+            return None
         missing = before - self._counts[block]
         *_, rest = data.split(b"\n", missing)
         return block * BLOCK + len(data) - len(rest)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -16,7 +19,8 @@ from textual.strip import Strip
 
 from tui_lab.tui.base.actions import Action, bindings
 from tui_lab.tui.base.empty import KEY_TONE, Instead, lines
-from tui_lab.tui.widgets.log.document import Document, Item, Place
+from tui_lab.tui.widgets.log.document import TITLE, Document, Item, Place
+from tui_lab.tui.widgets.log.local_file import NotReadError
 from tui_lab.tui.widgets.log.scan import Needle
 
 SIDEWAYS: Final = 8  # cells that a key moves sideways
@@ -37,7 +41,11 @@ class Row:
 
 
 class LogView(ScrollView, can_focus=True):
-    """Shows a Document. The window's top is a place in it, so that growth at the end moves nothing."""
+    """Shows a Document. The window's top is a place in it, so that growth at the end moves nothing.
+
+    A move that needs lines which are not here yet waits for them, and so do those after it: until then, the window
+    stays where it is.
+    """
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -101,6 +109,9 @@ class LogView(ScrollView, can_focus=True):
         self.needle: Needle | None = None
         self.hit: Place | None = None
         self.note: Instead = ""  # where there is nothing to show
+        self._moves: deque[Callable[[], Place]] = deque()  # that wait
+        self._moved_by_user = False
+        self._placed = True  # the window's first place in the document is known
         self._rows: list[Row] | None = None
         self._style: Style | None = None  # to ask for it takes as long as to draw a line
 
@@ -110,41 +121,74 @@ class LogView(ScrollView, can_focus=True):
         """Show other outputs from their beginning, or with their end."""
         self.document, self.note = document, note
         document.measure = self._measure
-        self.sideways, self.hit = 0, None
-        self.top = document.last(self._height) if at_end else document.first
-        self.changed()
+        self.sideways, self.hit, self._placed = 0, None, False
+        self._move(lambda: document.last(self._height) if at_end else document.first, jump=True)
 
     def grown(self) -> None:
         """The files may be larger now."""
         if self.follow:
-            self.top = self.document.last(self._height)
+            self._move(lambda: self.document.last(self._height), jump=True)
         else:
-            self.top = self.document.settled(self.top, self._height)
+            self._move(lambda: self._settled(self.top))
+
+    def came(self) -> None:
+        """Go on: lines that were not here may be now."""
+        self._go_on()
+
+    def _move(self, to: Callable[[], Place], jump: bool = False, by_user: bool = False) -> None:
+        """Put the window's top where `to` says, after the moves that wait, or with `jump` in their place."""
+        if jump:
+            self._moves.clear()
+        self._moves.append(to)
+        self._moved_by_user |= by_user
+        self._go_on()
+
+    def _go_on(self) -> None:
+        with suppress(NotReadError):
+            while self._moves:
+                self.top = self._moves[0]()
+                self._moves.popleft()
+            self._placed = True
         self.changed()
+        if self._moved_by_user and not self._moves:
+            self._moved_by_user = False
+            self.post_message(self.Scrolled(self))
 
     def show(self, place: Place, needle: Needle | None = None) -> None:
         """Bring a line into sight, some rows below the top, and mark the words in it."""
         self.needle, self.hit, self.follow = needle, place, False
-        if all(row.item.place[:2] != place[:2] for row in self.rows):
-            self.top = self.document.settled(self.document.up(place, self._height // 3), self._height)
-        self._scrolled()
+        if any(row.item.place[:2] == place[:2] and row.item.line is not None for row in self.rows):
+            self._move(lambda: self.top, jump=True, by_user=True)
+        else:
+            self._move(lambda: self._settled(self.document.up(place, self._height // 3)), jump=True, by_user=True)
 
     def go(self, place: Place, sideways: int) -> None:
         """Put a line at the top of the window, or as near to it as there are lines."""
         self.follow, self.sideways = False, sideways
-        self.top = self.document.settled(place, self._height)
-        self.changed()
+        self._move(lambda: self._settled(place), jump=True)
 
     def go_to_share(self, share: float, sideways: int) -> None:
         """Put the window where so much of its way is above it, from 0 to 1."""
-        first, last = self._way
-        place = self.document.last(self._height) if share >= 1 else self._place(round(first + share * (last - first)))
-        self.go(place, sideways)
+
+        def to() -> Place:
+            first, last = self._way
+            if share >= 1:
+                return self.document.last(self._height)
+            return self._settled(self._place(round(first + share * (last - first))))
+
+        self.follow, self.sideways = False, sideways
+        self._move(to, jump=True)
+
+    def _settled(self, place: Place) -> Place:
+        return self.document.settled(place, self._height)
 
     @property
     def progress(self) -> float:
         """How much of the window's way is above it: 0 at the beginning, 1 where the end is in sight."""
-        first, last = self._way
+        try:
+            first, last = self._way
+        except NotReadError:
+            first, last = 0, self.document.size
         return 1.0 if last <= first else min(1.0, max(0.0, (self._byte(self.top) - first) / (last - first)))
 
     @property
@@ -178,7 +222,7 @@ class LogView(ScrollView, can_focus=True):
         """The rows in sight."""
         if self._rows is None:
             self._rows = []
-            for item in self.document.after(self.top, self._height + 1):
+            for item in self.document.page(self.top, self._height + 1) if self._placed else ():
                 strips = self._strips(item)
                 skip = self.top.row if item.place[:2] == self.top[:2] else 0
                 for number in range(skip, len(strips)):
@@ -189,7 +233,7 @@ class LogView(ScrollView, can_focus=True):
     def _strips(self, item: Item) -> list[Strip]:
         text, base = item.text, self._base
         if item.line is None:
-            base = self.get_component_rich_style("log--title")
+            base = self.get_component_rich_style("log--title" if item.place.offset == TITLE else "log--note")
         elif self.hit is not None and self.hit[:2] == item.place[:2]:
             base = self.get_component_rich_style("log--current")
         if self.needle is not None and item.line is not None:
@@ -225,7 +269,7 @@ class LogView(ScrollView, can_focus=True):
         width, rows = self._width, self.rows
         if y < len(rows):
             strip = rows[y].strip
-        elif not rows and y < len(said := lines(self.note, width, self.document.ascii)):
+        elif not rows and y < len(said := lines(self._said, width, self.document.ascii)):
             styles = {"muted": self.get_component_rich_style("log--note")}
             styles[KEY_TONE] = self.get_component_rich_style("log--key")
             parts = [Segment(text, styles.get(tone, self._base)) for text, tone in said[y]]
@@ -233,6 +277,11 @@ class LogView(ScrollView, can_focus=True):
         else:
             strip = Strip.blank(width, self._base)
         return Strip.join([strip, self._bar(y)])
+
+    @property
+    def _said(self) -> Instead:
+        """What stands in the place of lines."""
+        return self.note if self._placed else "..." if self.document.ascii else "…"
 
     def _bar(self, y: int) -> Strip:
         """Return a cell of the bar at the right, which shows where in the outputs the window is."""
@@ -267,21 +316,23 @@ class LogView(ScrollView, can_focus=True):
     # --- Moving
 
     def action_move(self, rows: int) -> None:
+        def to() -> Place:
+            if rows > 0:
+                return self.document.down(self.top, rows, self._height)
+            return self.document.up(self.top, -rows)
+
         self.follow = False
-        self.top = self.document.down(self.top, rows, self._height) if rows > 0 else self.document.up(self.top, -rows)
-        self._scrolled()
+        self._move(to, by_user=True)
 
     def action_page(self, pages: float) -> None:
         self.action_move(int(pages * max(1, self._height - 1)) or (1 if pages > 0 else -1))
 
     def action_beginning(self) -> None:
         self.follow = False
-        self.top = self.document.first
-        self._scrolled()
+        self._move(lambda: self.document.first, jump=True, by_user=True)
 
     def action_end(self) -> None:
-        self.top = self.document.last(self._height)
-        self._scrolled()
+        self._move(lambda: self.document.last(self._height), jump=True, by_user=True)
 
     def action_sideways(self, steps: int) -> None:
         if not self.wrap:
@@ -298,18 +349,17 @@ class LogView(ScrollView, can_focus=True):
 
     def watch_follow(self) -> None:
         if self.follow:
-            self.top = self.document.last(self._height)
-        self.changed()
+            self._move(lambda: self.document.last(self._height), jump=True)
+        else:
+            self.changed()
 
     def watch_wrap(self) -> None:
         self.sideways = 0
-        self.top = self.document.settled(self.top._replace(row=0), self._height)
-        self.changed()
+        self._move(lambda: self._settled(self.top._replace(row=0)))
 
     def on_resize(self) -> None:
         at_end = self.follow or (self._rows is not None and self.share >= 1.0 and self.top != self.document.first)
-        self.top = self.document.last(self._height) if at_end else self.document.settled(self.top, self._height)
-        self.changed()
+        self._move(lambda: self.document.last(self._height) if at_end else self._settled(self.top))
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         event.stop()
@@ -326,8 +376,7 @@ class LogView(ScrollView, can_focus=True):
 
     def _jump(self, byte: int) -> None:
         self.follow = False
-        self.top = self.document.settled(self._place(byte), self._height)
-        self._scrolled()
+        self._move(lambda: self._settled(self._place(byte)), jump=True, by_user=True)
 
     def _place(self, byte: int) -> Place:
         """Return the place of a byte of the outputs together."""
