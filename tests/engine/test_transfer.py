@@ -22,7 +22,10 @@ from tests.workbench import alive
 from tui_lab.engine.channel_pool import FileChannelPool
 from tui_lab.engine.connection import Listener, NodeConnection
 from tui_lab.engine.core.node import NodeState
-from tui_lab.engine.transfer import BLOCK, PART, PIECE, FileChannel, TransferError, part_of
+from tui_lab.engine.transfer.channel import BLOCK, FileChannel
+from tui_lab.engine.transfer.errors import TransferError
+from tui_lab.engine.transfer.partial import PART, part_of
+from tui_lab.engine.transfer.sources import PIECE
 from tui_lab.engine.transports.local import LocalChannel, LocalTransport
 from tui_lab.store.task_files import TaskFile
 
@@ -231,7 +234,7 @@ async def test_a_file_of_a_stage_that_is_cut_off_goes_on_where_it_was(
 async def test_what_a_node_has_of_a_file_counts_only_as_far_as_it_agrees(
     transport: LocalTransport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui_lab.engine.transfer.BLOCK", 4 * MB)
+    monkeypatch.setattr("tui_lab.engine.transfer.channel.BLOCK", 4 * MB)
     source, sender = tmp_path / "source", Sender(tmp_path / "source", tmp_path / "home")
     there = tmp_path / "home/in/deep/big"
     part = there.with_name(f"big{PART}")
@@ -555,7 +558,7 @@ async def test_a_transfer_that_is_given_up_ends_the_channel(transport: LocalTran
 async def test_a_server_that_is_frozen_is_given_up(
     transport: LocalTransport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui_lab.engine.transfer.STALLED", 0.3)
+    monkeypatch.setattr("tui_lab.engine.transfer.channel.STALLED", 0.3)
     (tmp_path / "file").write_text("x")
     async with opened(transport) as files:
         assert await files.read(str(tmp_path), str(tmp_path / "file")) == (b"x", 1)

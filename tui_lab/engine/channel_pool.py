@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 from tui_lab.engine.connection import NodeConnection
-from tui_lab.engine.transfer import FileChannel, TransferError
+from tui_lab.engine.transfer.channel import FileChannel
+from tui_lab.engine.transfer.errors import TransferError
 from tui_lab.engine.transports.channel import ChannelError
 
 T = TypeVar("T")

@@ -17,7 +17,8 @@ from tui_lab.engine.core.run import RunState
 from tui_lab.engine.engine import Engine, moment
 from tui_lab.engine.run_files import RunFiles
 from tui_lab.engine.samples import sample_of
-from tui_lab.engine.transfer import FileChannel, TransferError
+from tui_lab.engine.transfer.channel import FileChannel
+from tui_lab.engine.transfer.errors import TransferError
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.portable.globs import matcher
 from tui_lab.protocol.control import CleanedNode, Fetched, FetchFiles, NodeStatus, Piece, ReadFile, StoppingTasks

@@ -9,7 +9,7 @@ from typing import Final, cast
 
 from tui_lab.engine.channel_pool import FileChannelPool, Unreachable
 from tui_lab.engine.connection import NodeConnection
-from tui_lab.engine.transfer import TransferError
+from tui_lab.engine.transfer.errors import TransferError
 from tui_lab.protocol.agent import Facts
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,9 @@ from tui_lab.engine.core.model import AttemptKey
 from tui_lab.engine.core.scheduler import Scheduler
 from tui_lab.engine.run_files import RunFiles
 from tui_lab.engine.shared_homes import SharedHomes
-from tui_lab.engine.transfer import LARGE, PART, TransferError
+from tui_lab.engine.transfer.channel import LARGE
+from tui_lab.engine.transfer.errors import TransferError
+from tui_lab.engine.transfer.partial import PART
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.experiment.model import Experiment
 from tui_lab.portable.function.values import FILES as VALUE_FILES

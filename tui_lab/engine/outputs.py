@@ -18,7 +18,7 @@ from tui_lab.engine.connection import NodeConnection
 from tui_lab.engine.core.events import FetchedAttempt
 from tui_lab.engine.core.model import AttemptKey
 from tui_lab.engine.run_files import RunFiles
-from tui_lab.engine.transfer import TransferError
+from tui_lab.engine.transfer.errors import TransferError
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.portable.beneath import Folder
 from tui_lab.protocol.agent import Finished, Output, OutputFile

@@ -10,7 +10,7 @@ from typing import Final
 
 from tui_lab.engine.channel_pool import FileChannelPool
 from tui_lab.engine.connection import NodeConnection
-from tui_lab.engine.transfer import TransferError
+from tui_lab.engine.transfer.errors import TransferError
 from tui_lab.engine.transports.failures import ChannelError
 
 MARKER: Final = "shared-by"  # a file in the home, whose content no other node can know

@@ -15,7 +15,7 @@ import pytest
 from tests.engine.nodes.fleet import Fleet, Node
 from tests.engine.nodes.test_runs import leftovers, remove_truth, table, truth_folder, write
 from tests.workbench import Workbench, until
-from tui_lab.engine.transfer import PART
+from tui_lab.engine.transfer.partial import PART
 
 __all__ = ["remove_truth"]
 

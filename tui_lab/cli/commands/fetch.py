@@ -45,7 +45,7 @@ class Wanted:
 
     def fetched_bytes(self) -> int:
         """Return the bytes that are here already, including parts of files."""
-        from tui_lab.engine.transfer import is_part_of
+        from tui_lab.engine.transfer.partial import is_part_of
         from tui_lab.store.task_files import listed
 
         place = self.address.folder.task_folder(self.address.task)

@@ -1,31 +1,38 @@
-"""Files between this machine and a node, through the file server of the agent (docs/protocol.md)."""
+"""The channel to the file server of an agent: what is fetched, sent, linked and removed (docs/protocol.md)."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
 import json
 import os
-import stat
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
-from pathlib import Path
-from typing import Any, BinaryIO, Final, NamedTuple
+from contextlib import aclosing, asynccontextmanager
+from typing import BinaryIO, Final
 
+from tui_lab.engine.transfer.errors import Answer, TransferError
+from tui_lab.engine.transfer.partial import PartialFile
+from tui_lab.engine.transfer.sources import (
+    PIECE,
+    Facts,
+    Source,
+    begin_at,
+    digest_of,
+    facts_at,
+    facts_of,
+    in_thread,
+    mode_of,
+    open_source,
+    whole_digest,
+)
 from tui_lab.engine.transports.channel import Channel
-from tui_lab.portable.beneath import NAME_MAX
-from tui_lab.store.task_files import TaskFile, task_folder
+from tui_lab.store.task_files import TaskFile
 
-Answer = dict[str, Any]
-"""A line of the file server, or one for it, as docs/protocol.md has them: each request has members of its own."""
-Source = Path | TaskFile  # a file of the owner's, or one that a task has named
 Progress = Callable[[int], None]  # gets how many bytes have just been carried
 
 READ: Final = 1 << 18  # bytes asked of the channel at once
 WRITE: Final = 1 << 20  # bytes gathered for one write to the disk
-PIECE: Final = 1 << 18  # bytes of a file in one request to the node
 AHEAD: Final = 64  # requests on their way without an answer: a small file must not cost a round trip
 BATCH: Final = 2000  # objects asked for at once
 STALLED: Final = 60.0  # seconds without a byte after which a file server counts as gone
@@ -35,32 +42,6 @@ BLOCK: Final = 1 << 26  # bytes of a file that are compared at once before it is
 LARGE: Final = 1 << 23  # bytes from which on a file that is sent is gone on with after a break
 ASKED: Final = 1 << 20  # bytes of smaller files together from which on the node is asked which of them it has
 AGREEMENTS: Final = 3  # tries to find out what the node has of a file
-PART: Final = ".tui-lab-part"
-DIGITS: Final = 12  # of a hash in the name of a part
-
-
-class TransferError(Exception):
-    """What could not be carried, in a line.
-
-    `lost`: the connection is gone; the same over another channel goes on where this one stopped.
-    `storage`: this machine's disk is at fault. Else the node has said no: `missing` names objects that it lacks.
-    `errno`: the number of the error, where there is one.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        lost: bool = False,
-        storage: bool = False,
-        errno: int | None = None,
-        answer: Answer | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.lost = lost
-        self.storage = storage
-        self.answer = answer or {}
-        self.errno: int | None = self.answer.get("errno", errno)
 
 
 class FileChannel:
@@ -94,17 +75,17 @@ class FileChannel:
         and time once it is whole and durable. A file that is here already, with the same size and time, is not sent
         again; a part that is here is continued."""
         facts = await self._facts(home, path)
-        partial: PartialFile = await _local(target, PartialFile, target)
+        partial: PartialFile = await in_thread(target, PartialFile, target)
         try:
             if partial.facts() == facts:
                 return facts[0]
-            begin: int = await _local(target, partial.open, f"{path} {facts}")
+            begin: int = await in_thread(target, partial.open, f"{path} {facts}")
             async with self._exchange():
                 size, mtime = await self._get_into(partial, home, path, begin, progress)
                 if size < begin:  # it is another file by now, or the part is
-                    await _local(target, partial.restart)
+                    await in_thread(target, partial.restart)
                     size, mtime = await self._get_into(partial, home, path, 0, progress)
-            await _local(target, partial.finish, mode, mtime)
+            await in_thread(target, partial.finish, mode, mtime)
         finally:
             partial.close()
         return size
@@ -129,11 +110,11 @@ class FileChannel:
             data = await self._exactly(answer["size"])
             gathered += data
             if len(gathered) >= WRITE:
-                await _local(partial.target, partial.write, gathered)
+                await in_thread(partial.target, partial.write, gathered)
                 gathered = bytearray()
             if progress is not None:
                 progress(len(data))
-        await _local(partial.target, partial.write, gathered)
+        await in_thread(partial.target, partial.write, gathered)
         if total >= begin and partial.size < answer["total"]:
             raise TransferError(f"{path} changed while it was being read")
         return min(total, int(answer["total"])), int(first["mtime_ns"])
@@ -161,7 +142,7 @@ class FileChannel:
         """Send a folder of files: (relative name, file here, its SHA-256). Files that the node has are not sent again,
         parts are continued, and the folder appears whole."""
         sources = {sha: path for _, path, sha in files}
-        modes = await asyncio.to_thread(lambda: [_mode(path) for _, path, _ in files])
+        modes = await asyncio.to_thread(lambda: [mode_of(path) for _, path, _ in files])
         entries = [[name, sha, mode] for (name, _, sha), mode in zip(files, modes, strict=True)]
         await self._put_missing(home, sources, progress)
         try:
@@ -183,7 +164,7 @@ class FileChannel:
         """Write files into a folder below the home, replacing those there: (relative name, file here). Of large ones,
         what is there already and agrees is not sent again, nor are small ones that are worth the question. arrived:
         called with the name of each that is there."""
-        facts = await asyncio.to_thread(lambda: [_facts(path) for _, path in files])
+        facts = await asyncio.to_thread(lambda: [facts_at(path) for _, path in files])
         large = {name for (name, _), (_, size, *_) in zip(files, facts, strict=True) if size >= LARGE}
         asked = [(name, path, fact) for (name, path), fact in zip(files, facts, strict=True) if name not in large]
         if sum(fact.size for _, _, fact in asked) >= ASKED:
@@ -214,7 +195,7 @@ class FileChannel:
                 if arrived is not None:
                     arrived(name)
 
-    async def _same(self, home: str, folder: str, files: Sequence[tuple[str, Source, _Facts]]) -> set[str]:
+    async def _same(self, home: str, folder: str, files: Sequence[tuple[str, Source, Facts]]) -> set[str]:
         """Return which of some small files a folder on the node has, with the same mode and content."""
         found: set[str] = set()
         for start in range(0, len(files), BATCH):
@@ -222,7 +203,7 @@ class FileChannel:
             listed = [[name, fact.size, fact.mode] for name, _, fact in some]
             theirs = (await self._ask({"same": folder, "home": home, "files": listed}, LENGTHY))["sha"]
             for name, source, fact in some:
-                if name in theirs and theirs[name] == await _here(source, _whole_digest, source, fact):
+                if name in theirs and theirs[name] == await in_thread(source, whole_digest, source, fact):
                     found.add(name)
         return found
 
@@ -234,10 +215,10 @@ class FileChannel:
 
     async def _put_large(self, home: str, path: str, source: Source, progress: Progress | None) -> None:
         """Send a file from where it broke off, as far as the node has the same."""
-        file = await _here(source, _open, source)
+        file = await in_thread(source, open_source, source)
         try:
             for again in range(AGREEMENTS):
-                facts: _Facts = await _here(source, _facts_of, file)
+                facts: Facts = await in_thread(source, facts_of, file)
                 if await self._agreed(home, path, source, file, facts, part=False) == facts.size:
                     break
                 offset = await self._agreed(home, path, source, file, facts, part=True)
@@ -252,7 +233,7 @@ class FileChannel:
         finally:
             file.close()
 
-    async def _agreed(self, home: str, path: str, source: Source, file: BinaryIO, facts: _Facts, *, part: bool) -> int:
+    async def _agreed(self, home: str, path: str, source: Source, file: BinaryIO, facts: Facts, *, part: bool) -> int:
         """Return how many of the first bytes of a file the node has. part: of what was begun there; else only all of
         it count, with the same mode."""
         request = {"digest": path, "home": home, "part": part}
@@ -264,7 +245,7 @@ class FileChannel:
         while agreed < size:
             most = min(BLOCK, size - agreed)
             theirs, ours = await asyncio.gather(
-                self._ask({**request, "offset": agreed, "most": most}), _here(source, _digest, file, agreed, most)
+                self._ask({**request, "offset": agreed, "most": most}), in_thread(source, digest_of, file, agreed, most)
             )
             if theirs["sha"] != ours:
                 return agreed if part else 0
@@ -294,7 +275,7 @@ class FileChannel:
         for head, path, offset in heads:
             request = {name: value for name, value in head.items() if name != "sha"}
             try:
-                file, data = await asyncio.to_thread(_begin, path, offset)
+                file, data = await asyncio.to_thread(begin_at, path, offset)
                 try:
                     while len(data) > PIECE:
                         yield {**request, "offset": offset}, data[:PIECE]
@@ -445,172 +426,18 @@ def _object_heads(
     ]
 
 
-class _Facts(NamedTuple):
-    """Of a file here: as long as they stay the same, it does."""
-
-    mode: int
-    size: int
-    mtime: int  # ns
-    inode: int
-
-
-def _facts_of(file: BinaryIO) -> _Facts:
-    found = os.fstat(file.fileno())
-    return _Facts(stat.S_IMODE(found.st_mode) & 0o777, found.st_size, found.st_mtime_ns, found.st_ino)
-
-
-def _facts(source: Source) -> _Facts:
-    with _open(source) as file:
-        return _facts_of(file)
-
-
-def _digest(file: BinaryIO, offset: int, most: int) -> str:
-    """Return the SHA-256 of some bytes of a file, as hexadecimal digits."""
-    digest = hashlib.sha256()
-    while most > 0 and (data := os.pread(file.fileno(), min(WRITE, most), offset)):
-        digest.update(data)
-        offset += len(data)
-        most -= len(data)
-    return digest.hexdigest()
-
-
-def _whole_digest(source: Source, facts: _Facts) -> str:
-    """Return the SHA-256 of a file; nothing if it has changed."""
-    with _open(source) as file:
-        found = _digest(file, 0, facts.size)
-        return found if _facts_of(file) == facts else ""
-
-
-async def _here(source: Source, do: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function that reads a file here, in a thread."""
-    try:
-        return await asyncio.to_thread(do, *arguments)
-    except OSError as error:
-        raise TransferError(f"{source}: {error.strerror or error}", storage=True, errno=error.errno) from error
-
-
 async def _large_requests(
-    home: str, path: str, source: Source, file: BinaryIO, facts: _Facts, offset: int
+    home: str, path: str, source: Source, file: BinaryIO, facts: Facts, offset: int
 ) -> AsyncGenerator[tuple[Answer, bytes], None]:
     """Yield the requests for a file from an offset on; the last one only if the file has stayed the same."""
     request = {"put": path, "home": home}
     while True:
-        data: bytes = await _here(source, os.pread, file.fileno(), PIECE, offset)
+        data: bytes = await in_thread(source, os.pread, file.fileno(), PIECE, offset)
         final = offset + len(data) >= facts.size
         if final or not data:
             break
         yield {**request, "offset": offset}, data
         offset += len(data)
-    if not final or offset + len(data) != facts.size or await _here(source, _facts_of, file) != facts:
+    if not final or offset + len(data) != facts.size or await in_thread(source, facts_of, file) != facts:
         raise TransferError(f"{source} changed while it was being sent", errno=errno.EAGAIN, storage=True)
     yield {**request, "offset": offset, "mode": facts.mode, "total": facts.size, "final": True}, data
-
-
-def part_of(name: str, source: str) -> str:
-    """Return the name under which a file grows until it is whole: beside it. source: the remote file, so that another
-    attempt does not continue this part."""
-    folder, slash, last = name.rpartition("/")
-    ending = f".{hashlib.sha256(os.fsencode(source)).hexdigest()[:DIGITS]}{PART}"
-    cut = os.fsencode(last)[: NAME_MAX - len(ending)]
-    return folder + slash + os.fsdecode(cut) + ending
-
-
-def is_part_of(part: str, name: str) -> bool:
-    """Return whether a file is a part of this one, of any attempt."""
-    end = len(PART) + DIGITS
-    return part.endswith(PART) and part[:-end] == part_of(name, "")[:-end]
-
-
-async def _local(target: TaskFile, do: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function that uses this machine's disk, in a thread."""
-    try:
-        return await asyncio.to_thread(do, *arguments)
-    except OSError as error:
-        raise TransferError(f"{target}: {error.strerror or error}", storage=True, errno=error.errno) from error
-
-
-class PartialFile:
-    """A file of a task while it is fetched. It grows in the folder where it was begun, whatever happens to that
-    name."""
-
-    def __init__(self, target: TaskFile) -> None:
-        """Raises OSError, and ValueError for an invalid name."""
-        self.target = target
-        with task_folder(Path(target.folder), make=True) as top:
-            self.folder, self.name = top.parent(os.fsencode(target.name), make=True, clear=True)
-        self.part = b""
-        self.file = -1
-
-    def facts(self) -> tuple[int, int] | None:
-        """Size and time of change (ns) of a plain file that is here already."""
-        try:
-            facts = self.folder.facts(self.name)
-        except FileNotFoundError:
-            return None
-        return (facts.st_size, facts.st_mtime_ns) if stat.S_ISREG(facts.st_mode) else None
-
-    def open(self, source: str) -> int:
-        """Open the part; return its size. Parts of other sources are removed."""
-        name = os.fsdecode(self.name)
-        self.part = os.fsencode(part_of(name, source))
-        for entry in self.folder.entries():
-            if entry.is_file and entry.path != self.part and is_part_of(os.fsdecode(entry.path), name):
-                self.folder.unlink(entry.path)
-        self.file = self.folder.reopen(self.part)
-        return os.lseek(self.file, 0, os.SEEK_END)
-
-    def restart(self) -> None:
-        """Begin the file again, empty."""
-        os.ftruncate(self.file, 0)
-        os.lseek(self.file, 0, os.SEEK_SET)
-
-    def write(self, data: bytearray) -> None:
-        """Append data. Raises OSError."""
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(self.file, rest) :]
-
-    @property
-    def size(self) -> int:
-        """The bytes that have arrived so far."""
-        return os.fstat(self.file).st_size
-
-    def finish(self, mode: int | None, mtime: int) -> None:
-        """Give the file its mode, time and name, and make it durable."""
-        if mode is not None:
-            os.fchmod(self.file, mode)
-        os.utime(self.file, ns=(mtime, mtime))
-        os.fsync(self.file)
-        self.folder.rename(self.part, self.name)
-        try:
-            os.fsync(self.folder.descriptor)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-                raise  # else a file system that can't do it for folders
-
-    def close(self) -> None:
-        """Close the file. An empty one is removed."""
-        if self.file >= 0:
-            empty = self.size == 0
-            os.close(self.file)
-            if empty:
-                with suppress(OSError):
-                    if self.folder.facts(self.part).st_size == 0:
-                        self.folder.unlink(self.part)  # nothing to go on with
-        self.folder.close()
-
-
-def _open(source: Source) -> BinaryIO:
-    return open(source.open() if isinstance(source, TaskFile) else source, "rb")
-
-
-def _begin(source: Source, offset: int) -> tuple[BinaryIO, bytes]:
-    """Open a file at an offset; return it, and its next piece and one byte more, which shows whether more follows."""
-    file = _open(source)
-    file.seek(offset)
-    return file, file.read(PIECE + 1)
-
-
-def _mode(source: Source) -> int:
-    with _open(source) as file:
-        return stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o777
