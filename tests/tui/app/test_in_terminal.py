@@ -153,7 +153,7 @@ def test_from_an_empty_folder_to_a_chart_and_back(workbench: Workbench, terminal
 
 
 @pytest.mark.slow
-def test_from_a_pasted_command_to_the_values_of_a_metric_in_eleven_keys(
+def test_from_a_pasted_command_to_the_results_of_a_sweep_in_twelve_keys(
     workbench: Workbench, terminal: Terminal, request: pytest.FixtureRequest
 ) -> None:
     workbench.write("fit.sh", FIT)
@@ -168,21 +168,25 @@ def test_from_a_pasted_command_to_the_values_of_a_metric_in_eleven_keys(
     terminal.type("sh fit.sh --x 3")
     terminal.wait("sh fit.sh --x {x}")
     terminal.press("Enter")
-    terminal.wait("1 task to run")
+    terminal.wait("w makes a sweep of it: x: [3, 6, 12]")
+    terminal.press("w")
+    terminal.wait("3 tasks to run")
     terminal.press("C-r")
-    terminal.wait("Run 1 task of fit")
+    terminal.wait("Run 3 tasks of fit")
     terminal.press("Enter")
-    terminal.wait("✓ done")
+    terminal.wait(lambda screen: screen.count("✓ done") >= 3)
     terminal.press("1")
     terminal.wait("nothing to run")
     terminal.press("m", "Enter")
     terminal.wait("Which values of score are better?")
-    terminal.press("Enter", "C-s")
-    terminal.wait("saved experiment.yaml")
-    terminal.press("C-r")
-    terminal.wait("Run")
     terminal.press("Enter")
-    terminal.wait(lambda screen: "score" in screen and "3.5" in screen and "✓ done" in screen)  # in Tasks
+    terminal.wait("score is a metric now")
+    terminal.press("C-r")
+    terminal.wait("experiment.yaml is saved first")
+    terminal.press("Enter")
+    terminal.wait(lambda screen: "score" in screen and "12.5" in screen and "✓ done" in screen)  # in Tasks
+    terminal.press("4")
+    terminal.wait(lambda screen: "Results" in screen and all(value in screen for value in ("3.5", "6.5", "12.5")))
     assert terminal.keys <= 12
     if request.config.getoption("--long"):
         assert time.monotonic() - began < 60

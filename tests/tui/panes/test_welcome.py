@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from textual.app import App
+from textual.widgets import Static
 
 from tests.tui.conftest import wait_until
 from tests.workbench import Workbench, until
 from tui_lab.experiment.load import load_text
 from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.panes.experiment.pane import ExperimentPane
 from tui_lab.tui.panes.welcome.command import experiment_text, find_parameters
 from tui_lab.tui.panes.welcome.pane import example_folder, running_labs, write_example, write_new
 from tui_lab.tui.widgets.dialogs import Confirm, Menu
@@ -99,6 +101,22 @@ async def test_a_pasted_command_becomes_an_experiment(tmp_path: Path, monkeypatc
         await pilot.press(*"fit", "space", "minus", "minus", *"lr", "space", *"0.1", "enter")
         await wait_until(pilot, lambda: app.pane is not None and app.pane.NAME == "experiment")
         assert "command: fit --lr {lr}" in (tmp_path / "experiment.yaml").read_text()
+        pane = app.query_one(ExperimentPane)
+        await wait_until(pilot, lambda: "w makes a sweep of it: lr: [0.01, 0.1, 1.0]" in said(pane))
+        await pilot.press("w", "w")  # before it is checked again
+        await wait_until(pilot, lambda: "  lr: [0.001, 0.01, 0.1, 1.0, 10.0]" in pane.side.text)
+        await pilot.press("u", "u")
+        await wait_until(pilot, lambda: "  lr: [0.1]" in pane.side.text)
+        pane.side.editor.focus()
+        await wait_until(pilot, lambda: said(pane).startswith("alt+w makes a sweep"))
+        await pilot.press("alt+w")
+        await wait_until(pilot, lambda: "  lr: [0.01, 0.1, 1.0]" in pane.side.text and "makes a" not in said(pane))
+
+
+def said(pane: ExperimentPane) -> str:
+    """What is said below the text."""
+    line = pane.query_one("#said", Static)
+    return str(line.render()) if line.display else ""
 
 
 def test_the_first_screen(snap_compare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_cursor_blink: None) -> None:  # type: ignore[no-untyped-def]

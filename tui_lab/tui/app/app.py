@@ -34,7 +34,7 @@ from tui_lab.tui.app.navigation import Navigation
 from tui_lab.tui.app.processes import Processes
 from tui_lab.tui.app.watcher import Watcher
 from tui_lab.tui.base import panes, themes
-from tui_lab.tui.base.actions import Action, bindings
+from tui_lab.tui.base.actions import Action, bindings, shown_key
 from tui_lab.tui.base.collector import settle
 from tui_lab.tui.base.config import Config, SavedState, state_folder
 from tui_lab.tui.base.pane import Host, Pane, is_text
@@ -113,7 +113,7 @@ class LabApp(App[int]):
         self.config = config or Config()
         self.saved_state = SavedState(state_folder() / STATE_FILE, lab_path)
         self._watcher = Watcher(lab_path, self.config.refresh, self.post_message)
-        self._messages = Messages(self, self.config, self.config.notify if driver_class is None else "off")
+        self._messages = Messages(self, self, self.config, self.config.notify if driver_class is None else "off")
         self._ways_out = WaysOut(self, [one.action for one in ACTIONS if one.leads_away])
         self._input = InputOrder(self, self._ways_out.leads)
         self._control = LabControl(self)
@@ -282,11 +282,11 @@ class LabApp(App[int]):
         if self.snapshot.experiment(experiment) is None:
             self._launched.add(experiment)
 
-    def open_file(self, path: Path) -> None:
-        """Open a file in the Experiment pane."""
+    def open_file(self, path: Path, at: tuple[int, int] | None = None) -> None:
+        """Open a file in the Experiment pane. at: line and column of the cursor, from 0."""
         self._navigation.leave()
         self.file = path
-        self._navigation.ask("experiment", "open_file", path)
+        self._navigation.ask("experiment", "open_file", path, at)
 
     def open_text(self, path: Path, text: str, origin: str, choice: Choice | None = None) -> None:
         """Open another text of a file, not saved, in the Experiment pane. origin: where it is from, as shown. choice:
@@ -367,6 +367,13 @@ class LabApp(App[int]):
 
     # --- What panes ask of the screen
 
+    def key(self, action: str, in_text: bool = False) -> str:
+        """Return the key of an action, by its id, as it is written in a sentence. in_text: one that acts in a text
+        field, too."""
+        from tui_lab.tui.app.palette import action_of
+
+        return shown_key(action_of(action), self.config.keys, in_text)
+
     def tell(self, text: str, severity: SeverityLevel = "information") -> None:
         """Show a short message; the next key removes it, once it could be read. Also from a worker's thread."""
         self._messages.tell(text, severity)
@@ -444,7 +451,7 @@ class LabApp(App[int]):
 
     @work(group="control")  # of which they wait for each other
     async def action_control(self, what: Key, by: int = 0) -> None:
-        await self._control.act(what, by)
+        await self._control.act(what, by, self._messages.offered)
 
     @work(exclusive=True, group="dialog")
     async def action_command_line(self) -> None:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from textual.app import App, SystemCommand
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
-from textual.keys import format_key
 
 from tui_lab.tui.app.actions import ACTIONS
 from tui_lab.tui.app.help import Help, Row
 from tui_lab.tui.base import panes, themes
-from tui_lab.tui.base.actions import Action
+from tui_lab.tui.base.actions import Action, key_word
 from tui_lab.tui.base.config import Config, config_file
 from tui_lab.tui.base.formatting import STATE_STYLES, count_words, mark
 from tui_lab.tui.base.pane import Host, host_of
@@ -24,17 +23,8 @@ if TYPE_CHECKING:
 
 
 def key_words(keys: str) -> str:
-    """Return keys as people write them: `r`, `^r`, `alt+1`."""
-    return " ".join(_key_word(key.strip()) for key in keys.split(","))
-
-
-def _key_word(key: str) -> str:
-    *modifiers, name = key.split("+")
-    letter = format_key(name)  # "slash" is /; but what would be a symbol stays a word, such as enter
-    shown = letter if len(letter) == 1 and letter.isascii() else name
-    if modifiers == ["ctrl"]:
-        return f"^{shown}"
-    return "+".join([*modifiers, shown])
+    """Return keys as they are written: `r ^r alt+1`."""
+    return " ".join(key_word(key.strip()) for key in keys.split(","))
 
 
 def keys_of(action: Action, own: dict[str, str]) -> str:
@@ -149,6 +139,13 @@ async def ask_experiment(app: Host, coloured: bool) -> str | None:
 def registry() -> dict[str, tuple[Action, ...]]:
     """Return every action: of the app, and of each pane by its name."""
     return {"app": ACTIONS, **{name: panes.load(name).ACTIONS for name in (*panes.NAMES, *panes.others())}}
+
+
+def action_of(id: str) -> Action:
+    """Return an action of the app, or of a pane."""
+    owner = id.partition(".")[0]
+    actions = ACTIONS if owner == "app" else panes.load(owner).ACTIONS
+    return next(one for one in actions if one.id == id)
 
 
 def unknown_keys(config: Config) -> list[str]:

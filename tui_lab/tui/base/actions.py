@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
+from textual.keys import format_key
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,23 @@ class Action:
     def action(self) -> str:
         """The action as Textual calls it, such as `retry` for `action_retry`."""
         return self.call or self.id.partition(".")[2].replace(".", "_")
+
+
+def key_word(key: str) -> str:
+    """Return a key as it is written in a sentence: `r`, `^r`, `alt+1`, `esc`."""
+    *modifiers, name = key.split("+")
+    letter = format_key(name)  # "slash" is /; but what would be a symbol stays a word, such as enter
+    shown = letter if len(letter) == 1 and letter.isascii() else "esc" if name == "escape" else name
+    return f"^{shown}" if modifiers == ["ctrl"] else "+".join([*modifiers, shown])
+
+
+def shown_key(action: Action, own: Mapping[str, str], in_text: bool = False) -> str:
+    """Return the first key of an action, as it is written in a sentence. own: those that the user has set. in_text:
+    the first one that acts in a text field, too, if there is one."""
+    keys = [key.strip() for key in own.get(action.id, action.keys).split(",")]
+    usual = [key.strip() for key in action.keys.split(",") if "alt+" in key]  # they stay
+    acting = (key for key in (*keys, *usual) if len(format_key(key)) > 1)
+    return key_word(next(acting, keys[0]) if in_text else keys[0])
 
 
 def bindings(actions: Iterable[Action]) -> list[BindingType]:

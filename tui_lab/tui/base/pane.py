@@ -146,8 +146,8 @@ class Host(Protocol):
         """Report what becomes of an experiment that is launched from here, however soon it ends."""
         ...
 
-    def open_file(self, path: Path) -> None:
-        """Open a file in the Experiment pane."""
+    def open_file(self, path: Path, at: tuple[int, int] | None = None) -> None:
+        """Open a file in the Experiment pane. at: line and column of the cursor, from 0."""
         ...
 
     def open_text(self, path: Path, text: str, origin: str, choice: Choice | None = None) -> None:
@@ -207,6 +207,11 @@ class Host(Protocol):
     def operate(self, make: Callable[[], Operation]) -> object:
         """Carry out an operation on what runs: say what it does, do it, offer to undo it. make: in a thread; it may
         raise LabError."""
+        ...
+
+    def key(self, action: str, in_text: bool = False) -> str:
+        """Return the key of an action, by its id, as it is written in a sentence. in_text: one that acts in a text
+        field, too."""
         ...
 
     def tell(self, text: str, severity: SeverityLevel = ...) -> None:

@@ -16,6 +16,9 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("experiment.next_problem", "f8,ctrl+n", "Problem", "Go to the next problem in the text."),
     Action("experiment.previous_problem", "shift+f8", "Back", "Go to the previous problem.", shown=False),
     Action("experiment.fix", "f7", "Correct", "Correct a problem as its message suggests.", shown=False),
+    Action("experiment.widen", "w,alt+w", "Widen", "Give the parameter under the cursor more values, its neighbours."),
+    Action("experiment.undo", "u,alt+u", "Undo", "Undo the last change of the text (in the text: ctrl+z, too).",
+           shown=False),
     Action("experiment.metrics", "m,alt+m", "Metrics", "Make a metric of a number that tasks have written."),
     Action("experiment.complete", "ctrl+space,ctrl+@", "Complete", "In the text: complete the word (also `tab`).",
            shown=False),
@@ -35,8 +38,11 @@ and why, the time that it takes by past durations, and the first commands exactl
 In the text, keys, words, parameters in braces and files are completed: a list opens behind two letters, or with `tab`.
 The border says what the key under the cursor means.
 
+`w` makes a sweep of a single value: `0.1` becomes `[0.01, 0.1, 1.0]`, and `3` becomes `[3, 6, 12]`. With the cursor on
+such a value, the line below the text says what would be written. `w` again adds a value at each end; `u` takes it back.
+
 `m` offers the numbers that the last tasks have printed, or written to JSON and CSV files, as metrics: enter takes one,
-and asks which of its values are better. No pattern has to be typed. ctrl+z takes it back. Outputs, which is beside the
+and asks which of its values are better. No pattern has to be typed. `u` takes it back. Outputs, which is beside the
 plan in a wide window and behind `|` in others, marks these numbers in what the last task has printed.
 
 With the cursor on a metric or on `rows`, its pattern is tried on a real output; `]` and `[` choose the output of

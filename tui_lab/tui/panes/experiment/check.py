@@ -17,6 +17,7 @@ from tui_lab.experiment.axes import ValueTable, ZipError, sweep
 from tui_lab.experiment.load import load
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.overrides import plan as plan_sweeps
+from tui_lab.experiment.widening import Widening, widenings
 from tui_lab.experiment.yaml.problem import Problem, SpecError
 from tui_lab.store import mirrors
 from tui_lab.store.errors import LabError
@@ -36,6 +37,7 @@ class Checked:
     problems: tuple[Problem, ...] = ()
     notices: tuple[str, ...] = ()
     experiment: Experiment | None = None
+    widenings: tuple[Widening, ...] = ()
 
     @property
     def marks(self) -> list[Mark]:
@@ -77,7 +79,7 @@ def check(path: Path, text: str) -> Checked:
         experiment = load(path, text)
     except SpecError as error:
         return Checked(text, error.problems)
-    return Checked(text, (), experiment.notices, experiment)
+    return Checked(text, (), experiment.notices, experiment, widenings(text, path.name))
 
 
 def plan(lab: Lab | None, checked: Checked, path: Path, slots: int, asked: bool) -> Planned:

@@ -19,11 +19,13 @@ from textual.timer import Timer
 from textual.widgets import Static, TextArea
 
 from tui_lab.client.formatting import plural
+from tui_lab.experiment.widening import Widening
 from tui_lab.store import mirrors
 from tui_lab.tui.base.config import home_folder
+from tui_lab.tui.base.formatting import MUTED
 from tui_lab.tui.base.pane import host_of
 from tui_lab.tui.base.recent import remember
-from tui_lab.tui.panes.experiment.completion import Known, complete, meaning
+from tui_lab.tui.panes.experiment.completion import Known, complete, meaning, place_at
 from tui_lab.tui.panes.experiment.file import EditedFile, FileError, UnsavedText
 from tui_lab.tui.panes.experiment.plan import problem_line
 from tui_lab.tui.widgets.completion.candidates import Completion
@@ -66,6 +68,8 @@ class EditorSide(Panel):
         self.conflict = False
         self.known: Known | None = None
         """What completion knows; None until the text was checked for the first time."""
+        self.widenings: tuple[Widening, ...] = ()
+        """What its parameters could be given besides, as of the last check."""
         self._origin: tuple[str, list[str]] = ("", [])
         self._ascii = ascii
         self._saved: list[str] = [""]
@@ -243,10 +247,17 @@ class EditorSide(Panel):
         self._show_name()
 
     def _show_said(self) -> None:
-        here = self.editor.marks_at(self.editor.cursor_location[0])
+        line = self.editor.cursor_location[0]
+        here = self.editor.marks_at(line)
+        wider = next((one for one in self.widenings if one.single and _is_at(one, line)), None)
         said = self.query_one("#said", Static)
-        said.set_class(not here, "empty")
-        said.update(problem_line(here, self.editor.signs))
+        said.set_class(not here and wider is None, "empty")
+        if here or wider is None:
+            said.update(problem_line(here, self.editor.signs))
+        else:
+            key = host_of(self).key("experiment.widen", self.editor.has_focus)
+            more = f" makes a sweep of it: {wider.name}: {wider.values}"
+            said.update(Content.assemble((key, "bold $text-accent"), (more, MUTED)))
 
     def _show_meaning(self) -> None:
         """Show in the border what the key under the cursor means."""
@@ -290,6 +301,23 @@ class EditorSide(Panel):
         else:
             editor.apply(mark.fix)
 
+    def widen(self) -> None:
+        """Give the parameter in this line more values, else the next one that has neighbours and one value."""
+        editor, host = self.editor, host_of(self)
+        here, lines = editor.cursor_location[0], editor.document.line_count
+        path = place_at(editor.document.lines, *editor.cursor_location).path
+        found = next((one for one in self.widenings if _is_at(one, here)), None)
+        if found is None and path[:1] == ("parameters",) and len(path) > 1 and not editor.marks:
+            host.tell("these values have no neighbours that could be guessed: type more of them", "warning")
+            return
+        singles = (one for one in self.widenings if one.single)
+        found = found or min(singles, key=lambda one: (one.lines[0] - here) % lines, default=None)
+        if found is None:
+            host.tell("nothing is changed before the problems are solved" if editor.marks else "no number to widen")
+        else:
+            editor.apply(found.edit)
+            host.tell(f"{found.name}: {found.values}\n{host.key('experiment.undo', editor.has_focus)} takes it back")
+
     # --- Keys
 
     @on(TextArea.Changed)
@@ -302,6 +330,12 @@ class EditorSide(Panel):
         self._pause = self.set_timer(PAUSE, self._settle)
         self._copying = self.set_timer(KEEP, self.keep)
         self._show_name()
+
+    def on_descendant_focus(self) -> None:
+        self._show_said()
+
+    def on_descendant_blur(self) -> None:
+        self._show_said()
 
     @on(TextArea.SelectionChanged)
     def _moved(self, event: TextArea.SelectionChanged) -> None:
@@ -316,6 +350,10 @@ class EditorSide(Panel):
     def _settle(self) -> None:
         self._show_name()
         self.post_message(self.Edited())
+
+
+def _is_at(widening: Widening, line: int) -> bool:
+    return widening.lines[0] <= line <= widening.lines[1]
 
 
 def _is_begun(before: str) -> bool:

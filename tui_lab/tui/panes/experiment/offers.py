@@ -255,4 +255,5 @@ async def ask_goal(host: Host, side: EditorSide, path: Path, found: Offered, tak
         host.tell(str(error), "error")
         return
     side.editor.apply(edit)
-    host.tell(f"{name} is a metric now: ctrl+s saves the file, ctrl+z takes it back")
+    save, undo = (host.key(f"experiment.{action}", side.editor.has_focus) for action in ("save", "undo"))
+    host.tell(f"{name} is a metric now: {save} saves the file, {undo} takes it back")

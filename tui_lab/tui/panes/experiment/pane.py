@@ -38,7 +38,7 @@ from tui_lab.tui.panes.experiment.launcher import Launcher
 from tui_lab.tui.panes.experiment.offers import ask_goal, ask_metric
 from tui_lab.tui.panes.experiment.outputs_panel import OutputsPanel
 from tui_lab.tui.panes.experiment.plan import PlanView
-from tui_lab.tui.panes.experiment.saving import NO_FILE, edit_outside, may_change_file, save, take_up
+from tui_lab.tui.panes.experiment.saving import edit_outside, may_change_file, no_file, save, take_up
 from tui_lab.tui.panes.experiment.tester_panel import TesterPanel
 from tui_lab.tui.widgets.open_dialog import NewDialog, OpenDialog
 from tui_lab.tui.widgets.panels.panel import Panel
@@ -229,6 +229,7 @@ class ExperimentPane(Pane):
         self._checked = checked
         if checked.problems:
             self._planned = None
+        self.side.widenings = checked.widenings
         self.side.show_marks(checked.marks)
         self._show_side()
 
@@ -289,16 +290,31 @@ class ExperimentPane(Pane):
     def action_fix(self) -> None:
         if self.side.file is None:
             return
-        if self._checked is not None and self._checked.text == self.side.text:
-            self.side.correct()
+        self._once_checked(self.side.correct)
+
+    def action_widen(self) -> None:
+        if self.side.file is None:
+            self.lab_app.tell(no_file(self.lab_app), "warning")
         else:
-            self._check_and_correct(self.side.file.path, self.side.text, self.lab_app.hold_input())
+            self._once_checked(self.side.widen)
+
+    def action_undo(self) -> None:
+        self.side.editor.undo()
+
+    def _once_checked(self, change: Callable[[], None]) -> None:
+        """Change the text by what was found in it. Typed keys wait until it is checked."""
+        if self._checked is not None and self._checked.text == self.side.text:
+            change()
+        elif self.side.file is not None:
+            self._check_and_change(self.side.file.path, self.side.text, change, self.lab_app.hold_input())
 
     @work(exclusive=True, group="experiment-ask")
-    async def _check_and_correct(self, path: Path, text: str, release: Callable[[], None]) -> None:
+    async def _check_and_change(
+        self, path: Path, text: str, change: Callable[[], None], release: Callable[[], None]
+    ) -> None:
         try:
             self._show_checked(await asyncio.to_thread(check, path, text))
-            self.side.correct()
+            change()
         finally:
             release()
 
@@ -345,7 +361,7 @@ class ExperimentPane(Pane):
     async def action_metrics(self) -> None:
         side = self.side
         if side.file is None:
-            self.lab_app.tell(NO_FILE, "warning")
+            self.lab_app.tell(no_file(self.lab_app), "warning")
             return
         await ask_metric(self.lab_app, side, side.file.path, self.tester.outputs)
 
@@ -366,7 +382,7 @@ class ExperimentPane(Pane):
         """Ask, and run the experiment, or what is chosen of it."""
         side, app = self.side, self.lab_app
         if side.file is None:
-            app.tell(NO_FILE, "warning")
+            app.tell(no_file(app), "warning")
             return
         path, text = side.file.path, side.text
         checked, planned = await app.before_question(self._launcher.prepare(app.lab, path, text))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 from tui_lab.client.remote.connection import RemoteLab, remote_lab
 from tui_lab.store import mirrors
@@ -15,7 +14,10 @@ from tui_lab.tui.base.workers import promised
 from tui_lab.tui.panes.experiment.editor_side import EditorSide
 from tui_lab.tui.panes.experiment.file import FileError, UnsavedText
 
-NO_FILE: Final = "there is no file: o opens one, n makes one"
+
+def no_file(host: Host) -> str:
+    """Return what is said where there is no file yet."""
+    return f"there is no file: {host.key('experiment.open')} opens one, {host.key('experiment.new')} makes one"
 
 
 async def may_change_file(host: Host, side: EditorSide) -> bool:
@@ -32,7 +34,7 @@ async def may_change_file(host: Host, side: EditorSide) -> bool:
 async def save(host: Host, side: EditorSide) -> bool:
     """Write the file; ask first where that would lose what others wrote. Return whether it is written."""
     if side.file is None:
-        host.tell(NO_FILE, "warning")
+        host.tell(no_file(host), "warning")
         return False
     body = ""
     if side.file.changed_on_disk():
@@ -66,7 +68,7 @@ def _write_there(remote: RemoteLab, file: Path, data: bytes) -> None:
 async def edit_outside(host: Host, side: EditorSide) -> None:
     """Edit the file in the user's own editor, once it is saved."""
     if side.file is None:
-        host.tell(NO_FILE, "warning")
+        host.tell(no_file(host), "warning")
         return
     if side.unsaved or not side.file.exists:
         question = f"{side.file.path.name} is saved before your editor opens it."

@@ -111,12 +111,14 @@ Every run is kept in a **lab**, a folder. The panes 0 to 7 look at it.
 
     @work
     async def action_command(self) -> None:
+        from tui_lab.experiment.widening import first_value
         from tui_lab.tui.panes.welcome.paste import PasteCommand
 
         text = await self.app.push_screen_wait(PasteCommand())
         if text:
             try:
-                self.lab_app.open_file(write_new(Path.cwd() / "experiment.yaml", text))
+                path = write_new(Path.cwd() / "experiment.yaml", text)
+                self.lab_app.open_file(path, first_value(text, path.name))  # the cursor stands where more is typed
             except OSError as error:
                 self.lab_app.tell(f"{error.filename}: {error.strerror}", "error")
 
