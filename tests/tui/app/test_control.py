@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.tui.conftest import wait_until
 from tests.workbench import Workbench
+from tui_lab.store.events import Paused
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.base import panes
-from tui_lab.tui.base.snapshot import ExperimentSnapshot
+from tui_lab.tui.base.snapshot import ExperimentSnapshot, SnapshotTaken
 from tui_lab.tui.widgets.dialogs import Ask, Decide
 
 LONG = "command: 'while [ ! -e go ]; do sleep 0.02; done; echo {x}'\nparameters: {x: [1, 2, 3]}\n"
@@ -91,6 +93,23 @@ async def test_the_question_names_what_is_lost_and_all_that_runs(small_lab: Path
             app.clear_notifications()
             await pilot.press(key)
             await wait_until(pilot, lambda: said(app))
+        # What has ended since the last look is no question.
+        now = app.snapshot
+        going = replace(now, experiments=tuple(replace(one, active=True) for one in now.experiments))
+        app.post_message(SnapshotTaken(going, app._watcher))
+        await wait_until(pilot, lambda: app.snapshot is going)
+        app.clear_notifications()
+        await pilot.press("X")
+        await wait_until(pilot, lambda: "nothing is running" in said(app))
+        # A message that names the key means the experiment that it names.
+        away = replace(now.experiments[0], name="away", paused=Paused(1.0, "first_failures", 10), queued=3)
+        before = replace(going, experiments=(*now.experiments, replace(away, paused=None)))
+        for snapshot in (before, replace(before, experiments=(*now.experiments, away))):
+            app.post_message(SnapshotTaken(snapshot, app._watcher))
+            await wait_until(pilot, lambda snapshot=snapshot: app.snapshot is snapshot)  # type: ignore[misc]
+        await wait_until(pilot, lambda: "away is paused: the first tasks failed; P goes on" in said(app))
+        await pilot.press("P")
+        await wait_until(pilot, lambda: 'no experiment "away"' in said(app))
         answers = [("this", "y", "Stop grid"), ("all", "a", "Stop all")]
         found: list[str] = []
         for key, answer in (("y", "this"), ("a", "all"), ("n", ""), ("enter", "this")):

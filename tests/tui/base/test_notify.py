@@ -35,10 +35,10 @@ def test_news_of_a_run() -> None:
         assert [one.text for one in notifications(before, steps[3], {"grid"})] == [*told[0], *told[2]]
         assert notifications(before, steps[3], {"other"}) == []
     assert [one.severity for one in notifications(steps[1], replace(steps[1], died=True))] == ["error"]
-    # A pause that nobody asked for says how to go on.
-    for reason, said in (("first_failures", ["grid is paused: the first tasks failed; P goes on"]), ("asked", [])):
+    # A pause that nobody asked for is told, with what a key continues.
+    for reason, said in (("first_failures", [("grid is paused: the first tasks failed", "grid")]), ("asked", [])):
         paused = LabSnapshot(lab, (replace(failed, paused=Paused(1.0, reason, 10)),))
-        assert [one.text for one in notifications(steps[1], paused)] == said
+        assert [(one.text, one.paused) for one in notifications(steps[1], paused)] == said
         assert notifications(paused, paused) == []
 
 

@@ -291,6 +291,6 @@ def paused_line(event: Paused) -> str:
         failed = plural(event.failed, "failed task")
         return f"Stopped after {failed} (max_failures). The same command continues with the rest."
     return (
-        f"Paused: the first {event.failed} tasks all failed. Repair it and run the same command again, "
-        "or go on regardless with --keep-going."
+        f"Paused: the first {event.failed} tasks all failed. Repair it and run the same command again. "
+        "`tui-lab resume` goes on regardless; with --keep-going, a run does not pause for that."
     )

@@ -30,6 +30,7 @@ PATIENCE: Final = 10.0  # seconds that the engine may take
 REMEMBERED: Final = 20  # operations that can be undone, of each lab
 NAMED: Final = 5  # experiments that the question names
 THIS, ALL = "this", "all"
+NOTHING_RUNS: Final = "nothing is running"
 NO_ENGINE: Final = "no engine is running: that is for while something runs"
 
 
@@ -65,9 +66,12 @@ class LabControl:
         self._turn = asyncio.Lock()
         self._done: dict[str, deque[_Done]] = {}  # by the lab's path
 
-    async def act(self, what: Key, by: int) -> None:
-        """Do what a key stands for. by: more slots of a node."""
+    async def act(self, what: Key, by: int, offered: str | None) -> None:
+        """Do what a key stands for. by: more slots of a node. offered: the experiment of which a message says that it
+        goes on by the key."""
         match what:
+            case "pausing" if offered is not None:
+                await self.pause(offered, goes_on=True)
             case "pausing":
                 await self.pause()
             case "stopping":
@@ -94,7 +98,7 @@ class LabControl:
         """Ask whether to stop an experiment, by default the current one, or all; and do so."""
         going = [one.name for one in self._app.snapshot.experiments if _is_going(one)]
         if not going:
-            self._app.tell("nothing is running", "warning")
+            self._app.tell(NOTHING_RUNS, "warning")
             return
         name = name or self._experiment()
         try:
@@ -102,12 +106,16 @@ class LabControl:
         except (LabError, OSError) as error:
             self._app.tell(str(error), "error")
             return
+        plans = [plan for plan in plans if plan.preview.undo is not None]  # others have ended since the last look
+        if not plans:
+            self._app.tell(NOTHING_RUNS, "warning")
+            return
         chosen = [plan for plan in plans if plan.operation.subject == name]
         answers = [(THIS, "y", f"Stop {name}")] if chosen else []
-        everything = "Stop all" if len(plans) > 1 else f"Stop {going[0]}"
+        everything = "Stop all" if len(plans) > 1 else f"Stop {plans[0].operation.subject}"
         answers += [(ALL, "a", everything)] if len(plans) > 1 or not chosen else []
         if chosen:
-            title, body = f"Stop {name}?", _lines(chosen)
+            title, body = f"Stop {name}?", _lines(chosen, self._app.key("app.undo"))
         else:
             title, body = "Stop what runs?", "" if name is None else f"{name} is not running."
         if others := [plan.operation.subject for plan in plans if plan not in chosen]:
@@ -250,8 +258,7 @@ class LabControl:
         app.refresh_snapshot()
 
     def _offered(self, words: str, undo: Undo | None) -> str:
-        key = self._app.config.keys.get("app.undo", "U").partition(",")[0]
-        return f"{words}\n{key}: {undo.words}" if undo is not None else words
+        return f"{words}\n{self._app.key('app.undo')}: {undo.words}" if undo is not None else words
 
     def _done_here(self) -> deque[_Done]:
         return self._done.setdefault(str(self._app.lab_path), deque(maxlen=REMEMBERED))
@@ -376,12 +383,12 @@ def _is_going(one: ExperimentSnapshot) -> bool:
     return one.active or bool(one.counts.get("running"))
 
 
-def _lines(plans: Sequence[_Planned]) -> str:
+def _lines(plans: Sequence[_Planned], undo: str) -> str:
     lines = []
     for plan in plans:
         lines += [f"{text}." for text in (plan.preview.words, *plan.preview.warnings)]
         if plan.preview.undo is not None:
-            lines.append(f"U {plan.preview.undo.words}.")
+            lines.append(f"{undo} {plan.preview.undo.words}.")
     return "\n".join(line[:1].upper() + line[1:] for line in lines)
 
 

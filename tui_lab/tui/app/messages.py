@@ -13,7 +13,7 @@ from textual.dom import DOMNode
 
 from tui_lab.tui.base.config import Config, keep_traceback, state_folder
 from tui_lab.tui.base.notify import Notifier, notifications
-from tui_lab.tui.base.pane import Pane
+from tui_lab.tui.base.pane import Host, Pane
 
 if TYPE_CHECKING:
     from textual.notifications import SeverityLevel
@@ -27,9 +27,12 @@ READING: Final[dict[SeverityLevel, float]] = {"information": 1.0, "warning": 1.0
 class Messages:
     """Shows messages, each for as long as it takes to read it."""
 
-    def __init__(self, app: App[int], config: Config, way: str) -> None:
-        """way: how to notify outside of the screen."""
-        self._app, self._bell = app, config.bell
+    def __init__(self, app: App[int], host: Host, config: Config, way: str) -> None:
+        """app, host: the same, as Textual and as panes know it. way: how to notify outside of the screen."""
+        self._app, self._host, self._bell = app, host, config.bell
+        self._paused: tuple[str, float] | None = None
+        self.offered: str | None = None
+        """The experiment of which a message said, when the last key was pressed, that it goes on by a key."""
         self.notifier = Notifier(way, config.notify_command, os.environ)
         self._read_by: float | None = None  # when those on the screen were there for long enough
 
@@ -40,15 +43,20 @@ class Messages:
             self._app.notify(text, severity=severity, markup=False)
 
     def clear_read(self) -> None:
-        """Remove short messages once there was time to read them: they cover the pane."""
+        """Remove short messages once there was time to read them: they cover the pane. For each key, before it acts."""
+        paused, now = self._paused, time.monotonic()
+        self.offered = paused[0] if paused is not None and now < paused[1] else None
         if self._read_by is not None and time.monotonic() >= self._read_by:
-            self._read_by = None
+            self._read_by = self._paused = None
             self._app.clear_notifications()
 
     def news(self, before: LabSnapshot, snapshot: LabSnapshot, launched: Collection[str] = ()) -> Iterator[str]:
         """Tell what has happened between two snapshots. Yield what is to be said outside of the screen, too."""
         for one in notifications(before, snapshot, launched):
-            self.tell(one.text, one.severity)
+            key = f"; {self._host.key('app.pause')} goes on" if one.paused is not None else ""
+            self.tell(one.text + key, one.severity)
+            if one.paused is not None:
+                self._paused = (one.paused, time.monotonic() + self._app.NOTIFICATION_TIMEOUT)
             if self._bell:
                 self._app.bell()
             if self.notifier.is_wanted(self._app.app_focus):

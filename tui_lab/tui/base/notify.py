@@ -31,10 +31,11 @@ PATIENCE: Final = 10.0  # seconds that the user's command may take
 
 # --- What is worth a notification: a run's end, its first failure, an engine that died
 class Notification(NamedTuple):
-    """A notification, as it is shown in a corner."""
+    """A notification, as it is shown in a corner. paused: the experiment that a key continues."""
 
     text: str
     severity: Literal["information", "warning", "error"]
+    paused: str | None = None
 
 
 def notifications(before: LabSnapshot, now: LabSnapshot, launched: Collection[str] = ()) -> list[Notification]:
@@ -61,7 +62,7 @@ def _notifications_of(past: ExperimentSnapshot, one: ExperimentSnapshot) -> list
     ):
         found.append(Notification(f"{one.name}: the first failure: {shortened(one.failure, 160)}", "warning"))
     if one.paused is not None and one.paused != past.paused and one.paused.reason != "asked" and one.queued:
-        found.append(Notification(f"{one.name} is {paused_words(one.paused)}; P goes on", "warning"))
+        found.append(Notification(f"{one.name} is {paused_words(one.paused)}", "warning", one.name))
     if one.note and one.note != past.note:
         found.append(Notification(f"{one.name}: {one.note}", "warning"))
     if one.ended is not None and one.ended != past.ended:

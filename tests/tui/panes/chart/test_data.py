@@ -18,7 +18,7 @@ from tui_lab.results.charts.colours import Palette
 from tui_lab.results.charts.model import Request, Source
 from tui_lab.results.charts.registry import KINDS
 from tui_lab.tui.charts.defaults import counted, default_request, described, error_column, of_kind, of_kind_again
-from tui_lab.tui.charts.last_steps import LAST
+from tui_lab.tui.charts.last_steps import ALL, LAST
 from tui_lab.tui.charts.making import made
 from tui_lab.tui.charts.source import CURVES, TASK, overlaid, with_tasks
 from tui_lab.tui.panes.chart import saving
@@ -168,6 +168,11 @@ def test_a_chart_without_the_steps_is_of_the_last_of_each_task() -> None:
     over = made(Request("lines", {"x": "step", "y": "loss"}), source)
     assert over.chart is not None and over.chart.series[0].points["y"].to_list() == [1, 1 / 2, 1 / 3]
     assert not over.notes
+    # An answer of a query stays as it is; the chart says so.
+    answer = Source(frame.select("lr", "step", "loss"), ("lr",), ("loss",))
+    found = made(Request("lines", {"x": "lr", "y": "loss"}), answer)
+    assert found.notes == (ALL,)
+    assert made(Request("lines", {"x": "step", "y": "loss"}), answer).notes == ()
 
 
 def test_a_front_is_of_the_metrics_with_goals() -> None:

@@ -90,7 +90,9 @@ class GroupView(FrameTable):
         """Return how many groups there are."""
         if self.by == FAILURES:
             return plural(self.frame.height, "kind") + " of failure"
-        return f"{plural(self.frame.height, 'group')} by {self.by}"
+        left = self._model.table.unplanned if self._model.table is not None else 0
+        out = f", without {plural(left, 'task')} no longer planned" if left else ""
+        return f"{plural(self.frame.height, 'group')} by {self.by}{out}"
 
     def tasks(self) -> list[int]:
         """Return the tasks of the group under the cursor."""
@@ -104,7 +106,7 @@ class GroupView(FrameTable):
         if self.by is None or self._model.table is None:
             return []
         same = pl.col(self.by).eq_missing(pl.lit(group))
-        return [int(task) for task in self._model.table.frame.filter(same)["task_id"]]
+        return [int(task) for task in self._model.table.of_plan().frame.filter(same)["task_id"]]
 
     def kind_here(self) -> tuple[Cluster, tuple[Shared, ...]] | None:
         """Return the kind of failure under the cursor, and what its tasks share; None where there is none."""
@@ -152,7 +154,7 @@ class GroupView(FrameTable):
     def _show_groups(self, table: TaskTable, column: str) -> None:
         if column not in table.frame.columns:
             return
-        frame = view.grouped(table.frame, column, table.metrics)
+        frame = view.grouped(table.of_plan().frame, column, table.metrics)
         if self.sort_by is not None and self.sort_by[0] in frame.columns:
             frame = frame.sort(self.sort_by[0], descending=self.sort_by[1], nulls_last=True)
         ascii_only = host_of(self).config.ascii
@@ -214,6 +216,8 @@ class GroupView(FrameTable):
             self.post_message(self.Picked(self, "", (name[:40], self._failures.kinds[event.row["group"]].tasks)))
         elif self.by is not None:
             where = "" if self.by == FAILURES else is_equal(self.by, event.row["group"])
+            if where and self._model.table is not None and self._model.table.unplanned:
+                where += " and planned"
             self.post_message(self.Picked(self, where, None))
 
 
