@@ -28,7 +28,7 @@ from tui_lab.tui.app.frame.lab_line import LabLine
 from tui_lab.tui.panes.experiment.launch import LaunchDialog
 from tui_lab.tui.panes.experiment.pane import ExperimentPane
 from tui_lab.tui.panes.experiment.trial import Asked, Outputs, asked_at, try_out
-from tui_lab.tui.panes.tasks.pictures import TaskPictures
+from tui_lab.tui.tasks.pictures import TaskPictures
 from tui_lab.tui.widgets.picture.picture import Picture
 from tui_lab.tui.widgets.process import ProcessPanel
 

@@ -216,6 +216,18 @@ def test_differences_from_a_baseline(disk: Any) -> None:
     assert acc.comparisons[report.baseline] is None
     row = frame(report).filter((pl.col("metric") == "acc") & (pl.col("lr") == 0.01) & (pl.col("opt") == "adam"))
     assert row["verdict"].item() == "better"
+    # What is said of two settings stands where these two alone are compared; another pair is judged by itself.
+    pair = report.chosen(acc, [place, report.baseline], 1)
+    assert (pair.of_all, pair.tests) == (True, 3) and pair.comparisons == [found, None]
+    assert acc.best is not None
+    top = report.chosen(acc, [place, acc.best], 1)
+    first = top.comparisons[0]
+    assert (top.of_all, top.tests) == (True, 3) and first is not None and first.p is not None
+    assert first.p < (first.p_adjusted or 0.0) == acc.p_best[place]
+    second = acc.order[1]
+    own = report.chosen(acc, [place, second], 1)
+    assert (own.of_all, own.tests) == (False, 1) and own.comparisons[0] is not None
+    assert own.comparisons[0].p_adjusted == own.comparisons[0].p
 
 
 @pytest.mark.parametrize(

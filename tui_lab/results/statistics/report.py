@@ -194,6 +194,18 @@ def judge(
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """Some settings against one of them."""
+
+    comparisons: list[Comparison | None]
+    tests: int
+    """For how many comparisons p is corrected."""
+    of_all: bool
+    """Whether these are comparisons that the whole report makes: with its best setting, or with its baseline. Then p is
+    corrected for all of them, for who chooses some has seen all."""
+
+
+@dataclass(frozen=True)
 class Report:
     """The settings of an experiment, with the statistics of each metric."""
 
@@ -211,6 +223,22 @@ class Report:
     def name(self) -> str:
         """The name of the experiment."""
         return self.results.name
+
+    def chosen(self, metric: MetricReport, places: Sequence[int], first: int) -> Chosen:
+        """Compare some settings with one of them, whose index in `places` is `first`. What the report says of a setting
+        and its best one, or its baseline, stands here, too."""
+        if places[first] == self.baseline:
+            tests = sum(one is not None and one.p is not None for one in metric.comparisons)
+            return Chosen([metric.comparisons[place] for place in places], tests, of_all=True)
+        how = ComparisonMethod(metric.level, self.options.correction, self.paired, metric.known, offset=metric.offset)
+        found = against([metric.samples[at] for at in places], [metric.exact[at] for at in places], first, how)
+        if places[first] != metric.best:
+            return Chosen(found, sum(one is not None and one.p is not None for one in found), of_all=False)
+        comparisons = [
+            None if one is None else replace(one, p_adjusted=None if one.p is None else metric.p_best[place])
+            for one, place in zip(found, places, strict=True)
+        ]
+        return Chosen(comparisons, sum(p is not None for p in metric.p_best) - 1, of_all=True)
 
 
 def make(results: Results, options: Options | None = None) -> Report:

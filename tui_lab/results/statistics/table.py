@@ -324,7 +324,9 @@ def _test(report: Report, metric: MetricReport, brief: bool = False) -> str:
         test = "McNemar's exact test" if report.paired else "Fisher's exact test"
     else:
         test = "paired t" if report.paired else "Welch's t"
-    return f"{test}, {'' if brief else 'correction: '}{_CORRECTIONS[report.options.correction]}"
+    correction = _CORRECTIONS[report.options.correction]
+    tests = sum(p is not None for p in metric.p_best) - 1
+    return f"{test}, {correction} over {tests:,}" if brief else f"{test}, correction: {correction}"
 
 
 def parameter_texts(values: pl.Series) -> list[str]:

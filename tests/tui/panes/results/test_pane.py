@@ -19,9 +19,9 @@ from tui_lab.experiment.expressions import expression
 from tui_lab.results.statistics.report import Options, make
 from tui_lab.results.tables import refresh
 from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.comparing.screen import Comparing
 from tui_lab.tui.panes.experiment.launch import LaunchDialog
 from tui_lab.tui.panes.results.choice import ParametersDialog
-from tui_lab.tui.panes.results.compare import ComparingSettings
 from tui_lab.tui.panes.results.pane import ResultsPane, SettingsTable
 from tui_lab.tui.panes.results.rows import condition, key
 from tui_lab.tui.panes.results.view import ViewRequest, make_view
@@ -121,7 +121,7 @@ async def test_best_first_with_all_that_can_not_be_told_from_it(grades: Workbenc
         assert "├" in forest[3]
         assert table[0]["cost [B/s] ± 95 %"].startswith("3500")
         assert titled(app, "#results-list") == "score, more is better: 4 settings"
-        assert "≈ 1 tied with the best (Welch's t, Holm)" in words(app, "#results-how")
+        assert "≈ 1 tied with the best (Welch's t, Holm over 2)" in words(app, "#results-how")
         assert "importance" in words(app, "#results-importance")
         assert "left out 2 without a value and 1 NaN" in words(app, "#results-notes")
         assert titled(app, "#results-detail") == "x=3"
@@ -393,9 +393,9 @@ async def test_marked_settings_are_compared(small_lab: Path) -> None:
         chart = await wait_until(pilot, lambda: pane_of(app).chart.query_one(Plot).chart)
         assert {series.name: series.color for series in chart.series} == {"a": 1, "b": 0}
         await pilot.press("c")
-        assert not isinstance(app.screen, ComparingSettings)  # nothing is marked
+        assert not isinstance(app.screen, Comparing)  # nothing is marked
         await pilot.press("space", "j", "space", "c")
-        await wait_until(pilot, lambda: isinstance(app.screen, ComparingSettings))
+        await wait_until(pilot, lambda: isinstance(app.screen, Comparing))
 
         def said(panel: str) -> list[list[str]]:
             static = app.screen.query_one(f"#compare-{panel} Static", Static)
@@ -403,7 +403,7 @@ async def test_marked_settings_are_compared(small_lab: Path) -> None:
 
         await wait_until(pilot, lambda: said("differences")[0][-4:] == ["difference", "from", "A", "p"])
         assert [line[0] for line in said("differences")[1:]] == ["A", "B"]
-        assert "orrected" not in str(app.screen.query_one("#compare-how", Static).render())
+        assert "as in Results, corrected for" in str(app.screen.query_one("#compare-how", Static).render())
         assert said("parameters")[0][0] in ("x", "kind")
         for letter in "AB":
             log = app.screen.query_one(f"#compare-{letter}", LogPanel)
@@ -418,7 +418,7 @@ async def test_four_are_compared_on_screens_of_three_sizes_and_their_logs_scroll
     async with app.run_test(size=(200, 60)) as pilot:
         await opened(pilot, app)
         await pilot.press("b", "space", "space", "space", "space", "c", "g", "pagedown")  # in one go
-        await wait_until(pilot, lambda: isinstance(app.screen, ComparingSettings))
+        await wait_until(pilot, lambda: isinstance(app.screen, Comparing))
         logs = {letter: app.screen.query_one(f"#compare-{letter}", LogPanel) for letter in "ABCD"}
 
         def tops() -> list[int]:
@@ -445,8 +445,13 @@ async def test_four_are_compared_on_screens_of_three_sizes_and_their_logs_scroll
         table = lines("#compare-differences Static")
         assert [line.split()[0] for line in table[1:]] == ["A", "B", "C", "D"] and table[1].endswith("baseline")
         assert table[4].split() == ["D", "no", "value", "0/3"]
-        assert "corrected for 2 comparisons (Holm)" in "\n".join(lines("#compare-how"))
+        assert "as in Results, corrected for 2 comparisons (Holm)" in "\n".join(lines("#compare-how"))
         assert lines("#compare-parameters Static")[1:] == ["A  3", "B  2", "C  1", "D  4"]
+        await pilot.press("m")
+        await wait_until(pilot, lambda: "cost" in lines("#compare-differences Static")[0])
+        assert tops() == [1] * 4  # the logs stay
+        await pilot.press("M")
+        await wait_until(pilot, lambda: lines("#compare-differences Static") == table)
         assert len(set(app.palette.indices("e", "x", ["3", "2", "1", "4"]))) == 4  # as in charts
 
         for size, columns in (((120, 40), 3), ((80, 24), 2), ((200, 60), 4)):

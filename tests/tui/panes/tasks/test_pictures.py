@@ -17,8 +17,8 @@ from tests.tui.panes.tasks.test_pane import screen
 from tests.workbench import Workbench
 from tui_lab.results.pictures import Raster
 from tui_lab.tui.base.config import Config
-from tui_lab.tui.panes.tasks import pictures
-from tui_lab.tui.panes.tasks.pictures import TaskPictures
+from tui_lab.tui.tasks import pictures
+from tui_lab.tui.tasks.pictures import TaskPictures
 from tui_lab.tui.widgets.picture.blocks import half_blocks
 from tui_lab.tui.widgets.picture.kitty import MARKS, Sent, knows
 from tui_lab.tui.widgets.picture.picture import Picture

@@ -3,64 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 from textual.content import Content
 
-from tui_lab.results.charts.choice import choose
+from tui_lab.client.formatting import plural
 from tui_lab.results.charts.colours import Palette
 from tui_lab.results.charts.columns import coded
-from tui_lab.results.charts.making import make
-from tui_lab.results.charts.model import Chart, ChartError, Request, Source
+from tui_lab.results.charts.model import Chart, ChartError
 from tui_lab.results.charts.registry import CURVES
 from tui_lab.results.charts.sources import source_of
 from tui_lab.results.plain import shown
-from tui_lab.results.statistics.comparison import Comparison, ComparisonMethod, against, ranked
+from tui_lab.results.statistics.comparison import Comparison, ranked
 from tui_lab.results.statistics.power import MOST, needed
-from tui_lab.results.statistics.report import MetricReport, Report
+from tui_lab.results.statistics.report import Chosen, MetricReport, Report
 from tui_lab.results.statistics.table import NOTHING_SCATTERS
 from tui_lab.results.statistics.text import brackets, interval, number, p_value
 from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
 from tui_lab.tui.base.formatting import MUTED
+from tui_lab.tui.comparing.model import LETTERS, Compared, Paint, curves, table
 from tui_lab.tui.panes.results.rows import words
 from tui_lab.tui.tasks.detail import read_detail
 from tui_lab.tui.tasks.frame import TaskSource
 from tui_lab.tui.widgets.log.choice import TaskDetail
 from tui_lab.tui.widgets.table.cells import visible
 
-LETTERS: Final = "ABCDE"
 _TONES: Final = {"better": "$text-success", "worse": "$text-error"}
 _WIDEST: Final = 24
 """Cells of a parameter's value."""
 
 
 @dataclass(frozen=True)
-class Compared:
-    """What the settings differ in, as texts; and a task of each, None where it has none with a value."""
+class ComparedSettings:
+    """Some settings of a report. metric: the one that they are compared by at first."""
 
-    parameters: Content
-    differences: Content
-    how: Content
-    """How the differences were tested."""
-    chart: Chart | str
-    """The curves, or why there are none."""
-    tasks: tuple[TaskDetail | None, ...]
+    report: Report
+    metric: MetricReport
+    places: tuple[int, ...]
 
+    @property
+    def count(self) -> int:
+        return len(self.places)
 
-def compare(
-    lab: Lab, report: Report, metric: MetricReport, places: Sequence[int], colors: Sequence[int], styles: Sequence[str]
-) -> Compared:
-    """Compare some settings of a report, by one metric. colors, styles: of each setting, in charts and in texts.
-    Blocks. Raises LabError, SpecError."""
-    return Compared(
-        _parameters(report, places, styles),
-        *_differences(report, metric, places, styles),
-        _curves(report, metric, places, colors),
-        _tasks(lab, report, metric, places),
-    )
+    def compare(self, lab: Lab, metric: str | None, paint: Paint) -> Compared:
+        report, places = self.report, self.places
+        by = next((one for one in report.metrics if one.name == metric), self.metric)
+        colors = colors_of(paint.palette, report, places)
+        styles = tuple(map(paint.style, colors))
+        return Compared(
+            tuple(one.name for one in report.metrics),
+            by.name,
+            _parameters(report, places, styles),
+            *_differences(report, by, places, styles),
+            _curves(report, by, places, colors),
+            _tasks(lab, report, by, places),
+            styles,
+        )
 
 
 def colors_of(palette: Palette, report: Report, places: Sequence[int]) -> list[int]:
@@ -82,21 +83,7 @@ def _parameters(report: Report, places: Sequence[int], styles: Sequence[str]) ->
         values = [visible("null" if label[name] is None else shown(label[name]), _WIDEST) for label in labels]
         if len(set(values)) > 1:
             columns.append([visible(name, _WIDEST), *values])
-    return _table(columns, styles)
-
-
-def _table(columns: Sequence[Sequence[str]], styles: Sequence[str], tones: Sequence[str] = ()) -> Content:
-    """Return columns of texts, the first line bold; the first column has the style of its row, the rest its tone."""
-    widths = [max(map(len, column)) for column in columns]
-    lines = []
-    for row, texts in enumerate(zip(*columns, strict=True)):
-        first, *rest = (text.ljust(width) for text, width in zip(texts, widths, strict=True))
-        said = "  ".join(rest).rstrip()
-        if row == 0:
-            lines.append(Content.styled(f"{first}  {said}", "bold"))
-        else:
-            lines.append(Content.assemble((first, styles[row - 1]), "  ", (said, tones[row - 1] if tones else "")))
-    return Content("\n").join(lines)
+    return table(columns, styles)
 
 
 def _differences(
@@ -104,12 +91,10 @@ def _differences(
 ) -> tuple[Content, Content]:
     """Return the differences of the others from the baseline, or else from the one with the best mean, each with its
     interval and a verdict; and how they were tested."""
-    samples, exact = [metric.samples[place] for place in places], [metric.exact[place] for place in places]
-    options = report.options
+    exact = [metric.exact[place] for place in places]
     first = places.index(report.baseline) if report.baseline in places else ranked(exact, metric.goal)[0]
-    how = ComparisonMethod(metric.level, options.correction, report.paired, metric.known, offset=metric.offset)
-    found = against(samples, exact, first, how)
-    tests = sum(one is not None and one.p is not None for one in found)
+    chosen = report.chosen(metric, places, first)
+    found, tests = chosen.comparisons, chosen.tests
     rows, tones = [], []
     for at, place in enumerate(places):
         summary, one = metric.summaries[place], found[at]
@@ -133,8 +118,8 @@ def _differences(
         rows.append(row)
         tones.append(_TONES.get(verdict or "", ""))
     heads = [" ", metric.name, "n", f"difference from {LETTERS[first]}", "p", ""]
-    table = _table([list(column) for column in zip(heads, *rows, strict=True)], styles, tones)
-    return table, Content.styled(_how(report, metric, found, tests), MUTED)
+    text = table([list(column) for column in zip(heads, *rows, strict=True)], styles, tones)
+    return text, Content.styled(_how(report, metric, chosen), MUTED)
 
 
 def _difference(one: Comparison) -> str:
@@ -146,55 +131,36 @@ def _difference(one: Comparison) -> str:
     return f"{sign}{difference} {ends}"
 
 
-def _how(report: Report, metric: MetricReport, found: Sequence[Comparison | None], tests: int) -> str:
+def _how(report: Report, metric: MetricReport, chosen: Chosen) -> str:
     """Return which tests were made, and what they are corrected for."""
-    if not tests:
+    tested = [one for one in chosen.comparisons if one is not None and one.p is not None]
+    if not tested:
         return NOTHING_SCATTERS if metric.known.deterministic else "a single value of a setting allows no test"
     if metric.known.binary:
         paired, unpaired = "McNemar's exact test", "Fisher's exact test"
     else:
         paired, unpaired = "paired t", "Welch's t"
-    tested = [one for one in found if one is not None and one.p is not None]
     names = dict.fromkeys(unpaired if one.pairs is None else paired for one in tested)
-    said = f"{' and '.join(names)}; each interval {100 * metric.level:g} %"
-    if tests == 1 or report.options.correction == "none":
-        return said + ("" if tests == 1 else " and each p by itself")
-    return f"{said} by itself; p and verdict corrected for {tests} comparisons ({report.options.correction.title()})"
+    said = f"{' and '.join(names)}; each interval {100 * metric.level:g} % by itself"
+    if report.options.correction == "none":
+        return f"{said}, and each p, too"
+    corrected = f"corrected for {plural(chosen.tests, 'comparison')} ({report.options.correction.title()})"
+    if chosen.of_all:
+        return f"{said}; p and verdict as in Results, {corrected}"
+    own = f"p and verdict {corrected}" if chosen.tests > 1 else "one comparison, not corrected"
+    return f"{said}; {own}: Results corrects for all settings, and compares with its best"
 
 
 def _curves(report: Report, metric: MetricReport, places: Sequence[int], colors: Sequence[int]) -> Chart | str:
     """Return the curves of the settings in one chart, of the metric if it has steps, else of the first that has."""
-    nothing = "no curves: metrics by step are drawn here"
     results = report.results
     try:
         source, _ = source_of(results, CURVES)
     except (ChartError, LabError, OSError) as error:
         return str(error)
     names = {task: LETTERS[at] for at, place in enumerate(places) for task in metric.samples[place].tasks}
-    frame = source.frame
-    if not names or not frame.height or "task_id" not in frame.columns:
-        return nothing
-    frame = frame.filter(pl.col("task_id").is_in([*names])).with_columns(
-        pl.col("task_id").replace_strict(names, default=None, return_dtype=pl.String).alias("\0setting")
-    )
-    frame = frame.sort("\0setting", maintain_order=True)
-    numeric = [name for name in source.metrics if frame[name].dtype.is_numeric() and frame[name].count()]
-    if not numeric or not frame.height:
-        return nothing
-    y = next((name for name in (results.metrics.get(metric.name, metric.name),) if name in numeric), numeric[0])
-    steps = [name for name in frame.columns if name == "step"]
-    own = Source(frame.select(*steps, "\0setting", y, "task_id").rename({"\0setting": "setting"}), ("setting",), (y,))
-    try:
-        request = Request(CURVES, {"y": y, "hue": "setting"})
-        chart = make(Request(CURVES, choose(request, own)), own)
-    except ChartError as error:
-        return str(error)
-    number_of = {LETTERS[at]: color for at, color in enumerate(colors)}
-    series = [
-        replace(one, color=number_of.get(one.name, one.color), style=number_of.get(one.name, one.style))
-        for one in chart.series
-    ]
-    return replace(chart, series=tuple(series))
+    wanted = results.metrics.get(metric.name, metric.name)
+    return curves(source, names, wanted, dict(zip(LETTERS, colors, strict=False)))
 
 
 def _tasks(lab: Lab, report: Report, metric: MetricReport, places: Sequence[int]) -> tuple[TaskDetail | None, ...]:

@@ -26,8 +26,10 @@ from tui_lab.tui.base.empty import Empty, Instead, content
 from tui_lab.tui.base.pane import NO_EXPERIMENT, Pane, nothing
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.charts.linked import LinkedChart
+from tui_lab.tui.comparing.model import FEWEST, MOST
+from tui_lab.tui.comparing.screen import Comparing
 from tui_lab.tui.panes.results.choice import MetricDialog, ParametersDialog
-from tui_lab.tui.panes.results.compare import FEWEST, MOST_SETTINGS, ComparingSettings
+from tui_lab.tui.panes.results.compared import ComparedSettings
 from tui_lab.tui.panes.results.drawing import drawing_of
 from tui_lab.tui.panes.results.formatting import how, importance_line, notes, setting, title
 from tui_lab.tui.panes.results.repeats import Offer, offer
@@ -73,7 +75,8 @@ the level says. Enter lists the tasks of a setting. `s` on a metric's column ran
 
 `space` marks two to five settings, and `c` shows them side by side: what they differ in, their curves, their
 differences from the baseline or else from the best of them, and a log of each. There the logs scroll together: to the
-same line where they have equally many, else by the same progress. `L` lets each scroll for itself, `|` and `+` arrange.
+same line where they have equally many, else by the same progress. `L` lets each scroll for itself, `i` shows pictures
+in their place, `m` compares by the next metric, `|` and `+` arrange.
 
 The same on the command line: `tui-lab stats`.
 """
@@ -436,10 +439,10 @@ class ResultsPane(Pane):
         marked = [place for place in metric.order if key(report, place) in self.table.marked]
         if len(marked) == 1 and here is not None and here not in marked:
             marked.append(here)
-        if not FEWEST <= len(marked) <= MOST_SETTINGS:
-            self.lab_app.tell(f"space marks {FEWEST} to {MOST_SETTINGS} settings to compare: {len(marked)} are marked")
+        if not FEWEST <= len(marked) <= MOST:
+            self.lab_app.tell(f"space marks {FEWEST} to {MOST} settings to compare: {len(marked)} are marked")
             return
-        self.app.push_screen(ComparingSettings(lab, report, metric, marked))
+        self.app.push_screen(Comparing(lab, ComparedSettings(report, metric, tuple(marked))))
 
     def action_add(self) -> None:
         """Open the file with the repeats that the setting needs, and ask whether to run them."""

@@ -20,7 +20,9 @@ stop and copy then act on the run under the cursor, whose name is that of the ta
 is, and what is left: by its steps where done tasks ended at the same one, else by how long others took. `m` shows
 another metric.
 **Marks**: `space` marks a task, `*` all that are shown; `r`, `x` act on what is marked, else on the task under the
-cursor. Columns that have one value everywhere are hidden: `c` shows them.
+cursor. `c` shows two to five marked tasks side by side: the parameters in which they differ, their values, curves and
+logs, and by `i` their pictures. Columns that have one value everywhere are hidden: `C` shows them, and `c` while no
+task is marked.
 **Pictures** (`i`) that the task has written into its folder (PNG, JPEG, GIF, WebP, SVG, a PDF's first page) take the
 place of the log; of marked tasks they stand side by side, and `[` and `]` show those of the next name. `p` loads one
 that stayed on its node, or has more than 5 MB and is on the machine of the lab.
@@ -49,7 +51,8 @@ ACTIONS: Final = (
         "Run the task here, after a question, and show its output; its results are not kept.",
     ),
     _action("copy", "y", "Copy", "Copy the command that repeats the task, a cell, the row, or the log.", True),
-    _action("columns", "c", "Columns", "Choose the columns.", True),
+    _action("compare", "c", "Compare", "Show the marked tasks side by side: values, curves, logs, pictures.", True),
+    _action("columns", "c,C", "Columns", "Choose the columns; while tasks are marked, by the second key.", True),
     _action("group", "v", "Group", "Group the tasks by state, by a parameter, or see them one by one.", True),
     _action("pictures", "i", "Pictures", "Show the pictures that the task has written, or its log again."),
     Action(

@@ -16,20 +16,23 @@ from tui_lab.store.errors import LabError
 from tui_lab.tui.base.empty import Empty, Instead
 from tui_lab.tui.base.pane import NO_EXPERIMENT, Pane, is_text, nothing
 from tui_lab.tui.base.workers import deliver, promised, work
+from tui_lab.tui.comparing.model import FEWEST, MOST
+from tui_lab.tui.comparing.screen import Comparing
 from tui_lab.tui.panes.tasks import commands, view
 from tui_lab.tui.panes.tasks.actions import ACTIONS, HELP
 from tui_lab.tui.panes.tasks.choose_columns import ChooseColumns
+from tui_lab.tui.panes.tasks.compared import ComparedTasks
 from tui_lab.tui.panes.tasks.copying import ask_copy
 from tui_lab.tui.panes.tasks.curve import CurvePanel
 from tui_lab.tui.panes.tasks.groups import FAILURES, GroupView
 from tui_lab.tui.panes.tasks.list import TaskList
 from tui_lab.tui.panes.tasks.log import TaskLog
 from tui_lab.tui.panes.tasks.model import HeardLive, LiveJob, TaskModel
-from tui_lab.tui.panes.tasks.pictures import Shown, TaskPictures
 from tui_lab.tui.panes.tasks.table import NO_TASKS, TaskTableView
 from tui_lab.tui.panes.tasks.view import View
 from tui_lab.tui.tasks.frame import source_of
 from tui_lab.tui.tasks.live import LiveTasks
+from tui_lab.tui.tasks.pictures import Shown, TaskPictures
 from tui_lab.tui.widgets.dialogs import Choose
 from tui_lab.tui.widgets.panels.layout import Room
 from tui_lab.tui.widgets.panels.row import ALONE, PanelRow
@@ -79,9 +82,7 @@ class TasksPane(Pane):
         super().__init__()
         self.model = TaskModel()
         self.log_panel = TaskLog(self.model, self._log_read, id="task-log")
-        self.tasks = TaskList(
-            self.model, self.log_panel.rest_on, self._show_pictures, self._arrange_failures, id="task-list"
-        )
+        self.tasks = TaskList(self.model, self.log_panel.rest_on, self._counted, self._arrange_failures, id="task-list")
         self.pictures, self.curve = TaskPictures(id="task-pictures"), CurvePanel(id="task-curve")
         self._views: dict[tuple[str, str], View] = {}
         self._about: tuple[str, str] | None = None  # lab and experiment
@@ -89,6 +90,7 @@ class TasksPane(Pane):
         self._charted: Charted | None = None  # as the rows have their marks
         self._arrived: View | None = None  # what was shown when another pane led here
         self._live_metric: str | None = None
+        self._marked = False  # whether a task is, as the keys are shown
         self.are_pictures_shown = False  # in the place of the log
 
     def compose(self) -> ComposeResult:
@@ -134,12 +136,14 @@ class TasksPane(Pane):
             self.focus_first()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer the stages only where there are any, to leave something out only among failures, and another picture
-        only where pictures are shown."""
+        """Offer the stages only where there are any, to leave something out only among failures, another picture only
+        where pictures are shown, and to compare only where tasks are marked."""
         if action in ("picture", "load_picture"):
             return self.are_pictures_shown
         if action == "exclude":
             return self.tasks.shows_failures
+        if action == "compare":
+            return bool(self.table.marked) and not self.tasks.is_grouped
         staged = self.model.table is not None and self.model.table.staged
         return action != "expand" or (staged and not self.tasks.shows_failures)
 
@@ -257,6 +261,23 @@ class TasksPane(Pane):
         elif detail is not None:
             node = detail.node if detail.node != "localhost" else None
             self.pictures.open([Shown(detail.address, detail.folder, node)])
+
+    def _counted(self) -> None:
+        if (marked := bool(self.table.marked)) is not self._marked:
+            self._marked = marked
+            self.refresh_bindings()  # of the key to compare
+        self._show_pictures()
+
+    def action_compare(self) -> None:
+        """Show the marked tasks side by side; one that is marked alone, with the one under the cursor."""
+        source, lab, here = self.model.source, self.lab_app.lab, self.tasks.here
+        marked = sorted(self.table.marked)
+        if len(marked) == 1 and here is not None and here not in marked and self.model.stage_run(here) is None:
+            marked.append(here)
+        if not FEWEST <= len(marked) <= MOST:
+            self.lab_app.tell(f"space marks {FEWEST} to {MOST} tasks to compare: {len(marked)} are marked")
+        elif source is not None and lab is not None:
+            self.app.push_screen(Comparing(lab, ComparedTasks(source, tuple(marked))))
 
     def action_zoom(self) -> None:
         self.row.enlarge(

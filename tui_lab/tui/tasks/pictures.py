@@ -37,7 +37,7 @@ from tui_lab.tui.widgets.picture.picture import Picture
 from tui_lab.tui.widgets.picture.tile import Tile
 from tui_lab.tui.widgets.picture.way import Way, find_way
 
-BESIDE: Final = 4  # tasks whose pictures stand side by side
+BESIDE: Final = 5  # tasks whose pictures stand side by side
 NARROWEST: Final = 14  # cells of a picture
 KEPT: Final = 16  # drawn pictures
 MOST_SENT: Final = 1_000_000  # pixels of a picture that the terminal gets, if it can enlarge it

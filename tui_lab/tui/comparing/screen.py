@@ -1,8 +1,7 @@
-"""The screen that shows some settings side by side, with a log of each."""
+"""The screen that shows some settings, or some tasks, side by side, with a log or a picture of each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from rich.text import Text
@@ -15,13 +14,12 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui_lab.experiment.yaml.problem import SpecError
-from tui_lab.results.charts.terminal.canvas import rgb
-from tui_lab.results.statistics.report import MetricReport, Report
 from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
 from tui_lab.tui.base.pane import HeldKeys, host_of, is_text
 from tui_lab.tui.base.workers import deliver, work
-from tui_lab.tui.panes.results.compared import LETTERS, Compared, colors_of, compare
+from tui_lab.tui.comparing.model import LETTERS, Compared, Paint, Subject
+from tui_lab.tui.tasks.pictures import Shown, TaskPictures
 from tui_lab.tui.widgets.log.linked import LinkedLogs
 from tui_lab.tui.widgets.log.panel import LogPanel
 from tui_lab.tui.widgets.log.remote import OtherMachines
@@ -31,8 +29,6 @@ from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.panels.row import PanelRow
 from tui_lab.tui.widgets.plot.plot import Plot, look_of
 
-FEWEST: Final = 2
-MOST_SETTINGS: Final = 5
 ROOMS: Final = {
     "compare-parameters": Room(30, 2),
     "compare-differences": Room(64, 4),
@@ -45,6 +41,7 @@ ARRANGEMENTS: Final[tuple[Arrangement, ...]] = (
     (("compare-parameters",), ("compare-differences",), ("compare-curves",)),
 )
 LOG: Final = Room(38)
+PICTURES: Final = "compare-pictures"
 LEAST: Final = 8
 """Lines of the logs, and of curves, where there is room for them."""
 
@@ -59,18 +56,24 @@ def log_arrangements(letters: str) -> list[Arrangement]:
     return [*found, tuple((name,) for name in (first, *others))]
 
 
-class ComparingSettings(ModalScreen[None]):
-    """The settings over the whole screen; `escape` goes back."""
+class Comparing(ModalScreen[None]):
+    """They have the whole screen; `escape` goes back."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "leave", "Back"),
         Binding("L", "link", "Link", id="results.link"),
+        Binding("m", "metric(1)", "Metric", id="results.metric"),
+        Binding("M", "metric(-1)", "Metric before", id="results.previous_metric"),
+        Binding("i", "pictures", "Pictures", id="tasks.pictures"),
+        Binding("left_square_bracket", "picture(-1)", "Picture before", id="tasks.picture_before"),
+        Binding("right_square_bracket", "picture(1)", "Next picture", id="tasks.next_picture"),
+        Binding("p", "load_picture", "Load picture", id="tasks.load_picture"),
         Binding("vertical_line", "arrange", "Arrange", id="app.arrange"),
         Binding("plus,equals_sign", "enlarge(1)", "Enlarge", id="app.enlarge"),
         Binding("minus,underscore", "enlarge(-1)", "Shrink", id="app.shrink"),
     ]
     DEFAULT_CSS = """
-    ComparingSettings {
+    Comparing {
         background: $background;
         & > #compare-words { height: 14; }
         & Static { padding: 0 1; }
@@ -84,10 +87,13 @@ class ComparingSettings(ModalScreen[None]):
     }
     """
 
-    def __init__(self, lab: Lab, report: Report, metric: MetricReport, places: Sequence[int]) -> None:
+    def __init__(self, lab: Lab, subject: Subject) -> None:
         super().__init__()
-        self._lab, self._report, self._metric, self._places = lab, report, metric, tuple(places)
-        self._letters = LETTERS[: len(self._places)]
+        self._lab, self._subject = lab, subject
+        self._letters = LETTERS[: subject.count]
+        self._found: Compared | None = None  # what is shown
+        self._wanted: str | None = None  # the metric that was chosen last
+        self.are_pictures_shown = False  # in the place of the logs
         self._others = OtherMachines(lambda: lab)
         self.linked = LinkedLogs(self._logs_seen)
         self._leader: LogView | None = None
@@ -102,7 +108,7 @@ class ComparingSettings(ModalScreen[None]):
                 title="Differences",
                 id="compare-differences",
             ),
-            Panel(Plot(), title=f"{self._metric.name} by step", id="compare-curves"),
+            Panel(Plot(), title="Curves", id="compare-curves"),
             rooms=ROOMS,
             arrangements=ARRANGEMENTS,
             chosen=host.arrangements("compare"),
@@ -118,23 +124,21 @@ class ComparingSettings(ModalScreen[None]):
         )
         logs.id = "compare-logs"
         yield logs
+        pictures = PanelRow(TaskPictures(id=PICTURES), rooms={PICTURES: LOG}, arrangements=[((PICTURES,),)], chosen={})
+        pictures.id = "compare-picture-row"
+        pictures.display = False
+        yield pictures
         yield Static(id="compare-keys")
 
     def on_mount(self) -> None:
         host = host_of(self)
-        plot = self.query_one(Plot)
+        plot = self.query_one("#compare-curves Plot", Plot)
         plot.ascii = host.config.ascii
-        colors = colors_of(host.palette, self._report, self._places)
-        look = look_of(plot, plot.ascii)
-        styles = []
-        for letter, color in zip(self._letters, colors, strict=True):
-            tint = look.tint(color)
-            styles.append("bold" if tint is None else "bold #{:02x}{:02x}{:02x}".format(*rgb(tint)))
-            self._log(letter).lead = Text(f"{letter} ", styles[-1])
+        for letter in self._letters:
             self._log(letter).clear("reading")
         self._log("A").view.focus()
         self._keys.hold()
-        self._compare(colors, styles)
+        self._compare(None, Paint(host.palette, look_of(plot, plot.ascii)))
 
     def on_unmount(self) -> None:
         self._keys.let_go()
@@ -146,9 +150,9 @@ class ComparingSettings(ModalScreen[None]):
     # --- Reading and showing
 
     @work(thread=True, exclusive=True, group="compare")
-    def _compare(self, colors: Sequence[int], styles: Sequence[str]) -> None:
+    def _compare(self, metric: str | None, paint: Paint) -> None:
         try:
-            found = compare(self._lab, self._report, self._metric, self._places, colors, styles)
+            found = self._subject.compare(self._lab, metric, paint)
         except (LabError, SpecError, OSError) as error:
             deliver(self, self._failed, str(error))
         else:
@@ -159,21 +163,78 @@ class ComparingSettings(ModalScreen[None]):
         self.query_one("#compare-parameters Static", Static).update(Content(problem))
 
     def _show(self, found: Compared) -> None:
+        before, self._found = self._found, found
         self.query_one("#compare-parameters Static", Static).update(found.parameters)
         self.query_one("#compare-differences Static", Static).update(found.differences)
         self.query_one("#compare-how", Static).update(found.how)
-        plot = self.query_one(Plot)
+        plot, panel = self.query_one("#compare-curves Plot", Plot), self.query_one("#compare-curves", Panel)
         if isinstance(found.chart, str):
+            panel.set_title("Curves")
             plot.say(found.chart)
         else:
-            self.query_one("#compare-curves", Panel).set_title(found.chart.y.label + " by step")
+            panel.set_title(Content(f"{found.chart.y.label} by step"))
             plot.show_chart(found.chart)
-        for letter, detail in zip(self._letters, found.tasks, strict=True):
-            if detail is None:
-                self._log(letter).clear("no task has ended")
-            else:
-                self._log(letter).open(detail)
+        if before is None:  # another metric leaves the logs alone
+            self._open_logs(found)
+            if self.are_pictures_shown:
+                self._open_pictures()
         self.call_after_refresh(self._shown)
+
+    def _open_logs(self, found: Compared) -> None:
+        for letter, detail, style in zip(self._letters, found.tasks, found.styles, strict=True):
+            log = self._log(letter)
+            log.lead = Text(f"{letter} ", style)
+            if detail is None:
+                log.clear("no task has ended")
+            else:
+                log.open(detail)
+
+    # --- Which metric
+
+    def action_metric(self, step: int) -> None:
+        """Compare by the next metric, or by the one before."""
+        if self._found is None or len(names := self._found.metrics) < 2:
+            host_of(self).tell("there is no other metric")
+            return
+        now = self._wanted or self._found.metric
+        self._wanted = names[(names.index(now) + step) % len(names)]
+        plot = self.query_one("#compare-curves Plot", Plot)
+        self._compare(self._wanted, Paint(host_of(self).palette, look_of(plot, plot.ascii)))
+
+    # --- Pictures in the place of the logs
+
+    def action_pictures(self) -> None:
+        """Show the pictures of these tasks in the place of their logs, or the logs again."""
+        shown = self.are_pictures_shown = not self.are_pictures_shown
+        _, logs = self._rows
+        self.query_one("#compare-picture-row").display, logs.display = shown, not shown
+        if shown:
+            self._open_pictures()
+            self.query_one(TaskPictures).focus_first()
+        else:
+            self._log("A").view.focus()
+        self.call_after_refresh(self._fit)
+        self._moved()
+
+    def _open_pictures(self) -> None:
+        if self._found is not None:
+            tasks = zip(self._letters, self._found.tasks, strict=True)
+            shown = [Shown(f"{letter} {one.address}", one.folder, _elsewhere(one.node)) for letter, one in tasks if one]
+            self.query_one(TaskPictures).open(shown)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer another picture only where pictures are shown: the logs have these keys for themselves."""
+        return self.are_pictures_shown if action in ("picture", "load_picture") else True
+
+    def action_picture(self, by: int) -> None:
+        """Show the next picture, or one before."""
+        self.query_one(TaskPictures).step(by)
+
+    def action_load_picture(self) -> None:
+        """Load the picture that is shown, where it is on another machine."""
+        self.query_one(TaskPictures).load()
+
+    # --- How they stand
 
     def _shown(self) -> None:
         self._fit()
@@ -194,8 +255,10 @@ class ComparingSettings(ModalScreen[None]):
         """Give the upper panels as many lines as they need, as far as the logs keep some; all to a panel that is to be
         alone."""
         words, logs = self._rows
-        words.set_class(bool(logs.alone), "-gone")
-        logs.set_class(bool(words.alone), "-gone")
+        pictures = self.query_one("#compare-picture-row", PanelRow)
+        below = pictures if self.are_pictures_shown else logs
+        words.set_class(bool(below.alone), "-gone")
+        below.set_class(bool(words.alone), "-gone")
         if words.alone:
             words.styles.height = "1fr"
             return
@@ -211,6 +274,8 @@ class ComparingSettings(ModalScreen[None]):
     # --- Logs that scroll together
 
     def _logs_seen(self) -> list[LogPanel]:
+        if self.are_pictures_shown:
+            return []
         return [panel for panel in self.query(LogPanel) if panel.display and panel.detail is not None]
 
     @on(LogView.Scrolled)
@@ -227,7 +292,10 @@ class ComparingSettings(ModalScreen[None]):
     def _moved(self) -> None:
         how = "same line" if self.linked.by_line else "same progress, lengths differ"
         said = f"Linked: {how if self.linked.on else 'no'}" if self._logs_seen() else "Link"
-        names = [("esc", "Back"), ("L", said), ("|", "Arrange"), ("+", "Enlarge")]
+        metrics = self._found.metrics if self._found is not None else ()
+        names = [("esc", "Back")] + ([("m", "Metric")] if len(metrics) > 1 else [])
+        names += [("i", "Logs"), ("[ ]", "Next")] if self.are_pictures_shown else [("i", "Pictures"), ("L", said)]
+        names += [("|", "Arrange"), ("+", "Enlarge")]
         keys = [Content.assemble((key, "bold $text-accent"), f" {name}") for key, name in names]
         self.query_one("#compare-keys", Static).update(Content("  ").join(keys), layout=False)
 
@@ -263,6 +331,7 @@ class ComparingSettings(ModalScreen[None]):
         row = next(one for one in panel.ancestors if isinstance(one, PanelRow))
         row.enlarge(panel.id or "", by)
         self._keep_focus()
+        self.call_after_refresh(self._fit)
 
     def _keep_focus(self) -> None:
         """Move the focus if its panel has gone."""
@@ -278,3 +347,7 @@ class ComparingSettings(ModalScreen[None]):
                     panel.action_leave_search()
         else:
             self.dismiss(None)
+
+
+def _elsewhere(node: str | None) -> str | None:
+    return None if node == "localhost" else node

@@ -1,0 +1,1 @@
+"""Some settings, or some tasks, side by side."""
