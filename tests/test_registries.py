@@ -222,7 +222,7 @@ def test_nothing_else_lists_the_keys_of_the_file() -> None:
         "store/experiment.py",  # columns of plans
         "experiment/readers/function.py",  # those that go with `function`
         "experiment/stage_functions.py",
-        "engine/function_call.py",  # members of a call
+        "engine/tasks/function_call.py",  # members of a call
         "engine/node_commands.py",  # members of messages
         "engine/agent/messages.py",
         "cli/patas_files.py",  # the options that patas has
@@ -239,7 +239,7 @@ def test_nothing_else_lists_the_facts() -> None:
         "store/planning.py",  # columns of plans
         "store/experiment.py",
         "experiment/model.py",  # placeholders
-        "engine/task_builder.py",
+        "engine/tasks/builder.py",
         "results/extraction/sources/run.py",
         "portable/function/main.py",
         "results/patas_names.py",  # columns that patas has

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tui_lab.client.submission import Choice, prepare
-from tui_lab.engine.task_builder import TaskBuilder
+from tui_lab.engine.tasks.builder import TaskBuilder
 from tui_lab.experiment.yaml.problem import SpecError
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.engine.agent.talk import interpreters
-from tui_lab.engine.function_call import FunctionCall
+from tui_lab.engine.tasks.function_call import FunctionCall
 from tui_lab.experiment.load import load
 
 MODULE = """\

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.experiment.test_load import said
 from tui_lab.engine.core.model import AttemptNeeds
 from tui_lab.engine.staging import collect
-from tui_lab.engine.task_builder import needs_of
+from tui_lab.engine.tasks.needs import needs_of
 from tui_lab.experiment.load import load_text
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.needs import Keep, NeedError, Needs

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from tests.store.events import AT, submitted
-from tui_lab.engine.task_builder import placeholders
+from tui_lab.engine.tasks.placeholders import placeholders
 from tui_lab.experiment.combinations import expand
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.load import load

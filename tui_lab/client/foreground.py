@@ -27,7 +27,7 @@ from tui_lab.client.exit_status import DONE, FAILED, INTERRUPTED, USAGE
 from tui_lab.client.formatting import span
 from tui_lab.client.submission import Prepared
 from tui_lab.engine.agent_bundle import packed
-from tui_lab.engine.task_builder import TaskBuilder
+from tui_lab.engine.tasks.builder import TaskBuilder
 from tui_lab.engine.transports.channel import GREETING, MARK, boot_command
 from tui_lab.experiment.model import Experiment
 from tui_lab.protocol.agent import (

@@ -16,7 +16,7 @@ from typing import Final
 import polars as pl
 
 from tui_lab.client.formatting import plural, runs
-from tui_lab.engine.task_builder import TaskBuilder
+from tui_lab.engine.tasks.builder import TaskBuilder
 from tui_lab.experiment.domains.canonical import canonical
 from tui_lab.experiment.domains.domain import Listed
 from tui_lab.experiment.domains.model import Value

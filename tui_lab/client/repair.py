@@ -13,7 +13,7 @@ import polars as pl
 from tui_lab.client.errors import UsageError
 from tui_lab.client.formatting import runs
 from tui_lab.client.submission import OVERRIDE, cut_off, read_overrides
-from tui_lab.engine.task_builder import placeholders
+from tui_lab.engine.tasks.placeholders import placeholders
 from tui_lab.experiment.combinations import expand
 from tui_lab.experiment.load import load
 from tui_lab.experiment.yaml.problem import SpecError

@@ -24,7 +24,8 @@ from tui_lab.client.git_state import git_state
 from tui_lab.client.nodes import usable
 from tui_lab.client.program import check_program, is_program, program_files, stale
 from tui_lab.client.stage_runs import StageCount, counted, has_needless_files
-from tui_lab.engine.task_builder import TaskBuilder, placeholders
+from tui_lab.engine.tasks.builder import TaskBuilder
+from tui_lab.engine.tasks.placeholders import placeholders
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.combinations import expand
 from tui_lab.experiment.domains.model import Value

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tui_lab.client.address import Address
     from tui_lab.client.attempts import AttemptFile
     from tui_lab.client.steps import StepRun
-    from tui_lab.engine.task_builder import TaskBuilder
+    from tui_lab.engine.tasks.builder import TaskBuilder
     from tui_lab.experiment.data_types import JsonObject, Row
     from tui_lab.experiment.domains.model import Value
     from tui_lab.protocol.agent import Facts
@@ -82,7 +82,7 @@ class TaskDetails:
 def repeating_line(builder: TaskBuilder, row: int) -> str:
     """Return a line for bash or zsh that does what the task does: its folder, its variables, its commands. In
     parentheses, so that the shell stays in its folder and survives a failing script."""
-    from tui_lab.engine.task_builder import placeholders
+    from tui_lab.engine.tasks.placeholders import placeholders
     from tui_lab.experiment.render import quote
 
     message = builder.start(row, 1)

@@ -21,7 +21,7 @@ from tui_lab.engine.agent.spool import is_private
 from tui_lab.engine.lock import EngineFacts, elsewhere
 from tui_lab.engine.paths import peer_uid, require_linux
 from tui_lab.engine.standby import StandbyEngine
-from tui_lab.engine.task_builder import inherited_environment
+from tui_lab.engine.tasks.environment import inherited_environment
 from tui_lab.protocol.control import (
     A,
     AskStatus,

@@ -15,7 +15,7 @@ from msgspec import structs
 from tui_lab.engine.core.effects import Acknowledge
 from tui_lab.engine.core.model import AttemptKey, AttemptNeeds, RunSettings
 from tui_lab.engine.core.node_runs import split
-from tui_lab.engine.task_builder import TaskBuilder
+from tui_lab.engine.tasks.builder import TaskBuilder
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.model import Experiment
 from tui_lab.protocol.agent import Resume

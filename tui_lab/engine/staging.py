@@ -15,7 +15,7 @@ from typing import Any, Final
 from tui_lab.engine.channel_pool import FileChannelPool, Unreachable
 from tui_lab.engine.connection import NodeConnection
 from tui_lab.engine.run_files import RunFiles
-from tui_lab.engine.task_builder import NodePaths
+from tui_lab.engine.tasks.paths import NodePaths
 from tui_lab.engine.transfer.errors import TransferError
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.yaml.problem import SpecError

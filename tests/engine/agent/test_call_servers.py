@@ -12,8 +12,8 @@ from typing import Any
 
 from tests.engine.agent.talk import Talk
 from tests.workbench import alive, until
-from tui_lab.engine.function_call import RUNNER, runner
 from tui_lab.engine.lock import process_start
+from tui_lab.engine.tasks.function_call import RUNNER, runner
 from tui_lab.portable.starter import CALL
 
 MODULE = """\

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tui_lab.client.address import Address
     from tui_lab.client.attempts import AttemptFile
     from tui_lab.client.task_facts import TaskDetails
-    from tui_lab.engine.task_builder import TaskBuilder
+    from tui_lab.engine.tasks.builder import TaskBuilder
 
 _SHOWN: Final = 20  # files
 
@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
 
 def _builder(address: Address) -> tuple[TaskBuilder, int]:
     """Return the task builder and the row of a task, by the newest plan that has it."""
-    from tui_lab.engine.task_builder import TaskBuilder
+    from tui_lab.engine.tasks.builder import TaskBuilder
 
     folder = address.folder
     plan = folder.plan_of(address.task)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tui_lab.engine.task_builder import TaskBuilder
+from tui_lab.engine.tasks.builder import TaskBuilder
 from tui_lab.experiment.data_types import Row
 from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.yaml.problem import SpecError

@@ -3,50 +3,37 @@
 from __future__ import annotations
 
 import json
-import os
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from copy import copy
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any
 
 import polars as pl
 
 from tui_lab.engine.agent import SLOT_MARK
-from tui_lab.engine.collected_file import CollectedFiles
 from tui_lab.engine.core.model import AttemptNeeds
-from tui_lab.engine.function_call import RUNNER, FunctionCall
+from tui_lab.engine.tasks.collected_file import CollectedFiles
+from tui_lab.engine.tasks.environment import inherited_environment
+from tui_lab.engine.tasks.function_call import FunctionCall
+from tui_lab.engine.tasks.needs import needs_of
+from tui_lab.engine.tasks.paths import NodePaths
+from tui_lab.engine.tasks.placeholders import placeholders
 from tui_lab.experiment.data_types import JsonObject
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.model import BUILT_IN, Experiment
-from tui_lab.experiment.needs import OF_A_NODE, Amount, NeedError, Needs, Resolved, amount, too_many
+from tui_lab.experiment.needs import Needs
 from tui_lab.experiment.shell.command import Command, compile_command
-from tui_lab.experiment.shell.template import fill, names_in
+from tui_lab.experiment.shell.template import fill
 from tui_lab.experiment.stages import COLLECTED, COLLECTED_VARIABLE, OUTPUT, output_variable
 from tui_lab.experiment.units import duration
 from tui_lab.portable.function.failure import FILE as EXCEPTION_FILE
-from tui_lab.portable.starter import CALL, FUNCTION, SERVER
-from tui_lab.protocol.agent import Collect, Context, Resume, Start, Step
+from tui_lab.protocol.agent import Context, Resume, Start, Step
 from tui_lab.store import code_snapshot, layout
 from tui_lab.store.events import Changes
 from tui_lab.store.plan import LINK, Plan
 from tui_lab.store.seeds import task_seed
-
-# Variables that belong to one task: a lab run from inside a task must not pass them on.
-_OF_A_TASK: Final = (
-    *("TUI_LAB_EXPERIMENT", "TUI_LAB_TASK_ID", "TUI_LAB_REPEAT", "TUI_LAB_ATTEMPT", "TUI_LAB_SEED"),
-    *("TUI_LAB_OUTPUT", "TUI_LAB_NODE", "TUI_LAB_SLOT", "TUI_LAB_METRICS", "TUI_LAB_PARAMS", "TUI_LAB_STAGE"),
-    COLLECTED_VARIABLE,
-    *(RUNNER, CALL, FUNCTION, SERVER),
-)
-
-
-def inherited_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The submitter's environment without what belongs to a surrounding task."""
-    prefixes = ("TUI_LAB_P_", "TUI_LAB_F_", "TUI_LAB_V_", "TUI_LAB_OUTPUT_")
-    return {k: v for k, v in environment.items() if k not in _OF_A_TASK and not k.startswith(prefixes)}
 
 
 def list_widths(plan: Plan) -> dict[str, int]:
@@ -57,57 +44,6 @@ def list_widths(plan: Plan) -> dict[str, int]:
         if lengths:
             widths[name] = max(lengths)
     return widths
-
-
-def placeholders(experiment: Experiment, commands: Sequence[Command] | None = None) -> frozenset[str]:
-    """The names whose values the tasks of an experiment take: in commands, variables, templates and the
-    rest. commands: those of its steps, where they have been compiled already."""
-    known = {*experiment.parameter_names, *BUILT_IN, *experiment.outputs_before}
-    if commands is None:
-        commands = [compile_command(step.command, known) for step in experiment.steps if step.command]
-    names: set[str] = set().union(*(command.names for command in commands))
-    if experiment.takes_seed:
-        names.add("seed")
-    for text in (*experiment.env.values(), experiment.workdir or "", str(experiment.timeout or "")):
-        names |= names_in(text, known)
-    for target, text in experiment.templates.items():
-        names |= names_in(text, known, experiment.files[target].marks)
-    return frozenset(names)
-
-
-@dataclass(frozen=True)
-class NodePaths:
-    """Where tasks run: a node, with the folders there.
-
-    outputs: folder of the folders of tasks and of runs of stages, as in `store.layout`. workdir: what stands for the
-    experiment's folder. inherits: tasks get the submitter's environment (on another machine its PATH would mean
-    nothing). env, setup, python: the node's own variables, setup lines and interpreter. collect: which of their files
-    are fetched, see docs/protocol.md. runs: the runs of its own that the node has, by those of the plan.
-    """
-
-    node: str
-    outputs: str
-    workdir: str
-    inherits: bool = True
-    env: Mapping[str, str] = field(default_factory=dict)
-    setup: str | None = None
-    collect: Collect | None = None
-    python: str | None = None
-    runs: Mapping[int, int] = field(default_factory=dict)
-
-    def run(self, one: int) -> int:
-        """Return the id of a task, or of a run of a stage, on the node."""
-        return self.runs.get(one, one)
-
-    def folder(self, task_id: int, stage: str | None) -> str:
-        """Return the folder of a task, or of a run of a stage, on the node."""
-        return f"{self.outputs}/{layout.relative_folder(self.run(task_id), stage)}"
-
-    def path(self, written: str) -> str:
-        """Return a path of the file as it is on the node."""
-        if self.inherits:
-            written = str(Path(os.path.expandvars(written)).expanduser())
-        return written if written.startswith(("/", "~")) else f"{self.workdir}/{written}"
 
 
 class TaskBuilder:
@@ -477,32 +413,3 @@ def nested(parameters: Mapping[str, Value]) -> JsonObject:
         else:
             tree[name] = value
     return tree
-
-
-def needs_of(
-    experiment: Experiment, values: Mapping[str, Value], attempt: int, changes: Mapping[str, Resolved] | None = None
-) -> AttemptNeeds:
-    """What one attempt needs: `gpus`, `cpus`, `memory` in bytes, `exclusive`, and `tokens` by name of a limit; only
-    what is asked for. `values`: parameters and built-in placeholders. `changes`: what a retry put in the place of
-    the file's, resolved. Raises NeedError where a placeholder gives what can't be read.
-    """
-    asked = experiment.needs
-    found: dict[str, Resolved] = {}
-    for name in OF_A_NODE:
-        found[name] = _of_attempt(name, getattr(asked, name), values, attempt)
-    for name, amounts in asked.tokens.items():
-        found[name] = _of_attempt(name, amounts, values, attempt)
-    found.update(changes or {})
-    needs = {name: found[name] for name in OF_A_NODE if found.get(name)}
-    tokens = {name: count for name, count in found.items() if name not in OF_A_NODE and count}
-    for name, count in tokens.items():
-        if count > experiment.limits.get(name, 0):
-            raise NeedError(name, too_many(name, count, experiment.limits.get(name, 0)))
-    return cast(AttemptNeeds, {**needs, "tokens": tokens} if tokens else needs)
-
-
-def _of_attempt(name: str, amounts: tuple[Amount, ...], values: Mapping[str, Value], attempt: int) -> Resolved:
-    if not amounts:
-        return 0
-    chosen = amounts[min(attempt, len(amounts)) - 1]
-    return amount(name, fill(chosen, values)) if isinstance(chosen, str) else chosen
