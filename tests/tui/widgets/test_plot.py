@@ -59,6 +59,16 @@ def test_zooming_keeps_a_place_where_it_is(low: float, span: float, at: float, l
         assert moved is not None and moved[1] - moved[0] == pytest.approx(length, rel=1e-3)
 
 
+def test_a_part_of_lines_has_their_height_there() -> None:
+    whole = chart(frame=STEPS.filter(pl.col("act") == "a"))  # from 0 to 100 both
+    part = Window(x=(20, 30)).on(whole)
+    assert part.y.range is not None and whole.y.range is None
+    assert 19 < part.y.range[0] < 20 and 30 < part.y.range[1] < 31
+    assert Window(x=(0, 10), y=(1, 2)).on(whole).y.range == (1, 2)
+    assert Window(x=(1000, 1001)).on(whole).y.range is None
+    assert Window(x=(0, 10)).on(chart("area", x="step", y="loss", hue="act")).y.range is None
+
+
 def test_what_the_crosshair_reads() -> None:
     def read(of: Chart, x: float, y: float = 0) -> str:
         return readout(of, plan(of, 20), x, y, Look()).line.plain

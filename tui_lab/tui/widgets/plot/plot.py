@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import ClassVar, Final
 
@@ -148,14 +148,14 @@ class Plot(Widget, can_focus=True):
         if width < LEAST[0] or height < LEAST[1]:
             self._put("there is no room for a chart here")
             return
-        self._draw_in_thread(self._number, self.window.on(self.chart), width, height, self.look)
+        self._draw_in_thread(self._number, self.chart, self.window, width, height, self.look)
 
     @work(thread=True, group="plot")
-    def _draw_in_thread(self, number: int, chart: Chart, width: int, height: int, look: Look) -> None:
+    def _draw_in_thread(self, number: int, chart: Chart, window: Window, width: int, height: int, look: Look) -> None:
         if number != self._number:
             return  # another one is wanted by now
         try:
-            self.post_message(self._Ready(number, drawn(chart, width, height, look)))
+            self.post_message(self._Ready(number, drawn(window.on(chart), width, height, look)))
         except Exception as error:  # noqa: BLE001 - said in place of the chart
             self.post_message(self._Ready(number, f"\n  this can't be drawn: {error}"))
 
@@ -208,6 +208,8 @@ class Plot(Widget, can_focus=True):
         if self._cross is None:
             return None
         x, y = drawn.plan.x_place(self._cross[0]), drawn.plan.y_place(self._cross[1])
+        if self.window.x is not None and self.window.y is None:
+            y = max(0.0, min(y, 1.0))  # the height follows what is shown
         if not (-1e-9 <= x <= 1 + 1e-9 and -1e-9 <= y <= 1 + 1e-9):
             return None
         column = min(int(x * drawn.width), drawn.width - 1)
@@ -304,7 +306,7 @@ class Plot(Widget, can_focus=True):
     def action_pan(self, which: Which, by: float) -> None:
         """Show a part beside this one."""
         if (whole := self._whole) is not None:
-            self._look(self.window.panned(whole, which, by))
+            self._look(self._held(which).panned(whole, which, by))
 
     def action_whole(self) -> None:
         """Show all of it again."""
@@ -312,7 +314,13 @@ class Plot(Widget, can_focus=True):
 
     def _zoom(self, which: Which, at: float, factor: float) -> None:
         if self.chart is not None and can_zoom(self.chart, which) and (whole := self._whole) is not None:
-            self._look(self.window.zoomed(whole, which, at, factor))
+            self._look(self._held(which).zoomed(whole, which, at, factor))
+
+    def _held(self, which: Which) -> Window:
+        """The window; for a change of the height with that which is seen, where it is that of a part."""
+        if which == "x" or self.window.x is None or self.window.y is not None or not isinstance(self._shown, Drawn):
+            return self.window
+        return replace(self.window, y=(self._shown.plan.y.low, self._shown.plan.y.high))
 
     @property
     def _whole(self) -> marks.Plan | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from tui_lab.results.charts.model import Chart
-from tui_lab.results.charts.terminal.marks import Plan
+from tui_lab.results.charts.terminal.marks import Plan, plan
 from tui_lab.results.charts.ticks import Scale
 
 Which = Literal["x", "y"]
@@ -27,10 +27,12 @@ class Window:
         return self.x if which == "x" else self.y
 
     def on(self, chart: Chart) -> Chart:
-        """Return the chart with these axes."""
+        """Return the chart with these axes. Lines of which a part is shown have the height of that part."""
+        y = self.y
         if self.x is not None:
+            y = _height(chart, self.x) if y is None and chart.y.range is None else y
             chart = replace(chart, x=replace(chart.x, range=self.x))
-        return chart if self.y is None else replace(chart, y=replace(chart.y, range=self.y))
+        return chart if y is None else replace(chart, y=replace(chart.y, range=y))
 
     def zoomed(self, whole: Plan, which: Which, at: float, factor: float) -> Window:
         """Return a window in which an axis has `factor` times its length; `at`, from 0 to 1, stays in its place."""
@@ -64,6 +66,23 @@ class Window:
 
     def _set(self, which: Which, range: Range | None) -> Window:
         return replace(self, x=range) if which == "x" else replace(self, y=range)
+
+
+def _height(chart: Chart, x: Range) -> Range | None:
+    """Return from where to where lines go between two values of x; None where that says nothing."""
+    kind = chart.kind
+    if not kind.connected or kind.bars or kind.filled or chart.z is not None or chart.y.kind == "category":
+        return None
+    seen = [one.points.filter(one.points["x"].is_between(*x)) for one in chart.series]
+    known = tuple(
+        replace(one, points=points)
+        for one, points in zip(chart.series, seen, strict=True)
+        if points["y"].is_finite().any()
+    )
+    if not known:
+        return None
+    found = plan(replace(chart, series=known), 1).y
+    return found.low, found.high
 
 
 def _scale(plan: Plan, which: Which) -> Scale:
