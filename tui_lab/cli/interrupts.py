@@ -7,8 +7,6 @@ imports in turn is missing then, which orjson answers with a segmentation fault.
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
 import importlib.util
 import os
 import signal
@@ -16,9 +14,13 @@ import sys
 import threading
 from collections.abc import Sequence
 from types import FrameType, ModuleType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from tui_lab.client.exit_status import INTERRUPTED
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
+    from importlib.machinery import ModuleSpec
 
 _PATIENCE: Final = 0.3  # seconds that an import has for its end
 
@@ -76,25 +78,26 @@ def keep_interruptible() -> None:
         sys.meta_path.insert(0, _After("polars"))
 
 
-class _After(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Loads one module as it is always loaded, and sets the signal's flag after that."""
+class _After:
+    """Loads one module as it is always loaded, and sets the signal's flag after that. The base classes of finders and
+    loaders are not imported: that takes longer than all else here."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._loader: importlib.abc.Loader | None = None
+        self._loader: Loader | None = None
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
+    ) -> ModuleSpec | None:
         if fullname != self._name:
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(fullname)
         if spec is not None and spec.loader is not None:
-            self._loader, spec.loader = spec.loader, self
+            self._loader, spec.loader = spec.loader, cast("Loader", self)
         return spec
 
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return None if self._loader is None else self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:

@@ -42,20 +42,24 @@ def in_file(word: str) -> tuple[Path, tuple[int, int]] | None:
 def what_to_open(args: argparse.Namespace, commands: Iterable[str]) -> Opened:
     """Return the lab that the screen shows, and the file in the editor: what `args.words` names is one or the other.
     commands: their names, one of which may be meant. Raises UsageError."""
-    from tui_lab.experiment.yaml.problem import suggest
-
     if len(args.words) > 1:
-        if not Path(args.words[0]).exists() and (hint := suggest(args.words[0], commands)):
+        if not Path(args.words[0]).exists() and (hint := _suggest(args.words[0], commands)):
             raise UsageError(f'there is no command "{args.words[0]}"; {hint}')
         raise UsageError(f"the screen opens one file; to run them, type: tui-lab --run {' '.join(args.words)}")
     if args.words and (named := in_file(args.words[0])) is not None:
         return Opened(lab_path(args), *named)
     path = Path(args.words[0]) if args.words else None
     if path is not None and not path.exists():
-        hint = suggest(args.words[0], commands)
+        hint = _suggest(args.words[0], commands)
         raise UsageError(f'there is no command and no file "{path}"; ' + (hint or "see tui-lab --help"))
     if path is not None and path.is_dir():
         if not (path / "lab.json").exists() and any(path.iterdir()):
             raise UsageError(f"{path}: is no lab (it has no lab.json); name a lab or an experiment file")
         return Opened(path)
     return Opened(lab_path(args), path)
+
+
+def _suggest(word: str, commands: Iterable[str]) -> str:
+    from tui_lab.experiment.yaml.problem import suggest
+
+    return suggest(word, commands)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.experiment.facts import Fact
-from tui_lab.results.extraction.text import strip_escapes
 from tui_lab.results.terminal.guard import replaced, visible
+
+if TYPE_CHECKING:
+    from tui_lab.experiment.facts import Fact
 
 # A state has its word and its mark; colour only repeats it.
 STATE_MARKS: Final = {"done": "✓", "failed": "✗", "running": "▶", "pending": "·", "stopped": "■", "lost": "?"}
@@ -102,5 +103,7 @@ def stages_line(counts: Mapping[str, Mapping[str, int]]) -> str:
 
 def printable(text: str) -> str:
     """Return text from outside as one line without control characters."""
+    from tui_lab.results.extraction.text import strip_escapes  # the first screen needs none of it
+
     plain = strip_escapes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
     return replaced(plain.replace("\t", " "))

@@ -9,9 +9,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tui_lab.store.errors import LabError
 
@@ -112,8 +111,7 @@ class OtherSide(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class _Mirror:
+class _Mirror(NamedTuple):
     root: Path
     side: OtherSide
 

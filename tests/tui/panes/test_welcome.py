@@ -16,7 +16,8 @@ from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.panes.experiment.pane import ExperimentPane
 from tui_lab.tui.panes.welcome.command import experiment_text, find_parameters
 from tui_lab.tui.panes.welcome.pane import example_folder, running_labs, write_example, write_new
-from tui_lab.tui.widgets.dialogs import Confirm, Menu
+from tui_lab.tui.widgets.dialogs import Confirm
+from tui_lab.tui.widgets.menu import Menu
 
 COMMANDS = {
     "python train.py --lr 0.1 --layers 3": (

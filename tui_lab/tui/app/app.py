@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from weakref import WeakValueDictionary
@@ -15,14 +16,14 @@ from textual.command import Provider
 from textual.css.query import NoMatches
 from textual.dom import DOMNode
 from textual.filter import LineFilter
-from textual.reactive import reactive
+from textual.reactive import Reactive, reactive
+from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
 from tui_lab.results.charts.colours import Palette
 from tui_lab.store import mirrors
 from tui_lab.tui.app.actions import ACTIONS
 from tui_lab.tui.app.beginning import Beginning, newest
-from tui_lab.tui.app.control import Key, LabControl
 from tui_lab.tui.app.frame.keys import Keys
 from tui_lab.tui.app.frame.lab_line import LabLine
 from tui_lab.tui.app.frame.notice import Notice
@@ -46,13 +47,14 @@ if TYPE_CHECKING:
     import polars as pl
     from textual.driver import Driver
     from textual.notifications import SeverityLevel
-    from textual.screen import Screen
+    from textual.theme import Theme
 
     from tui_lab.client.control import Operation
     from tui_lab.client.submission import Choice
     from tui_lab.engine.client import EngineClient
     from tui_lab.store.lab import Lab
     from tui_lab.tui.app.command_line.run import Lines
+    from tui_lab.tui.app.control import Key, LabControl
     from tui_lab.tui.base.charted import Charted
     from tui_lab.tui.base.selection import Chosen
 
@@ -86,6 +88,8 @@ class LabApp(App[int]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 (no class variable in Textual)
     VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]  # noqa: RUF012
 
+    # The theme that most begin with: to change it, all styles are parsed again.
+    theme: Reactive[str] = Reactive(themes.DARK.name)
     # What shows them is bound to them: the rest of the screen need not be painted again.
     current: reactive[str | None] = reactive(None, init=False, repaint=False)
     snapshot: reactive[LabSnapshot] = reactive(LabSnapshot(), init=False, repaint=False)
@@ -116,35 +120,45 @@ class LabApp(App[int]):
         self._messages = Messages(self, self, self.config, self.config.notify if driver_class is None else "off")
         self._ways_out = WaysOut(self, [one.action for one in ACTIONS if one.leads_away])
         self._input = InputOrder(self, self._ways_out.leads)
-        self._control = LabControl(self)
         self._commands = commands
         self._processes = Processes(self, self)
         self._navigation = Navigation(self, self, self.saved_state)
         self._launched: set[str] = set()  # experiments that have not been seen since
         self._beginning = Beginning(self.config, self.saved_state, first)
+        self._first = self._beginning.pane(lab_path, file)
         self.palette = Palette()
         self.charted: Charted | None = None  # what has a colour in the chart that was shown last
         self.chosen: Chosen | None = None  # tasks that the Tasks pane is narrowed to
         self.task_sources: MutableMapping[tuple[str, str, str], Any] = WeakValueDictionary()  # that panes share
-        for theme in themes.OWN:
-            self.register_theme(theme)
         self.theme = self._beginning.theme(self.available_themes, self.console.color_system)
         self.terminal = ScreenTerminal(self, self.config.ascii, self.write_to_terminal)
         self.set_keymap(self.config.keys)
+
+    @cached_property
+    def available_themes(self) -> dict[str, Theme]:
+        """Every theme that can be chosen, by name."""
+        return {**super().available_themes, **{theme.name: theme for theme in themes.OWN}}
+
+    def get_default_screen(self) -> Screen[object]:
+        """Return the first screen, with the classes of its size: given later, they would style all widgets again."""
+        breaks = (self.HORIZONTAL_BREAKPOINTS, self.size.width), (self.VERTICAL_BREAKPOINTS, self.size.height)
+        classes = [[name for least, name in of_one if size >= least][-1] for of_one, size in breaks]
+        return Screen(id="_default", classes=" ".join(classes))
 
     def compose(self) -> ComposeResult:
         yield LabLine().data_bind(LabApp.snapshot, LabApp.current)
         yield Runs().data_bind(LabApp.snapshot, LabApp.current)
         yield Tabs()
         yield Notice()
-        yield ContentSwitcher(id="panes")
+        welcome = self._first == panes.WELCOME  # it needs nothing heavy, so that the first frame has it
+        first = [self._navigation.make(self._first)] if welcome else []
+        yield ContentSwitcher(*first, id="panes", initial=first[0].id if first else None)
         yield Keys()
 
     def on_mount(self) -> None:
-        first = self._beginning.pane(self.lab_path, self.file)
-        if first == panes.WELCOME:  # it needs nothing heavy
-            self.show_pane(first)
-        self.call_after_refresh(self._begin, first, self.hold_input())
+        if self._first == panes.WELCOME:
+            self.show_pane(self._first)
+        self.call_after_refresh(self._begin, self._first, self.hold_input())
         self.app_resume_signal.subscribe(self, lambda _: self.set_timer(RESUMED, self.terminal.redraw))
 
     def on_unmount(self) -> None:
@@ -416,6 +430,13 @@ class LabApp(App[int]):
     async def operate(self, make: Callable[[], Operation]) -> None:
         """Carry out an operation on what runs: say what it does, do it, offer to undo it."""
         await self._control.carry_out(make)
+
+    @cached_property
+    def _control(self) -> LabControl:
+        """What pauses, stops and undoes. The first screen needs none of it."""
+        from tui_lab.tui.app.control import LabControl
+
+        return LabControl(self)
 
     # --- Actions
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import io
 import os
 import select
@@ -112,10 +111,11 @@ def _show(
 
     with _more_frames():
         from tui_lab.tui.app.app import LabApp
+    from tui_lab.tui.base.collector import begin
     from tui_lab.tui.base.config import config_file, read_config
     from tui_lab.tui.base.workers import keep_promises
 
-    gc.set_threshold(50_000)  # until the screen has settled
+    begin()
     _tell_alt()
     config = read_config(config_file(), ascii=ascii)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # for which asyncio has one of its own

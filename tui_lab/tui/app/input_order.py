@@ -12,8 +12,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from textual import events
 from textual.command import CommandPalette
@@ -36,8 +35,7 @@ _PASSING: Final = (events.MouseMove, events.MouseScrollDown, events.MouseScrollU
                    events.MouseScrollRight)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     """An event that is not handled yet. tired: it leads away, and was not typed in one go with what waits before it."""
 
     event: events.Event

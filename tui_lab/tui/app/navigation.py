@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from textual.app import App
 from textual.widgets import ContentSwitcher
@@ -12,8 +12,9 @@ from tui_lab.tui.app.places import Place, Places
 from tui_lab.tui.base import panes
 from tui_lab.tui.base.config import SavedState
 from tui_lab.tui.base.pane import Host, Pane
-from tui_lab.tui.widgets.panels.panel import Panel
-from tui_lab.tui.widgets.panels.row import PanelRow
+
+if TYPE_CHECKING:
+    from tui_lab.tui.widgets.panels.row import PanelRow
 
 ONE_WAY: Final = "there is room for one arrangement only; + enlarges a panel"
 
@@ -39,14 +40,19 @@ class Navigation:
             return f"{names} is not saved, and can't be kept ({problem}): leaving loses what was changed."
         return f"{names} is not saved. It will be kept, and offered when you come back." if unsaved else ""
 
+    def make(self, name: str) -> Pane:
+        """Return a new pane, not yet mounted."""
+        pane = self._panes[name] = panes.load(name)()
+        pane.id = f"pane-{name}"
+        return pane
+
     def open(self, name: str) -> Pane:
         """Make a pane visible, and show it the snapshot; return it."""
         base = self._app.screen_stack[0]
         switcher = base.query_one("#panes", ContentSwitcher)
         pane = self._panes.get(name)
         if pane is None:
-            pane = self._panes[name] = panes.load(name)()
-            pane.id = f"pane-{name}"
+            pane = self.make(name)
             switcher.mount(pane)
         switcher.current = pane.id
         self.shown = pane
@@ -91,6 +97,8 @@ class Navigation:
 
     @property
     def _row(self) -> PanelRow | None:
+        from tui_lab.tui.widgets.panels.row import PanelRow
+
         return next(iter(self.shown.query(PanelRow)), None) if self.shown is not None else None
 
     def arrange(self) -> None:
@@ -102,6 +110,8 @@ class Navigation:
 
     def enlarge(self, by: int) -> None:
         """Enlarge the panel with the focus, or shrink it."""
+        from tui_lab.tui.widgets.panels.panel import Panel
+
         row, focused = self._row, self._app.focused
         if row is not None:
             inside = focused.ancestors_with_self if focused is not None else ()

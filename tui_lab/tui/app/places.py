@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 MOST: Final = 50  # places that are remembered
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A pane with what it showed. state: its own, see `Pane.place`."""
 
     pane: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -96,7 +95,7 @@ class RecentEvents:
         """Note at the last line of a done task how many have none."""
         place = next((at for at in reversed(range(len(self._events))) if self._events[at].kind == "done"), None)
         if place is not None:
-            self._events[place] = replace(self._events[place], more=self._more)
+            self._events[place] = self._events[place]._replace(more=self._more)
 
     def take(self) -> tuple[Happening, ...]:
         """Return them, the newest last; the same object while nothing is new."""

@@ -13,6 +13,14 @@ from typing import Final
 
 FEW: Final = 4_000
 """New objects after which there is a look through them: that takes a few milliseconds."""
+MANY: Final = 50_000
+"""The same until the screen has settled."""
+
+
+def begin() -> None:
+    """Exempt what the first screen imported: a look through it would come before its first frame."""
+    gc.freeze()
+    gc.set_threshold(MANY)
 
 
 @cache

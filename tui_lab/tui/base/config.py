@@ -25,7 +25,7 @@ CRASH_FILE: Final = "crash.log"
 CRASH_LIMIT: Final = 1 << 20  # bytes
 # Keys that terminals can't tell from enter, backspace and tab.
 _UNTOLD: Final = {"ctrl+m": "enter", "ctrl+h": "backspace", "ctrl+i": "tab"}
-_KEY: Final = re.compile(r"(?:(?:ctrl|alt|shift|super)\+)*(?:[a-z0-9_]+|\S)", re.IGNORECASE)
+_KEY: Final = r"(?i:(?:(?:ctrl|alt|shift|super)\+)*(?:[a-z0-9_]+|\S))"
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def _keys(path: Path, table: JsonObject | None) -> dict[str, str]:
 def _check_key(path: Path, name: str, key: str) -> None:
     if key in _UNTOLD:
         raise _wrong(path, f"keys.{name}", f"terminals can't distinguish {key} from {_UNTOLD[key]}")
-    if not _KEY.fullmatch(key):
+    if not re.fullmatch(_KEY, key):
         raise _wrong(path, f"keys.{name}", f'"{key}" is no key', 'as in "r", "ctrl+r", "f5", "question_mark"')
 
 

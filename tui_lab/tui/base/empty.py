@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from textwrap import wrap
-from typing import Final
+from typing import Final, NamedTuple
 
 from textual.content import Content
 
@@ -22,8 +21,7 @@ _WIDE: Final = 400
 _NAMES: Final = {"slash": "/", "escape": "esc", "vertical_line": "|"}
 
 
-@dataclass(frozen=True)
-class Empty:
+class Empty(NamedTuple):
     """What would be here, and the key that brings it. key: its name in Textual, such as `slash`."""
 
     what: str

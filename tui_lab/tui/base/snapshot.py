@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from textual.message import Message
 
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from tui_lab.store.lab import Lab
 
 
-@dataclass(frozen=True)
-class Happening:
+class Happening(NamedTuple):
     """An event in a line. kind: the state in which a task ended, or the kind of the event; task: the one that ended.
     at: seconds since 1970. more: tasks that were done within a moment of it, and have no line."""
 
@@ -74,8 +73,7 @@ class EngineSnapshot:
     away: bool = False
 
 
-@dataclass(frozen=True)
-class NodeSample:
+class NodeSample(NamedTuple):
     """A node at one moment, as shares from 0 to 1 of what it has; None where that is not known. at: seconds since
     1970. The load may exceed 1: more wants to run than there are cores."""
 

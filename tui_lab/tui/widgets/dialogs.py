@@ -15,6 +15,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from tui_lab.tui.widgets.menu import Menu
+
 _CSS = """
     align: center middle;
     & > #dialog {
@@ -113,16 +115,6 @@ class Decide(ModalScreen[str]):
 
     def action_leave(self) -> None:
         self.dismiss("")
-
-
-class Menu(OptionList):
-    """Lines to choose from, also by j and k."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "cursor_down", show=False),
-        Binding("k", "cursor_up", show=False),
-    ]
-    DEFAULT_CSS = "Menu, Menu:focus { background: transparent; border: none; padding: 0; }"
 
 
 class Choose(ModalScreen[str | None]):

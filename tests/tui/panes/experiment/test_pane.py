@@ -33,7 +33,8 @@ from tui_lab.tui.panes.experiment.pane import ExperimentPane
 from tui_lab.tui.panes.experiment.plan import PlanView
 from tui_lab.tui.panes.experiment.tester import PatternTester, columns_line, output_line
 from tui_lab.tui.panes.experiment.trial import Asked, Line, Outputs, Trial, asked_at, try_out
-from tui_lab.tui.widgets.dialogs import Confirm, Menu
+from tui_lab.tui.widgets.dialogs import Confirm
+from tui_lab.tui.widgets.menu import Menu
 from tui_lab.tui.widgets.open_dialog import NewDialog, OpenDialog, entries
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.table.table import FrameTable

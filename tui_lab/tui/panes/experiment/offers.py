@@ -34,7 +34,7 @@ from tui_lab.tui.base.formatting import MUTED
 from tui_lab.tui.base.pane import Host
 from tui_lab.tui.panes.experiment.editor_side import EditorSide
 from tui_lab.tui.panes.experiment.trial import Outputs
-from tui_lab.tui.widgets.dialogs import Menu
+from tui_lab.tui.widgets.menu import Menu
 
 _GOALS: Final[tuple[tuple[str, Goal | None, str], ...]] = (
     ("larger is better", "max", "goal: max"),

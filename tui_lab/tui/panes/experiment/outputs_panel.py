@@ -25,7 +25,7 @@ from tui_lab.tui.panes.experiment.offers import Offered, rows
 from tui_lab.tui.panes.experiment.printed import MOST, Printed, printed
 from tui_lab.tui.panes.experiment.tester import one_for_one
 from tui_lab.tui.panes.experiment.trial import Outputs
-from tui_lab.tui.widgets.dialogs import Menu
+from tui_lab.tui.widgets.menu import Menu
 from tui_lab.tui.widgets.panels.panel import Panel
 
 AGAIN: Final = 2.0

@@ -19,7 +19,7 @@ from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.formatting import MUTED, home, short
 from tui_lab.tui.base.pane import Pane
 from tui_lab.tui.base.workers import work
-from tui_lab.tui.widgets.dialogs import Menu
+from tui_lab.tui.widgets.menu import Menu
 
 if TYPE_CHECKING:
     from tui_lab.tui.base.snapshot import LabSnapshot
@@ -34,7 +34,7 @@ CHOICES: Final = (
 )
 
 
-class WelcomePane(Pane):
+class WelcomePane(Pane, can_focus=False):
     """The pane that offers an example, a file or a command to begin with."""
 
     NAME = "welcome"
@@ -67,26 +67,19 @@ Every run is kept in a **lab**, a folder. The panes 0 to 7 look at it.
         with Vertical():
             yield Static("Welcome to TUI Lab", classes="title")
             yield Static("Try the settings of a program, all of them, and see which is best.", classes="text")
-            yield Menu(compact=True)
-            yield Static(id="lab", classes="text")
+            yield Menu(*(offer(*choice) for choice in CHOICES), compact=True)
+            place = f"Results will be kept in {home(self.lab_app.lab_path)}: a folder, made by the first run."
+            yield Static(Content(place), classes="text")
 
     def on_mount(self) -> None:
-        for choice in CHOICES:
-            self._offer(*choice)
-        self.query_one(Menu).highlighted = 0
-        self._find_labs()
-        place = f"Results will be kept in {home(self.lab_app.lab_path)}: a folder, made by the first run."
-        self.query_one("#lab", Static).update(Content(place))
-
-    def _offer(self, key: str, title: str, what: str) -> None:
-        line = Content.assemble((f" {key}  ", "bold $text-accent"), f"{title:<18}", (what, MUTED))
-        self.query_one(Menu).add_option(Option(line))
+        self.call_after_refresh(self._find_labs)
 
     @work(thread=True)
     def _find_labs(self) -> None:
         self.labs = running_labs(self.lab_app.lab_path)
         if self.labs:
-            self.app.call_from_thread(self._offer, "a", "Attach to a run", short(home(self.labs[0]), PATH))
+            attach = offer("a", "Attach to a run", short(home(self.labs[0]), PATH))
+            self.app.call_from_thread(self.query_one(Menu).add_option, attach)
             self.app.call_from_thread(self.refresh_bindings)
 
     def focus_first(self) -> None:
@@ -143,6 +136,11 @@ Every run is kept in a **lab**, a folder. The panes 0 to 7 look at it.
             chosen = await self.app.push_screen_wait(Choose("Runs of this machine", choices))
         if chosen:
             self.lab_app.change_lab(Path(chosen))
+
+
+def offer(key: str, title: str, what: str) -> Option:
+    """Return a line of the menu."""
+    return Option(Content.assemble((f" {key}  ", "bold $text-accent"), f"{title:<18}", (what, MUTED)))
 
 
 def example_folder() -> Path:
