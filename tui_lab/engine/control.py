@@ -14,6 +14,7 @@ from tui_lab.engine.engine import Engine
 from tui_lab.engine.lock import EngineFacts, touch_heartbeat
 from tui_lab.engine.node_commands import NodeCommands
 from tui_lab.engine.paths import peer_uid, runtime_folder
+from tui_lab.engine.run_commands import RunCommands
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.protocol.control import (
     AddNode,
@@ -60,6 +61,7 @@ class Control:
     def __init__(self, engine: Engine, path: Path) -> None:
         self.engine = engine
         self.nodes = NodeCommands(engine)
+        self.runs = RunCommands(engine)
         self.path = path
         self._server: asyncio.Server | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -175,21 +177,21 @@ class Control:
         engine, nodes = self.engine, self.nodes
         match command:
             case Submit():
-                return Taken(engine.submit(command.event, command.seen, command.environment, command.umask))
+                return Taken(self.runs.submit(command.event, command.seen, command.environment, command.umask))
             case Requeue():
                 name, tasks, environment = command.experiment, command.tasks, command.environment
-                return Taken(engine.requeue(name, tasks, environment, command.umask, command.changes, command.step))
+                return Taken(self.runs.requeue(name, tasks, environment, command.umask, command.changes, command.step))
             case Resume():
-                engine.resume(command.experiment, command.environment, command.umask)
+                self.runs.resume(command.experiment, command.environment, command.umask)
             case Pause():
-                engine.pause(command.experiment)
+                self.runs.pause(command.experiment)
             case Drain():
-                engine.drain(command.experiment)
+                self.runs.drain(command.experiment)
             case SetPriority():
-                engine.set_priority(command.experiment, command.priority)
+                self.runs.set_priority(command.experiment, command.priority)
             case Stop():
                 chosen = None if command.tasks is None else set(ranges.each(command.tasks))
-                stopped = engine.stop(command.experiment, chosen, command.interrupt)
+                stopped = self.runs.stop(command.experiment, chosen, command.interrupt)
                 return StopTaken(stopped, nodes.stopping(command.experiment))
             case AskStatus():
                 return self._status()

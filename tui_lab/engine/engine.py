@@ -6,15 +6,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
-from typing import Any, Final, TypeVar
-
-from msgspec import structs
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
 
 from tui_lab.engine.channel_pool import FileChannelPool
 from tui_lab.engine.connection import NodeConnection
@@ -39,26 +35,20 @@ from tui_lab.engine.core.events import (
     AssignRefused,
     DiskFree,
     DiskFull,
-    DrainRequested,
     Event,
-    Extension,
     InputsGone,
     LatencyMeasured,
     NodeDisconnected,
     NodeWelcomed,
     OutputsBlocked,
     OutputsFetched,
-    PauseRequested,
-    PriorityRequested,
     Recorded,
-    RunBegun,
     RunFailed,
     RunLoaded,
     RunRemoved,
     Staged,
     StartSent,
     StartsRefused,
-    StopRequested,
     Tick,
     UnstartedAbandoned,
     Woken,
@@ -67,13 +57,15 @@ from tui_lab.engine.core.model import AttemptKey, Moment, RunSettings
 from tui_lab.engine.core.scheduler import ASLEEP, SUPPLIED_IN, TICK, Scheduler
 from tui_lab.engine.discarding import Discarding
 from tui_lab.engine.durability import Durability
+from tui_lab.engine.extending import Extending, More
 from tui_lab.engine.node_facts import KnownFacts, NodeFacts
-from tui_lab.engine.output_staging import OutputStaging, input_of
+from tui_lab.engine.output_staging import OutputStaging
 from tui_lab.engine.outputs import IncomingOutputs, OutputFetcher, write_piece
 from tui_lab.engine.registry import NodeRegistry
 from tui_lab.engine.run_files import RunFiles, now
 from tui_lab.engine.samples import Samples
-from tui_lab.engine.staging import CodeStaging, collect
+from tui_lab.engine.staging import CodeStaging
+from tui_lab.engine.starting import Starting
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.protocol.agent import (
     Ack,
@@ -82,7 +74,6 @@ from tui_lab.protocol.agent import (
     Notice,
     Output,
     Pong,
-    Returned,
     Sample,
     Start,
     Started,
@@ -93,17 +84,12 @@ from tui_lab.protocol.agent import (
 from tui_lab.store import environment as captured
 from tui_lab.store import ranges
 from tui_lab.store.errors import LabError
-from tui_lab.store.events import Changes, EnvironmentCaptured, KnownEvent, Submitted
-from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.events import EnvironmentCaptured, KnownEvent
 from tui_lab.store.lab import Lab
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 LINGER: Final = 0.2  # seconds that an idle engine waits for another command
-
-# Returns which further tasks of an experiment to run, now that the requested ones have ended, and a note.
-More = Callable[[ExperimentFolder], tuple[Sequence[int], str]]
 
 
 def moment() -> Moment:
@@ -116,7 +102,6 @@ class Engine:
 
     def __init__(self, lab: Lab, epoch: int, more: More | None = None) -> None:
         self.lab = lab
-        self.more = more
         self.scheduler = Scheduler(moment())
         self.runs: dict[str, RunFiles] = {}
         self.refused: dict[str, str] = {}  # experiments that can't be read, and why
@@ -137,11 +122,12 @@ class Engine:
         self.output_staging = OutputStaging(
             self.files, self.scheduler, self.durability.sync, self._start, self._refuse, self._make_again
         )
+        self.starting = Starting(self.nodes, self.staging, self.output_staging, self.feed)
+        self.extending = Extending(self.runs, more, self.feed)
         self._inbox: deque[Event] = deque()
         self._feeding = False
         self._timer: asyncio.Handle | None = None
-        self._stopped = 0  # the scheduler's answer to `StopRequested`
-        self._extending: set[asyncio.Task[None]] = set()
+        self.stopped = 0  # the scheduler's answer to `StopRequested`
         self._ticked = time.monotonic()
         self._wake = asyncio.Event()
         self._needed = 0
@@ -178,7 +164,7 @@ class Engine:
             case Stage(experiment=name, node=node, submission=submission):
                 self._stage(self.runs[name], self.nodes[node], submission)
             case SendContext(experiment=name, node=node, submission=submission):
-                self._guard(self.runs[name], self._send_context, self.nodes[node], submission)
+                self._guard(self.runs[name], self.starting.send_context, self.nodes[node], submission)
             case Fetch(experiment=name, node=node, message=message):
                 self.outputs.fetch(IncomingOutputs(self.runs[name], self.nodes[node], message))
             case DropOutputs(node=name):
@@ -191,11 +177,9 @@ class Engine:
                 self.durability.discard_later(self.runs[name], ranges.each(runs))
                 self._drop_whole(self.runs[name], ranges.each(runs))
             case Extend(experiment=name):
-                task = asyncio.create_task(self._extend(self.runs[name]))
-                self._extending.add(task)
-                task.add_done_callback(self._extending.discard)
+                self.extending.begin(self.runs[name])
             case Stopped(count=count):
-                self._stopped = count
+                self.stopped = count
             case WakeAt(moment=at):
                 self._wake_at(at)
 
@@ -243,42 +227,7 @@ class Engine:
             self._on_full(run)
             self.feed(AssignRefused(run.name, effect.node, effect.keys))
             return
-        self._guard(run, self._hand_over, effect)
-
-    def _hand_over(self, run: RunFiles, effect: Assign) -> None:
-        node = self.nodes[effect.node]
-        messages: list[Start] = []
-        refused: list[tuple[AttemptKey, str]] = []
-        try:
-            paths = self.staging.paths(run, node, effect.submission)
-            assert paths is not None
-            if run.state.node_runs:
-                paths = replace(paths, runs=run.state.runs_on(node.name))
-            builder = run.builder(effect.submission)
-            for key in effect.keys:
-                one, row = builder.of(run.state.planned_run(key[0]), run.state.stage(key[0]))
-                try:
-                    if row is None:
-                        raise ValueError("the task is not in the plan any more")
-                    there = paths
-                    if paths.collect is not None and one is not builder:
-                        there = replace(paths, collect=collect(one.experiment, node.home))
-                    changes, resume = run.state.changes.get(key[0]), run.done_steps(key[0])
-                    message = one.start(row, key[1], there, changes, run.wire_name, resume)
-                    before = {
-                        paths.run(number): input_of(one.experiment, name, paths.folder(number, stage))
-                        for number, name, stage in one.inputs(row)
-                    }
-                    if not self.output_staging.stage(run, node, key, message, before):
-                        messages.append(message)
-                except ValueError as error:
-                    refused.append((key, str(error)))
-        except Exception:  # nothing has been sent: what is open nowhere must not keep the engine
-            self.feed(AgentMessages(node.name, [Returned([(run.wire_name, *key) for key in effect.keys])]))
-            raise
-        node.send(*messages)
-        if refused:
-            self.feed(StartsRefused(run.name, node.name, refused))
+        self._guard(run, self.starting.hand_over, effect)
 
     def _start(self, run: RunFiles, node: NodeConnection, message: Start) -> None:
         """Start an attempt whose files had to be sent first, unless it was stopped meanwhile."""
@@ -301,29 +250,12 @@ class Engine:
         if node.ready and self.staging.paths(run, node, submission) is not None:
             self.feed(Staged(run.name, node.name, submission))
 
-    def _send_context(self, run: RunFiles, node: NodeConnection, submission: int) -> None:
-        paths = self.staging.paths(run, node, submission)
-        assert run.environment is not None and paths is not None
-        builder = run.builder(submission)
-        for one in (*builder.stages.values(), builder):
-            node.send(one.context(run.environment, paths, run.umask))
-
     def _send(self, name: str, message: ToAgent) -> None:
         if name in self.nodes:
             self.nodes[name].send(message)
 
     def _on_fetched(self, arrivals: list[IncomingOutputs]) -> None:
         self.feed(OutputsFetched([one.fetched() for one in arrivals]))
-
-    async def _extend(self, run: RunFiles) -> None:
-        assert self.more is not None
-        try:
-            tasks, note = await _apart(self.more, run.folder)
-        except (LabError, SpecError) as error:
-            self.feed(RunFailed(run.name, str(error)))
-        else:
-            if self.runs.get(run.name) is run:
-                self.feed(Extension(run.name, tasks, note))
 
     # --- What connections tell
 
@@ -476,7 +408,7 @@ class Engine:
 
     def _busy(self) -> bool:
         """Return whether there is work, or will be."""
-        here = self.outputs.busy or self.facts.busy or bool(self._extending) or self._needed > 0
+        here = self.outputs.busy or self.facts.busy or self.extending.busy or self._needed > 0
         return here or self.scheduler.busy(moment())
 
     def shutdown(self) -> None:
@@ -560,118 +492,3 @@ class Engine:
             self._send(name, Ack([key]))
         run.journal.close()
         self._wake.set()
-
-    # Commands of followers; each raises LabError for what can't be done.
-
-    def submit(self, event: Submitted, seen: int, environment: Mapping[str, str], umask: int | None) -> int:
-        """Take a submission; return its index. A repeated one is not taken again. seen: how far the client had read the
-        journal when it planned."""
-        run = self.load(event.experiment, new=True)
-        for index, before in enumerate(run.state.submissions):
-            if before.id == event.id:
-                if run.environment is None and run.state.ended is None:
-                    self._begin(run, environment, umask, again=True)
-                return index
-        self.registry.check(event.nodes)
-        if run.name in self.scheduler.active:
-            event = structs.replace(event, joins=True)
-        self.feed(Recorded(run.name, [run.submit(event, seen)]))
-        self._begin(run, environment, umask, fresh=True, again=True)
-        return run.submission
-
-    def requeue(
-        self,
-        name: str,
-        tasks: ranges.Ranges,
-        environment: Mapping[str, str],
-        umask: int | None,
-        changes: Changes,
-        step: int | None = None,
-    ) -> int:
-        """Queue tasks again: `retry`. changes: what differs from the file this time, as `timeout` in seconds. step: the
-        one that they begin at, by default the first that is not done."""
-        run = self.submitted(name)
-        self.registry.check(run.nodes)
-        self.feed(Recorded(name, [run.requeue(tasks, changes, step)]))
-        self._begin(run, environment, umask, again=True)
-        return run.submission
-
-    def resume(self, name: str, environment: Mapping[str, str], umask: int | None) -> None:
-        """Continue what was requested, after a pause or the death of an engine."""
-        run = self.submitted(name)
-        self.registry.check(run.nodes)
-        resumed = run.resume()
-        if resumed is not None:
-            self.feed(Recorded(name, [resumed]))
-        self._begin(run, environment, umask)
-
-    def _begin(
-        self,
-        run: RunFiles,
-        environment: Mapping[str, str],
-        umask: int | None,
-        *,
-        fresh: bool = False,
-        again: bool = False,
-    ) -> None:
-        """Make a run active, with the environment that its tasks inherit. fresh: it is a new submission. again: tasks
-        were requested anew."""
-        settings = run.settings(extends=self.more is not None)
-        run.environment, run.umask = dict(environment), umask
-        self.discarding.resume(run)
-        for entry in run.nodes:
-            self.registry.connect(entry, environment)
-        self.feed(RunBegun(run.name, settings, fresh=fresh, again=again))
-        for entry in run.nodes:
-            self.facts.tell(self.nodes[entry["name"]])
-
-    def pause(self, name: str) -> None:
-        """Start nothing more of an experiment until it is resumed; running tasks continue."""
-        self.submitted(name)
-        self.feed(PauseRequested(name))
-
-    def drain(self, name: str) -> None:
-        """Start nothing more of an experiment; running tasks may finish, then its run is over."""
-        self.submitted(name)
-        self.feed(DrainRequested(name))
-
-    def set_priority(self, name: str, priority: int) -> None:
-        """Change the priority of an experiment until its next submission. Raises LabError where it is not running."""
-        self.submitted(name)
-        if name not in self.scheduler.active:
-            raise LabError(f"{name} is not running", "`priority` in its file is for the next submission")
-        self.feed(PriorityRequested(name, priority))
-
-    def stop(self, name: str, tasks: set[int] | None, interrupt: bool) -> int:
-        """Stop tasks, or all of an experiment; return how many. interrupt: they become pending instead of stopped."""
-        self.submitted(name)
-        self._stopped = 0
-        self.feed(StopRequested(name, None if tasks is None else frozenset(tasks), interrupt))
-        return self._stopped
-
-
-async def _apart(call: Callable[..., T], *arguments: Any) -> T:
-    """Call a function in a thread and return its result: it may take long, and the engine can end meanwhile. Raises
-    what it raises."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[T] = loop.create_future()
-
-    def settle(value: T | None, error: BaseException | None) -> None:
-        if answer.done():  # the caller has gone
-            return
-        if error is not None:
-            answer.set_exception(error)
-        else:
-            answer.set_result(value)  # type: ignore[arg-type]
-
-    def run() -> None:
-        value, failure = None, None
-        try:
-            value = call(*arguments)
-        except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
-            failure = error
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(settle, value, failure)
-
-    threading.Thread(target=run, daemon=True).start()
-    return await answer

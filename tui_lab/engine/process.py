@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from tui_lab.engine.control import Control
-from tui_lab.engine.engine import Engine, More
+from tui_lab.engine.engine import Engine
+from tui_lab.engine.extending import More
 from tui_lab.engine.lock import EngineFacts, EngineLock
 from tui_lab.engine.paths import runtime_folder
 from tui_lab.store.errors import LabError, storage_error
