@@ -102,6 +102,8 @@ async def test_lines_act_and_are_remembered(own_lab: Workbench, monkeypatch: pyt
         panel = await wait_until(pilot, lambda: app.screen.query_one(ProcessPanel))
         await wait_until(pilot, lambda: not panel.running and "long" in panel.text)
         assert "tui-lab sta" in panel.title
+        await pilot.press("tab")  # leads away from it: escape closes it from there, too
+        await wait_until(pilot, lambda: not panel.has_focus_within)
         await pilot.press("escape")
         await wait_until(pilot, lambda: not app.screen.query(ProcessPanel))
         assert app.pane is not None and app.pane.has_focus_within

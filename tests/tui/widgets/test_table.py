@@ -67,7 +67,7 @@ async def test_of_a_column_that_stands_half_outside_no_parts_of_numbers_are_show
         (54, "loss  text", "0.006823  abcde…"),
         (51, "loss  te…", "0.006823"),
         (46, "loss", "0.006823"),
-        (45, "loss", "www"),
+        (45, "loss", "www        …"),
         (41, "lo…", "www"),
     ):
         app = TableApp(frame)

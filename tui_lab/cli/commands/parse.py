@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from tui_lab.cli.options import FORMATS, Parser, add_common, add_json, lab_path, open_lab, print_json, relative
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE
-from tui_lab.experiment.data_types import JsonObject
 
 if TYPE_CHECKING:
     import argparse
@@ -147,20 +146,13 @@ def _refuse(path: Path, lab: Path) -> None:
 def wanted(folder: ExperimentFolder, args: argparse.Namespace) -> tuple[str | None, Experiment | None]:
     """Return the experiment with the metrics of the command line, or of its present file, as text and read; None where
     these are used already. Raises SpecError, UsageError."""
-    from tui_lab.experiment.load import load
+    from tui_lab.client.edited_metrics import edited_metrics, with_metrics
     from tui_lab.experiment.yaml.parser import parse
 
-    source = folder.file()
-    text = folder.spec_text()
     if not args.patterns and args.each is None:
-        if source.exists():
-            edited = load(source)
-            if (edited.metrics, edited.rows) != (folder.spec().metrics, folder.spec().rows):
-                document = parse(source.read_text(encoding="utf-8-sig"), str(source)).value
-                return _changed(folder, text, {key: document.get(key) for key in ("metrics", "rows")})
-        return None, None
+        return edited_metrics(folder) or (None, None)
     check_patterns(args)
-    current = parse(text, str(source)).value
+    current = parse(folder.spec_text(), str(folder.file())).value
     metrics = dict(current.get("metrics") or {})
     for name, pattern in args.patterns:
         old = metrics.get(name)
@@ -168,7 +160,7 @@ def wanted(folder: ExperimentFolder, args: argparse.Namespace) -> tuple[str | No
         rest = {key: value for key, value in old.items() if key in kept} if isinstance(old, dict) else {}
         metrics[name] = {"pattern": pattern, **rest} if rest else pattern
     rows = {"each": args.each} if args.each is not None else current.get("rows")
-    return _changed(folder, text, {"metrics": metrics, "rows": rows})
+    return with_metrics(folder, {"metrics": metrics, "rows": rows})
 
 
 def check_patterns(args: argparse.Namespace) -> None:
@@ -187,20 +179,6 @@ def check_patterns(args: argparse.Namespace) -> None:
             raise UsageError(
                 f"{option}: the pattern has no group for the value; put parentheses around it, as in 'loss (@float@)'"
             )
-
-
-def _changed(folder: ExperimentFolder, text: str, changes: JsonObject) -> tuple[str, Experiment]:
-    """Return the experiment's file with other metrics, as text and read. Raises SpecError."""
-    import yaml
-
-    from tui_lab.experiment.load import load
-    from tui_lab.experiment.yaml.parser import parse
-
-    source = folder.file()
-    document = {**parse(text, str(source)).value, **changes}
-    written = yaml.safe_dump({k: v for k, v in document.items() if v is not None}, sort_keys=False, allow_unicode=True)
-    plan = folder.plan()
-    return written, load(source, text=written, templates=plan.about["templates"], signatures=plan.signatures)
 
 
 def report(results: Results, warnings: list[str], as_json: bool) -> None:

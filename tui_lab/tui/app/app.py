@@ -524,8 +524,9 @@ class LabApp(App[int]):
     # --- Back, and to another part
 
     def back(self) -> bool:
-        """Go back to where the user came from; return whether there is such a place."""
-        return self._navigation.back()
+        """Close what a program that has ended has printed, or else go back to where the user came from; return whether
+        there was such a thing."""
+        return self._processes.close_ended() or self._navigation.back()
 
     def action_go_back(self) -> None:
         self._navigation.back()

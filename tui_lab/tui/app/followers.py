@@ -37,6 +37,14 @@ SAMPLE: Final = 2.0  # seconds between the points of a node's history
 SAMPLES: Final = 120
 
 
+def modified(path: Path) -> int | None:
+    """Return when a file was written, in nanoseconds; None where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
 def kept(last: float | None, new: float | None, most: float) -> float | None:
     """Return the last value as long as the new one hardly differs: what moves by itself would draw the screen again and
     again."""
@@ -115,6 +123,8 @@ class WatchedExperiment:
         self._line = ""
         self._last = ExperimentSnapshot(folder.name)
         self._connections = 0  # to the machine of the lab, if that is another one
+        self._metrics: int | None = None  # when other metrics came into force than those submitted
+        self._changes = 0  # of metrics, in which no event of the journal tells of anything
 
     def take_snapshot(self, active: bool) -> ExperimentSnapshot:
         """Return the present state of the experiment."""
@@ -125,6 +135,9 @@ class WatchedExperiment:
         side = mirrors.other_side(self.folder.path.parent)
         connections = 0 if side is None else side.connections
         again, self._connections = connections != self._connections, connections
+        metrics = modified(self.folder.metrics_file)
+        if metrics != self._metrics:
+            again, self._metrics, self._changes = True, metrics, self._changes + 1
         if not moved and not again and not active and not self._last.active:
             return self._last
         queued = state.queued_tasks()
@@ -143,7 +156,7 @@ class WatchedExperiment:
             active=active,
             paused=state.paused,
             ended=state.ended,
-            revision=state.offset + connections,  # what was not reached is read again
+            revision=state.offset + connections + self._changes,  # what was not reached is read again
             submissions=len(state.submissions),
             rate=kept(last.rate, rate, STEADY * (rate or 0.0)),
             eta=kept(last.eta, eta, max(1.0, STEADY * (left or 0.0))),

@@ -47,6 +47,18 @@ class Processes:
         finally:
             release()
 
+    def close_ended(self) -> bool:
+        """Close the panel if its program has ended; return whether there is one."""
+        base = self._app.screen_stack[0]
+        if not base.query("#process"):
+            return False
+        from tui_lab.tui.widgets.process import ProcessPanel
+
+        ended = [panel for panel in base.query(ProcessPanel) if not panel.running]
+        for panel in ended:
+            panel.post_message(ProcessPanel.Closed())
+        return bool(ended)
+
     async def close(self) -> None:
         """Close the panel; the focus goes back to the pane."""
         await self._app.screen_stack[0].query("#process").remove()

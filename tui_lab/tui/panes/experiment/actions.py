@@ -49,5 +49,6 @@ With the cursor on a metric or on `rows`, its pattern is tried on a real output;
 another task.
 
 Saving keeps comments, layout, line ends and the file's mode. An unsaved text is kept every few seconds, and offered
-again after a crash. A run asks one question first, and goes on when you leave.
+again after a crash. If its metrics have changed, the outputs are read by them at once; nothing runs. A run asks one
+question first, and goes on when you leave.
 """

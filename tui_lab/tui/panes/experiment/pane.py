@@ -38,7 +38,7 @@ from tui_lab.tui.panes.experiment.launcher import Launcher
 from tui_lab.tui.panes.experiment.offers import ask_goal, ask_metric
 from tui_lab.tui.panes.experiment.outputs_panel import OutputsPanel
 from tui_lab.tui.panes.experiment.plan import PlanView
-from tui_lab.tui.panes.experiment.saving import edit_outside, may_change_file, no_file, save, take_up
+from tui_lab.tui.panes.experiment.saving import edit_outside, may_change_file, no_file, read_metrics, save, take_up
 from tui_lab.tui.panes.experiment.tester_panel import TesterPanel
 from tui_lab.tui.widgets.open_dialog import NewDialog, OpenDialog
 from tui_lab.tui.widgets.panels.panel import Panel
@@ -506,8 +506,10 @@ class ExperimentPane(Pane):
 
     @work(exclusive=True, group="experiment-ask")
     async def action_save(self) -> None:
-        if await save(self.lab_app, self.side):
-            self.lab_app.tell(f"saved {self.side.file.path.name}" if self.side.file else "")
+        if await save(self.lab_app, self.side) and self.side.file is not None:
+            file = self.side.file.path
+            self.lab_app.tell(f"saved {file.name}")
+            await read_metrics(self.lab_app, file)
 
     @work(exclusive=True, group="experiment-ask")
     async def action_reload(self) -> None:

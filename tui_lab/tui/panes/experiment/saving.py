@@ -6,7 +6,9 @@ import asyncio
 from datetime import datetime
 from pathlib import Path
 
+from tui_lab.client.edited_metrics import read_edited
 from tui_lab.client.remote.connection import RemoteLab, remote_lab
+from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import mirrors
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.pane import Host
@@ -63,6 +65,22 @@ def _write_there(remote: RemoteLab, file: Path, data: bytes) -> None:
     """Write a file of a lab on another machine. Blocks. Raises LabError."""
     with promised():
         remote.write(file, data)
+
+
+async def read_metrics(host: Host, file: Path) -> None:
+    """Read what tasks have printed by the metrics of a file that was saved, and say what was found."""
+    lab = host.lab
+    if lab is None or mirrors.in_mirror(file):
+        return
+    try:
+        found = await asyncio.to_thread(read_edited, lab, file)
+    except SpecError:
+        return  # the pane says what is wrong
+    except (LabError, OSError) as error:
+        host.tell(str(error), "error")
+        return
+    if found is not None:
+        host.tell(found)
 
 
 async def edit_outside(host: Host, side: EditorSide) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 import polars as pl
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
@@ -545,9 +546,11 @@ class FrameTable(ScrollView, can_focus=True):
             width, values = self._layout_.widths[place], self.row(row) or {}
             return drawn(draw(values, width), width, room, lambda tone: self._tones(*base, tone), self._tones(*base))
         cell = page.cell(place, row)
-        # Of a column that stands half outside, what says nothing is left away; the title's ellipsis tells of it.
+        # Of a column that stands half outside, what says nothing is left away. An ellipsis tells of it: that of the
+        # title where it is cut, too; else one in the cell, which would look like one without a value.
         if room < self._layout_.widths[place] and cell.width > room and (self._right[place] or room < LEAST_TEXT):
-            cell = Cell("", 0)
+            told = cell_len(self._titles()[place]) > room
+            cell = Cell("", 0) if told else Cell(self._ellipsis, 1, self._measures[place].tail)
         tones = [cell.tone] if cell.tone else []
         return segments(
             cell,
