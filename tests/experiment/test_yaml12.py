@@ -330,6 +330,13 @@ def test_second_document() -> None:
             '3:10: YAML gives a value that begins with "{" a meaning of its own; put the value in single quotes',
         ),
         (
+            "x: [1]  , 2",
+            (
+                '1:9: a "," after the "]" that closes the value; '
+                'put what follows before the "]", or the whole value in single quotes if it is text'
+            ),
+        ),
+        (
             "acc: *x y",
             '1:6: YAML gives a value that begins with "*" a meaning of its own; put the value in single quotes',
         ),

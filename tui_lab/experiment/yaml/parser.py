@@ -117,6 +117,10 @@ def _words(problem: str, context: str, at: int, opened: int, text: Text) -> tupl
         closing = "]" if "sequence" in context else "}"
         hint = f'close it with "{closing}", or put the value in single quotes if it is text'
         return opened, f'this "{opening}" is not closed as YAML expects', hint
+    if leading in ("[", "{") and here == "," and value_at < at and "did not find expected" in problem:
+        closing = "]" if leading == "[" else "}"
+        hint = f'put what follows before the "{closing}", or the whole value in single quotes if it is text'
+        return at, f'a "," after the "{closing}" that closes the value', hint
     if leading in _LEADING and value_at < at and "did not find expected" in problem:
         return value_at, f'YAML gives a value that begins with "{leading}" a meaning of its own', QUOTE
     if leading in ("'", '"') and value_at < at and "did not find expected" in problem:
