@@ -939,6 +939,7 @@ def test_problems() -> None:
     error = SpecError([Problem("f", 2, 1, "b"), Problem("f", 1, 9, "a"), Problem("f", 2, 1, "b")])
     assert str(error) == "f:1:9: a\nf:2:1: b"
     assert suggest("repat", ["repeat", "retries"]) == 'did you mean "repeat"?'
+    assert suggest("started", ["state", "started_at"]) == 'did you mean "started_at"?'
     assert suggest("LR", ["lr"]) == 'did you mean "lr"?'
     assert suggest("xyz", ["repeat"]) == ""
 

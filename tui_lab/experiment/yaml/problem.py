@@ -77,6 +77,9 @@ def closest(word: str, known: Iterable[str]) -> str | None:
     folded: dict[str, str] = {}
     for name in known:
         folded.setdefault(name.casefold(), name)
+    longer = [name for name in folded if name.startswith(f"{word.casefold()}_")]
+    if len(longer) == 1 and word.casefold() not in folded:
+        return folded[longer[0]]  # `started` is more like `state` than like `started_at`, letter by letter
     matches = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.7)
     return folded[matches[0]] if matches else None
 
