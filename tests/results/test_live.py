@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tui_lab.protocol.control import Piece, ReadFile
-from tui_lab.results import live
+from tui_lab.results import curves, live
 from tui_lab.results.live import LiveReader
 from tui_lab.results.tables import refresh
 from tui_lab.store.errors import LabError
@@ -94,7 +94,7 @@ def test_long_outputs_are_thinned_out_and_far_ends_passed_over(disk: Any, monkey
     disk.start(folder, 0, {"metrics.jsonl": lines(0, 10_000), "stdout": "acc 1\n" + "x" * live.PIECE * 2 + "\nacc 2\n"})
     now = reader(folder).read([(0, 1)])[0]
     curve = now.curves["lr"]
-    assert live.POINTS / 2 <= len(curve.steps) <= live.POINTS and curve.steps[-1] == 9999
+    assert curves.POINTS / 2 <= len(curve.steps) <= curves.POINTS and curve.steps[-1] == 9999
     assert list(curve.values) == sorted(curve.values, reverse=True)
     assert now.curves["acc"].values == (1, 2), "a line that is longer than any piece stops nothing"
 

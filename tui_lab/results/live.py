@@ -10,13 +10,14 @@ import base64
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from tui_lab.experiment.model import Experiment
 from tui_lab.protocol.control import Piece, ReadFile
+from tui_lab.results.curves import Curve, CurvePoints
 from tui_lab.results.extraction.extractor import Reading
 from tui_lab.results.extraction.files import Names, stream_names, task_files, task_path
 from tui_lab.results.extraction.readers import TextReader
@@ -41,8 +42,6 @@ MOST: Final = 64
 """Tasks whose files are read in a call; the others' turn comes in the next one."""
 KEPT: Final = 256
 """Tasks whose values are kept although no one asks for them."""
-POINTS: Final = 256
-"""Points of a curve at most; a longer one is thinned out."""
 METRICS: Final = 64
 """Metrics of a task that are followed."""
 END: Final = 1 << 14
@@ -54,15 +53,6 @@ _SUMMED: Final = ("count", "sum", "sd", "first")
 
 Ask = Callable[[ReadFile], Piece]
 """The engine's `request`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """Values of a metric by step, thinned out: each point stands for as many values as the others, but for the last. A
-    point is NaN where none of its values is a number."""
-
-    steps: tuple[float, ...] = ()
-    values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +367,7 @@ class _Followed:
         """Begin again with all files."""
         self.has_all = True  # nothing was passed over: what is counted is right
         self.last: dict[str, float] = {}
-        self._curves: dict[str, _Points] = {}
+        self._curves: dict[str, CurvePoints] = {}
         self._lines = StepLines()
         self._step: float | None = None  # the largest that a task names
         self._counts: dict[str, int] = {}  # matches of patterns that name no step
@@ -452,7 +442,7 @@ class _Followed:
         if curve is None:
             if len(self._curves) >= METRICS:
                 return
-            curve = self._curves[name] = _Points()
+            curve = self._curves[name] = CurvePoints()
         self.last[name] = value
         curve.add(step, value)
 
@@ -462,50 +452,3 @@ def _float(value: float) -> float:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
-
-
-class _Points:
-    """Points of a curve, of which each stands for `every` values."""
-
-    __slots__ = ("_count", "_every", "_known", "_step", "_steps", "_sum", "_values")
-
-    def __init__(self) -> None:
-        self._every = 1
-        self._steps: list[float] = []
-        self._values: list[float] = []
-        self._count = self._known = 0  # values since the last point, and how many of them are numbers
-        self._sum = self._step = 0.0
-
-    def add(self, step: float, value: float) -> None:
-        self._step = step
-        self._count += 1
-        if math.isfinite(value):
-            self._sum += value
-            self._known += 1
-        if self._count == self._every:
-            self._steps.append(step)
-            self._values.append(self._mean())
-            self._count = self._known = 0
-            self._sum = 0.0
-            if len(self._steps) == POINTS:
-                self._thin_out()
-
-    def _mean(self) -> float:
-        return self._sum / self._known if self._known else math.nan
-
-    def _thin_out(self) -> None:
-        self._every *= 2
-        self._steps = self._steps[1::2]
-        self._values = [_mean_of(a, b) for a, b in self._pairs()]
-
-    def _pairs(self) -> Iterator[tuple[float, float]]:
-        return zip(self._values[::2], self._values[1::2], strict=True)
-
-    def curve(self) -> Curve:
-        if not self._count:
-            return Curve(tuple(self._steps), tuple(self._values))
-        return Curve((*self._steps, self._step), (*self._values, self._mean()))
-
-
-def _mean_of(a: float, b: float) -> float:
-    return b if math.isnan(a) else a if math.isnan(b) else a / 2 + b / 2

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +16,6 @@ from tui_lab.experiment.data_types import Row
 from tui_lab.experiment.facts import FACTS, Fact, of_steps
 from tui_lab.experiment.load import load
 from tui_lab.experiment.model import Experiment
-from tui_lab.experiment.stages import differing
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import checkpoint, collected, facts, journal, layout, spec_file, stage_outputs
 from tui_lab.store.errors import LabError, StorageError, storage_error
@@ -29,69 +26,10 @@ from tui_lab.store.locking import locked
 from tui_lab.store.naming import parameter_columns
 from tui_lab.store.plan import LINK, PREFIX, Plan, merge, only
 from tui_lab.store.returned_names import ReturnedNames
-
-_RUN_COLUMNS: Final = {
-    "stage": pl.String(),
-    "run_id": pl.Int64(),
-    "tasks": pl.Int64(),
-    "key": pl.String(),
-    "repeat": pl.Int32(),
-    "version": pl.Int32(),
-    "seed": pl.Int64(),
-}
-
-
-def _runs(plan: Plan, spec: Experiment, name: str, known: set[int], newest: bool) -> pl.DataFrame:
-    """The runs of a stage that only this plan has, or that it has as the newest."""
-    stage = spec.stages[name]
-    mine = plan.of_stage(name)
-    mine = replace(mine, tasks=mine.tasks.filter(~pl.col("task_id").is_in(list(known))))
-    counts = plan.tasks[LINK + name].drop_nulls().value_counts(name="tasks").rename({LINK + name: "run_id"})
-    runs = mine.tasks.select(
-        pl.lit(name).alias("stage"),
-        pl.col("task_id").alias("run_id"),
-        pl.Series("key", [key.hex() for key in mine.tasks["key"]], dtype=pl.String),
-        "repeat" if stage.repeated else pl.lit(None, pl.Int32).alias("repeat"),
-        "version",
-        "seed",
-    )
-    runs = runs.join(counts.cast({"tasks": pl.Int64}), on="run_id", how="left", maintain_order="left")
-    names = differing(spec.stages)[name] if stage.apart else stage.uses
-    used = [one for one in mine.names if one in names]
-    taken = (*FACTS, *_RUN_COLUMNS)
-    typed = mine.typed().select(used).rename(parameter_columns(used, taken))
-    tasks = pl.col("tasks").fill_null(0) if newest else pl.lit(0, pl.Int64).alias("tasks")
-    return pl.concat(
-        [
-            runs.select("stage", "run_id", tasks, "key"),
-            typed,
-            runs.select("repeat", "version", *(["seed"] if "seed" not in used else [])),
-        ],
-        how="horizontal",
-    )
-
+from tui_lab.store.stage_run_rows import RUN_COLUMNS, runs_of_nodes, runs_of_plan
 
 RUN: Final = "the run"
 """A column that no parameter can be called."""
-
-
-def _on_nodes(rows: pl.DataFrame, plan: Plan, state: State, stage: str) -> pl.DataFrame:
-    """The runs that nodes have of their own, in the place of the rows that stand for them. `tasks` are those that ran
-    on the node."""
-    pairs = [(run, one) for run in rows["run_id"] for one in state.node_runs.get(run, {}).values()]
-    ran = [state.on_node(run, task) for task, run in plan.tasks.select("task_id", LINK + stage).drop_nulls().rows()]
-    counts = Counter(ran) if rows["tasks"].sum() else Counter[int]()
-    own = pl.DataFrame(
-        {
-            "run_id": pl.Series([run for run, _ in pairs], dtype=pl.Int64),
-            "own": pl.Series([one for _, one in pairs], dtype=pl.Int64),
-            "tasks": pl.Series([counts[one] for _, one in pairs], dtype=pl.Int64),
-        }
-    )
-    found = own.join(rows.drop("tasks"), on="run_id", how="left", maintain_order="left")
-    return found.with_columns(pl.col("own").alias("run_id")).select(rows.columns)
-
-
 _PLANNED: Final = ("task_id", "repeat", "version", "seed")  # of the columns of a plan
 
 
@@ -415,10 +353,10 @@ class ExperimentFolder:
         for number in sorted({event.plan for event in state.submissions if event.stages}, reverse=True):
             spec, plan = self.spec(number), self.plan(number)
             for name in plan.stages:
-                rows = _runs(plan, spec, name, known, number == state.plan)
-                found.append(_on_nodes(rows, plan, state, name) if name in plan.per_node else rows)
+                rows = runs_of_plan(plan, spec, name, known, number == state.plan)
+                found.append(runs_of_nodes(rows, plan, state, name) if name in plan.per_node else rows)
             known |= set(plan.runs["task_id"])
-        table = pl.concat(found, how="diagonal_relaxed") if found else pl.DataFrame(schema=_RUN_COLUMNS)
+        table = pl.concat(found, how="diagonal_relaxed") if found else pl.DataFrame(schema=RUN_COLUMNS)
         table = table.join(moving, on="run_id", how="left", maintain_order="left").sort("run_id")
         if not state.run_for:
             return table

@@ -14,20 +14,18 @@ the query names are loaded.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from glob import escape
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import duckdb
 import polars as pl
 
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.duckdb_tables import in_quotes, register, unregister
-from tui_lab.experiment.expressions.syntax import Tree
 from tui_lab.experiment.yaml.problem import SpecError, suggest
 from tui_lab.results.node_samples import COLUMNS, node_samples
 from tui_lab.results.patas_names import with_patas_names
@@ -35,6 +33,7 @@ from tui_lab.results.sql import connection, macros
 from tui_lab.results.sql.answers import to_frame
 from tui_lab.results.sql.connection import MEMORY, SUMMARIES, add_summaries, close, connect, summarised
 from tui_lab.results.sql.errors import FILE_TYPES, QueryError, translate
+from tui_lab.results.sql.nan import affected, nan_counts
 from tui_lab.results.sql.text import Rewritten, Token, mentioned, replace, tokens
 from tui_lab.results.statistics.resolution import Resolution, resolution
 from tui_lab.results.statistics.settings import numeric_metrics, settings
@@ -43,75 +42,6 @@ from tui_lab.store import layout
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
-
-# --- NaN in a query: DuckDB sorts it above every number, and sums and means with it are NaN
-_AGGREGATES: Final = """
-    avg mean sum fsum favg kahan_sum min max median mode mad stddev stddev_samp stddev_pop std var
-    variance var_samp var_pop quantile quantile_cont quantile_disc approx_quantile product geomean
-    geometric_mean kurtosis skewness corr covar_samp covar_pop arg_max arg_min max_by min_by sem entropy
-    histogram
-"""
-AGGREGATES: Final = frozenset(_AGGREGATES.split())
-CHECKS: Final = frozenset(("isnan", "isfinite", "isinf", "nanvl"))
-
-
-def nan_counts(frames: Mapping[str, pl.DataFrame], names: set[str]) -> dict[str, int]:
-    """The number of NaN in each float column that is among `names` (lower case) and has any."""
-    counts: dict[str, int] = {}
-    for frame in frames.values():
-        for column, dtype in frame.schema.items():
-            if dtype in (pl.Float64, pl.Float32) and column.lower() in names:
-                count = int(frame[column].is_nan().sum())
-                if count:
-                    counts[column.lower()] = max(count, counts.get(column.lower(), 0))
-    return counts
-
-
-def affected(tree: str, counts: Mapping[str, int]) -> list[str]:
-    """Columns among `counts` that a query (as `json_serialize_sql` gives it) sorts by or aggregates
-    unchecked."""
-    try:
-        document = json.loads(tree)
-    except ValueError:
-        return []
-    aliases: dict[str, set[str]] = {}
-    for node in _nodes(document):
-        for expression in node.get("select_list") or ():
-            if isinstance(expression, dict) and expression.get("alias"):
-                aliases.setdefault(str(expression["alias"]).lower(), set()).update(_columns(expression))
-    found: set[str] = set()
-    checked: set[str] = set()
-    for node in _nodes(document):
-        function = str(node.get("function_name", "")).lower()
-        if function in CHECKS:
-            checked |= _columns(node)
-        if function in AGGREGATES:
-            found |= _columns(node.get("arguments") or node.get("children"))
-        found |= _columns(node.get("orders"))
-        for modifier in node.get("modifiers") or ():
-            for order in (modifier.get("orders") or ()) if isinstance(modifier, dict) else ():
-                literal = (order.get("expression") or {}).get("literal") or {}
-                if literal.get("kind") == "INTEGER":
-                    selected = node.get("select_list") or []
-                    index = int(literal["text"]) - 1
-                    found |= _columns(selected[index]) if 0 <= index < len(selected) else set()
-    reached = found | {name for alias in found for name in aliases.get(alias, ())}
-    return sorted((reached & set(counts)) - checked)
-
-
-def _nodes(tree: Any) -> Iterator[Tree]:
-    if isinstance(tree, dict):
-        yield tree
-        for child in tree.values():
-            yield from _nodes(child)
-    elif isinstance(tree, list):
-        for child in tree:
-            yield from _nodes(child)
-
-
-def _columns(tree: Any) -> set[str]:
-    return {str(node["column_names"][-1]).lower() for node in _nodes(tree) if node.get("column_names")}
-
 
 __all__ = ["Database", "QueryError", "node_samples", "query"]
 

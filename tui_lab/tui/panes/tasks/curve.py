@@ -12,7 +12,8 @@ from tui_lab.results.charts.choice import choose
 from tui_lab.results.charts.making import make
 from tui_lab.results.charts.model import Chart, ChartError, Request, Source
 from tui_lab.results.charts.registry import CURVES
-from tui_lab.results.live import Ask, Curve, LiveReader
+from tui_lab.results.curves import Curve
+from tui_lab.results.live import Ask, LiveReader
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.empty import Empty
 from tui_lab.tui.base.pane import host_of
