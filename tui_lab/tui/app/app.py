@@ -18,6 +18,7 @@ from textual.dom import DOMNode
 from textual.filter import LineFilter
 from textual.reactive import Reactive, reactive
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar
 from textual.widgets import ContentSwitcher
 
 from tui_lab.results.charts.colours import Palette
@@ -40,6 +41,7 @@ from tui_lab.tui.base.collector import settle
 from tui_lab.tui.base.config import Config, SavedState, state_folder
 from tui_lab.tui.base.pane import Host, Pane, is_text
 from tui_lab.tui.base.screen_terminal import ScreenTerminal
+from tui_lab.tui.base.scrollbars import ThinScrollbars
 from tui_lab.tui.base.snapshot import LabSnapshot, SnapshotTaken
 from tui_lab.tui.base.workers import promised, work
 
@@ -133,6 +135,7 @@ class LabApp(App[int]):
         self.theme = self._beginning.theme(self.available_themes, self.console.color_system)
         self.terminal = ScreenTerminal(self, self.config.ascii, self.write_to_terminal)
         self.set_keymap(self.config.keys)
+        ScrollBar.renderer = ThinScrollbars
 
     @cached_property
     def available_themes(self) -> dict[str, Theme]:
