@@ -409,6 +409,12 @@ async def test_what_tasks_print_becomes_a_metric(own_lab: Workbench) -> None:
         await wait_until(pilot, lambda: pane.side.text.endswith("\n  loss: '\\bloss: *(@float@)'\n"))
         await pilot.press("i", "ctrl+z", "ctrl+z")
         assert pane.side.text == before
+        await pilot.press("escape")
+        pane = await rewrite(pilot, app, lambda text: text[: text.index("metrics:")])
+        pane.focus()
+        await pilot.press("m", "space", "space", "space", "space", "enter")  # in one go
+        await wait_until(pilot, lambda: len(re.findall(r"^  (?:loss|score): .*@", pane.side.text, re.MULTILINE)) == 2)
+        assert not isinstance(app.screen, OffersScreen)
 
 
 async def test_metrics_are_offered_after_the_first_task(own_lab: Workbench) -> None:

@@ -42,8 +42,9 @@ The border says what the key under the cursor means.
 such a value, the line below the text says what would be written. `w` again adds a value at each end; `u` takes it back.
 
 `m` offers the numbers that the last tasks have printed, or written to JSON and CSV files, as metrics: enter takes one,
-and asks which of its values are better. No pattern has to be typed. `u` takes it back. Outputs, which is beside the
-plan in a wide window and behind `|` in others, marks these numbers in what the last task has printed.
+and asks which of its values are better; `space` marks several. No pattern has to be typed. `u` takes it back. Outputs,
+which is beside the plan in a wide window and behind `|` in others, marks these numbers in what the last task has
+printed.
 
 With the cursor on a metric or on `rows`, its pattern is tried on a real output; `]` and `[` choose the output of
 another task.

@@ -1,4 +1,4 @@
-"""Metrics for what tasks have written: one is chosen from a list, and which of its values are better."""
+"""Metrics for what tasks have written: one is chosen from a list, and which of its values are better; or several."""
 
 from __future__ import annotations
 
@@ -118,10 +118,13 @@ class Chosen:
     goal: Goal | None
 
 
-class OffersScreen(ModalScreen[Chosen | None]):
-    """A list of offers, then of goals. Nothing else is asked."""
+class OffersScreen(ModalScreen[tuple[Chosen, ...] | None]):
+    """A list of offers, then of goals. Nothing else is asked. Of several that are marked, the list says the goals."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "leave", "Back")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "leave", "Back"),
+        Binding("space", "mark", "Mark"),
+    ]
     DEFAULT_CSS = """
     OffersScreen {
         align: center middle;
@@ -140,6 +143,8 @@ class OffersScreen(ModalScreen[Chosen | None]):
         super().__init__()
         self.offered = offered
         self.taken = taken
+        self.marked: set[int] = set()
+        """The places of offers that are taken together."""
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -163,13 +168,30 @@ class OffersScreen(ModalScreen[Chosen | None]):
         self.taken = None
         offers = self.offered.offers
         self.box.border_title = Content(f"Metrics in the outputs of {plural(len(self.offered.tasks), 'task')}")
-        self.box.border_subtitle = Content(f"{len(offers)}  enter takes one, esc leaves")
         menu.clear_options()
-        menu.add_options(
-            Option(Content.assemble(row, (shortened(printable(offer.where.strip()), 60), MUTED)))
-            for row, offer in zip(rows(offers), offers, strict=True)
-        )
+        menu.add_options(Option(self._row(place)) for place in range(len(offers)))
+        self._say_marked()
         menu.highlighted = offers.index(taken) if taken is not None else 0
+
+    def _row(self, place: int) -> Content:
+        offers, mark = self.offered.offers, "● " if place in self.marked else "  "
+        where = shortened(printable(offers[place].where.strip()), 60)
+        return Content.assemble((mark, "$text-accent"), rows(offers)[place], (where, MUTED))
+
+    def _say_marked(self) -> None:
+        count = len(self.marked)
+        keys = f"{count} marked: enter takes them, less or more is better as said" if count else "enter takes one"
+        keys += "" if count or len(self.offered.offers) < 2 else ", space marks several"
+        self.box.border_subtitle = Content(f"{keys}, esc leaves")
+
+    def action_mark(self) -> None:
+        """Mark the offer, or take its mark away, and go to the next."""
+        menu = self.query_one(Menu)
+        if self.taken is None and (place := menu.highlighted) is not None:
+            self.marked ^= {place}
+            menu.replace_option_prompt_at_index(place, self._row(place))
+            menu.highlighted = min(place + 1, len(self.offered.offers) - 1)
+            self._say_marked()
 
     def _list_goals(self, offer: Offer) -> None:
         self.taken = offer
@@ -195,10 +217,13 @@ class OffersScreen(ModalScreen[Chosen | None]):
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
-        if self.taken is None:
-            self._list_goals(self.offered.offers[event.option_index])
+        offers = self.offered.offers
+        if self.taken is not None:
+            self.dismiss((Chosen(self.taken, _GOALS[event.option_index][1]),))
+        elif self.marked:
+            self.dismiss(tuple(Chosen(offers[place], offers[place].goal) for place in sorted(self.marked)))
         else:
-            self.dismiss(Chosen(self.taken, _GOALS[event.option_index][1]))
+            self._list_goals(offers[event.option_index])
 
     def action_leave(self) -> None:
         if self.taken is None:
@@ -248,12 +273,14 @@ async def ask_goal(host: Host, side: EditorSide, path: Path, found: Offered, tak
     chosen = await host.ask(OffersScreen(found, taken))
     if chosen is None or side.file is None or side.file.path != path:
         return
-    name = chosen.offer.name
-    try:
-        edit = add_metric(side.text, path.name, name, chosen.offer.with_goal(chosen.goal))
-    except SpecError as error:
-        host.tell(str(error), "error")
-        return
-    side.editor.apply(edit)
+    names = [one.offer.name for one in chosen]
+    for one in chosen:
+        try:
+            edit = add_metric(side.text, path.name, one.offer.name, one.offer.with_goal(one.goal))
+        except SpecError as error:
+            host.tell(str(error), "error")
+            return
+        side.editor.apply(edit)
     save, undo = (host.key(f"experiment.{action}", side.editor.has_focus) for action in ("save", "undo"))
-    host.tell(f"{name} is a metric now: {save} saves the file, {undo} takes it back")
+    are, back = ("is a metric", "it") if len(names) == 1 else ("are metrics", "one after the other")
+    host.tell(f"{', '.join(names)} {are} now: {save} saves the file, {undo} takes {back} back")
