@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.results.conftest import LabOnDisk
 from tui_lab.client.edited_metrics import edited_metrics, read_edited
 from tui_lab.results.tables import refresh
+from tui_lab.store.returned_names import ReturnedNames
 from tui_lab.tui.app.followers import WatchedExperiment
 
 
@@ -32,3 +33,12 @@ def test_outputs_are_read_by_the_metrics_of_the_present_file(tmp_path: Path) -> 
     copy = disk.sources / "copy.yaml"
     copy.write_text(file.read_text().replace("loss:", "other:"))
     assert read_edited(disk.lab, copy) is None, "another file of that name is another experiment"
+
+
+def test_what_a_function_returned_is_no_edit_of_its_file(tmp_path: Path) -> None:
+    disk = LabOnDisk(tmp_path)
+    (tmp_path / "fit.py").write_text("def fit(n):\n    return {'acc': n}\n")
+    folder = disk.submit("function: fit.py::fit\nparameters: {n: [1, 2]}\n")
+    ReturnedNames(metrics=["acc"]).write(folder.path)
+    assert "acc" in folder.spec().metrics
+    assert edited_metrics(folder) is None

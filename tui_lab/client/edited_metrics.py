@@ -20,7 +20,7 @@ def edited_metrics(folder: ExperimentFolder) -> tuple[str, Experiment] | None:
     source = folder.file()
     if not source.exists():
         return None
-    edited, known = load(source), folder.spec()
+    edited, known = load(source), folder.written_spec()
     if (edited.metrics, edited.rows) == (known.metrics, known.rows):
         return None
     document = parse(source.read_text(encoding="utf-8-sig"), str(source)).value
