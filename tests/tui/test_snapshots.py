@@ -19,8 +19,10 @@ from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.app.frame.keys import Keys
 from tui_lab.tui.base import panes
 from tui_lab.tui.base.config import Config
+from tui_lab.tui.charts.linked import LinkedChart
 from tui_lab.tui.panes.chart.pane import ChartPane
 from tui_lab.tui.panes.query.answer import AnswerView
+from tui_lab.tui.panes.results.pane import ResultsPane, SettingsTable
 from tui_lab.tui.panes.tasks.pane import TasksPane
 from tui_lab.tui.widgets.plot.plot import Plot
 from tui_lab.tui.widgets.table.table import FrameTable
@@ -116,6 +118,10 @@ async def _prepared(pilot: Pilot[Any], app: LabApp, name: str) -> None:
         await wait_until(pilot, lambda: app.query_one(AnswerView).query_one(FrameTable).frame.height == 3)
         view = app.query_one(AnswerView)
         view.say(re.sub(r"[\d.]+ m?s\b", "0.1 s", view.said))
+    elif name == "results":
+        chart = app.query_one(ResultsPane).query_one(LinkedChart)  # a worker draws it, after the table is there
+        await wait_until(pilot, lambda: app.query_one(SettingsTable).frame.height == 8)
+        await wait_until(pilot, lambda: not chart.display or chart.query_one(Plot).text.count("\n") > 5)
     elif name == "chart":
         await wait_until(pilot, lambda: app.query_one(ChartPane).query_one(Plot).text.count("\n") > 5)
     elif name == "help":
