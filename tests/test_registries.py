@@ -93,7 +93,7 @@ def test_nothing_else_knows_the_kinds_of_chart() -> None:
     assert not [one for one in tables if one.startswith("results/charts/")]
     assert named(CHARTS.keys() - {"steps"}, own) == {
         "cli/commands/stats.py pareto",  # the option --pareto
-        "experiment/keys.py parallel",  # what other programs call `slots`
+        "experiment/keys/__init__.py parallel",  # what other programs call `slots`
         "results/statistics/document.py pareto",  # a member of its JSON
     }
 
@@ -124,7 +124,7 @@ TYPE = "a type of columns"
 OTHER_MEANINGS = {
     ("experiment/shell/", "pattern"): SHELL,
     ("experiment/cluster/schema.py", "pattern"): SCHEMA,
-    ("experiment/keys.py", "pattern"): SCHEMA,
+    ("experiment/keys/", "pattern"): SCHEMA,
     ("experiment/schema_parts.py", "pattern"): SCHEMA,
     ("experiment/sources/json.py", "pattern"): SCHEMA,
     ("results/export/", "csv"): FORMAT,
@@ -147,7 +147,7 @@ OTHER_MEANINGS = {
     ("cli/commands/parse.py", "each"): "what its option -n writes",
     ("client/formatting.py", "run"): "a word of a sentence",
     ("client/node_formatting.py", "run"): "a word of a sentence",
-    ("experiment/keys.py", "run"): "what other tools call the command",
+    ("experiment/keys/", "run"): "what other tools call the command",
     ("tui/panes/query/", "sql"): "the language of an editor, and a member of its history",
     ("tui/panes/tasks/commands.py", "run"): "a word of a sentence",
     ("store/events.py", "returned"): "an event of the journal",

@@ -8,7 +8,8 @@ from typing import Final
 from unittest import mock
 
 from tui_lab.experiment import keys, load
-from tui_lab.experiment.keys import ELSEWHERE, KEYS, Key
+from tui_lab.experiment.keys import ELSEWHERE, KEYS
+from tui_lab.experiment.keys.key import Key
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.schema_parts import NUMBER
 from tui_lab.experiment.yaml.reader import Keypath, Reader

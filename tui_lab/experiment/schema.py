@@ -12,13 +12,10 @@ from tui_lab.experiment.keys import (
     KEYS,
     STAGE_KEYS,
     documented_keys,
-    metric_keys,
-    metric_schema,
-    rows_keys,
-    rows_schema,
     stage_keys,
     stage_schema,
 )
+from tui_lab.experiment.keys.results import metric_keys, metric_schema, rows_keys, rows_schema
 from tui_lab.experiment.model import FileTemplate, Repeat, Sample, Seed
 from tui_lab.experiment.needs import Keep, Needs
 from tui_lab.experiment.record import Documented, Model, keys_of

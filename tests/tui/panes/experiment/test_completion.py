@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.workbench import Workbench
 from tui_lab.experiment.domains.kinds import KINDS as DOMAINS
-from tui_lab.experiment.keys import KEYS, metric_keys, stage_keys
+from tui_lab.experiment.keys import KEYS, stage_keys
+from tui_lab.experiment.keys.results import metric_keys
 from tui_lab.tui.panes.experiment.completion import Known, complete, files_beside, meaning
 
 KNOWN = Known(("lr", "width"), ("train.py", "data/a.csv"))
