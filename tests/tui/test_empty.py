@@ -14,6 +14,7 @@ from tests.tui.conftest import wait_until
 from tui_lab.store.lab import Lab
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.base import panes
+from tui_lab.tui.base.config import Config
 from tui_lab.tui.base.empty import Empty, content, lines
 from tui_lab.tui.panes.tasks.pane import TasksPane
 from tui_lab.tui.widgets.panels.panel import Panel
@@ -29,12 +30,13 @@ NAMES = {"/": "slash", "esc": "escape", "|": "vertical_line"}
 
 
 def test_what_is_said() -> None:
-    said = Empty("No task matches " * 4, "slash", "changes the filter, or removes it")
-    texts = ["".join(text for text, _ in parts) for parts in lines(said, 40, False)]
+    keys = {"tasks.filter": "/"}.__getitem__
+    said = Empty("No task matches " * 4, "tasks.filter", "changes the filter, or removes it")
+    texts = ["".join(text for text, _ in parts) for parts in lines(said, 40, False, keys)]
     assert texts[0] == "" and texts[1].startswith("  ○ No task") and texts[2].startswith("    ")
     assert all(len(text) <= 40 for text in texts) and any(text.startswith("    /  changes") for text in texts)
-    assert "o No task" in content(said, True).plain and str(said).endswith(": / changes the filter, or removes it")
-    assert lines("[red]\x1b", 40, False)[1][0][0] == "  [red]\\x1b"
+    assert "o No task" in content(said, True, keys).plain
+    assert lines("[red]\x1b", 40, False, keys)[1][0][0] == "  [red]\\x1b"
 
 
 def inside(app: LabApp, panel: Panel) -> str:
@@ -78,7 +80,7 @@ async def check(pilot: Pilot[Any], app: LabApp, names: tuple[str, ...] = panes.N
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
 async def test_an_empty_lab(tmp_path: Path, size: tuple[int, int]) -> None:
     Lab.create(tmp_path / "lab")
-    app = LabApp(tmp_path / "lab")
+    app = LabApp(tmp_path / "lab", config=Config(keys={"app.experiment": "f11"} if size[0] > 100 else {}))
     async with app.run_test(size=size) as pilot:
         await wait_until(pilot, lambda: app.snapshot.lab is not None and app.pane is not None)
         found = await check(pilot, app)

@@ -178,12 +178,14 @@ async def test_help_says_what_the_pane_is_for_and_its_keys_as_they_are_set(small
 
 
 async def test_keys_of_one_s_own_act_and_unknown_ones_are_told(small_lab: Path) -> None:
-    app = LabApp(small_lab, config=Config(keys={"app.theme": "f7", "tasks.rety": "R"}))
+    app = LabApp(small_lab, config=Config(keys={"app.theme": "f7", "tasks.rety": "R", "tasks.filter": "ctrl+f"}))
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await opened(app, pilot)
         assert app.theme == "lab-dark"
         await pilot.press("f7")
         assert app.theme == "lab-light"
+        assert app.key("app.theme") == "f7" and app.query_one("#task-filter", Input).placeholder.startswith("^f filter")
+        assert (app.key("experiment.metrics"), app.key("experiment.metrics", in_text=True)) == ("m", "alt+m")
         await wait_until(pilot, lambda: any('did you mean "tasks.retry"?' in one for one in toasts(app)))
 
 

@@ -18,6 +18,7 @@ from tests.workbench import Workbench, until
 from tui_lab.results.statistics.intervals import t_quantile
 from tui_lab.store.events import Paused
 from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.base.empty import Empty
 from tui_lab.tui.base.snapshot import ExperimentSnapshot
 from tui_lab.tui.panes.dashboard.data import Now, NowReader, best_so_far, progress_chart, span_of
 from tui_lab.tui.panes.dashboard.pane import READING, DashboardPane, idle
@@ -137,8 +138,8 @@ metrics: {acc: {pattern: 'acc: (\\S+)', type: float, goal: max}}
 
 def test_where_no_task_runs_the_key_that_goes_on_is_named() -> None:
     one = ExperimentSnapshot("grid", queued=3, paused=Paused(1.0, "first_failures", 10))
-    assert str(idle(one)) == "Paused: the first tasks failed: P goes on"
-    assert str(idle(replace(one, queued=0))) == str(idle(None))  # nothing is left to go on with
+    assert idle(one) == Empty("Paused: the first tasks failed", "app.pause", "goes on")
+    assert idle(replace(one, queued=0)) == idle(None)  # nothing is left to go on with
 
 
 async def test_the_dashboard_of_a_run(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:

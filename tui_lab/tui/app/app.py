@@ -547,7 +547,7 @@ class LabApp(App[int]):
 
     def action_help_quit(self) -> None:
         """Say how to leave: ctrl+c, where nothing is selected."""
-        self.tell("q leaves; the run goes on")
+        self.tell(f"{self.key('app.leave')} leaves; the run goes on")
 
     def hung_up(self) -> None:
         """Leave without a question: the terminal is gone, or a signal came. In a thread."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from textwrap import wrap
 from typing import Final, NamedTuple
 
@@ -18,30 +18,28 @@ SIGNS: Final = ("○", "o")
 _INDENT: Final = 4  # cells
 _LEAST: Final = 16  # cells of a line, however narrow the room is
 _WIDE: Final = 400
-_NAMES: Final = {"slash": "/", "escape": "esc", "vertical_line": "|"}
 
 
 class Empty(NamedTuple):
-    """What would be here, and the key that brings it. key: its name in Textual, such as `slash`."""
+    """What would be here, and the action that brings it, by its id. does: what that does, behind its key."""
 
     what: str
-    key: str
+    action: str
     does: str
 
-    @property
-    def shown_key(self) -> str:
-        """The key as it is printed on the screen: `/`, `^j`."""
-        return _NAMES.get(self.key, self.key.replace("ctrl+", "^"))
 
-    def __str__(self) -> str:
-        return f"{self.what}: {self.shown_key} {self.does}"
-
-
+Keys = Callable[[str], str]
+"""Gives the key of an action, by its id, as it is shown."""
 Instead = str | Empty
 """What is said in place of what is not there: a reason, as of an error, may have no key."""
 
 
-def lines(said: Instead, width: int, ascii: bool) -> list[Parts]:
+def sentence(said: Instead, keys: Keys) -> str:
+    """Return what is said in one line."""
+    return said if isinstance(said, str) else f"{said.what}: {keys(said.action)} {said.does}"
+
+
+def lines(said: Instead, width: int, ascii: bool, keys: Keys) -> list[Parts]:
     """Return the lines of what is said, for so many cells of width; the first one is blank."""
     room = max(_LEAST, width - _INDENT - 1)
     if isinstance(said, str):
@@ -50,16 +48,17 @@ def lines(said: Instead, width: int, ascii: bool) -> list[Parts]:
     for number, line in enumerate(wrap(visible(said.what), room)):
         sign = f"  {SIGNS[ascii]} " if not number else " " * _INDENT
         found.append(((sign + line, "muted"),))
-    room -= len(said.shown_key) + 2
+    shown_key = keys(said.action)
+    room -= len(shown_key) + 2
     for number, line in enumerate(wrap(said.does, max(_LEAST, room))):
-        key = said.shown_key if not number else " " * len(said.shown_key)
+        key = shown_key if not number else " " * len(shown_key)
         found.append(((" " * _INDENT, ""), (key, KEY_TONE), (f"  {line}", "muted")))
     return found
 
 
-def content(said: Instead, ascii: bool, width: int = _WIDE) -> Content:
+def content(said: Instead, ascii: bool, keys: Keys, width: int = _WIDE) -> Content:
     """Return what is said for a widget that shows a text, and wraps it unless the width is given."""
-    return Content("\n").join(_line(parts) for parts in lines(said, width, ascii))
+    return Content("\n").join(_line(parts) for parts in lines(said, width, ascii, keys))
 
 
 def _line(parts: Sequence[tuple[str, str]]) -> Content:

@@ -19,7 +19,7 @@ from textual.events import DescendantFocus
 from textual.widget import Widget
 
 from tui_lab.tui.base.actions import Action, bindings
-from tui_lab.tui.base.empty import Empty, Instead
+from tui_lab.tui.base.empty import Empty, Instead, Keys
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,8 +44,8 @@ T = TypeVar("T")
 PATIENT: Final = 2.0
 """Seconds that keys wait for what they are meant for."""
 NO_LAB: Final = "there is no lab yet: run an experiment first"
-NO_EXPERIMENT: Final = ("1", "opens a file of an experiment, which ^r runs")
-"""The key where nothing was run yet, and what it does."""
+NO_EXPERIMENT: Final = ("app.experiment", "opens a file of an experiment, to run it")
+"""The action where nothing was run yet, and what it does."""
 
 
 def nothing(snapshot: LabSnapshot, empty: Empty) -> Instead:
@@ -234,6 +234,11 @@ class Host(Protocol):
 def host_of(node: DOMNode) -> Host:
     """Return the app that shows a widget."""
     return cast("Host", node.app)
+
+
+def keys_of(node: DOMNode) -> Keys:
+    """Return what gives the keys of actions, for a text in a widget."""
+    return lambda action: host_of(node).key(action)
 
 
 class HeldKeys:

@@ -314,7 +314,7 @@ class TaskPictures(Panel):
         elif (file := one.elsewhere.get(self._chosen)) is not None:
             if not self._loading:
                 what = f"{printable(file.name)} is on {printable(file.host)}"
-                picture.say(title, f"{what}: p loads {size_words(file.size)}")
+                picture.say(title, f"{what}: {host_of(self).key('tasks.load_picture')} loads {size_words(file.size)}")
         else:
             picture.say(title, self._nothing(one))
 
@@ -341,7 +341,9 @@ class TaskPictures(Panel):
             )
         self.set_title(Content.assemble(*words))
         absent = any(self._chosen in one.elsewhere for one in self._found)
-        self.set_subtitle(("p loads it, " if absent else "") + ("[ ] next, " if len(names) > 1 else "") + "i log")
+        load, log = (host_of(self).key(f"tasks.{action}") for action in ("load_picture", "pictures"))
+        more = "[ ] next, " if len(names) > 1 else ""
+        self.set_subtitle((f"{load} loads it, " if absent else "") + f"{more}{log} log")
 
 
 def _names(found: Sequence[Found]) -> list[str]:

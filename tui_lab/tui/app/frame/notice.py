@@ -8,6 +8,7 @@ from textual.events import Click
 from textual.reactive import reactive
 
 from tui_lab.tui.app.frame.line import Line
+from tui_lab.tui.base.pane import host_of
 from tui_lab.tui.base.snapshot import LabSnapshot
 
 
@@ -31,7 +32,8 @@ class Notice(Line):
     def follow(self, snapshot: LabSnapshot) -> None:
         """Show the worst that is to be said of a lab, or nothing."""
         if snapshot.died:
-            self.show("The engine has died. Nothing is lost: F6 starts another one, and the run goes on.", True)
+            key = host_of(self).key("app.start_engine")
+            self.show(f"The engine has died. Nothing is lost: {key} starts another one, and the run goes on.", True)
         elif snapshot.problem:
             self.show(snapshot.problem, True)
         elif damaged := [one.damage for one in snapshot.experiments if one.damage]:

@@ -300,7 +300,11 @@ class ChartPane(Pane):
             self.made, self._making = None, 0
             self._describe()
             which = f" ({rows.which})" if rows.which else ""
-            self._say(Empty(f"No chart: there are no values in the {rows.title}{which}", "o", "draws something else"))
+            self._say(
+                Empty(
+                    f"No chart: there are no values in the {rows.title}{which}", "chart.source", "draws something else"
+                )
+            )
             self.let_keys_go()
             return
         self._draw()

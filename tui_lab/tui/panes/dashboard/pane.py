@@ -21,7 +21,7 @@ from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.empty import Empty, Instead, content
 from tui_lab.tui.base.formatting import MUTED, STATE_STYLES, bar, mark, paused_words
-from tui_lab.tui.base.pane import NO_EXPERIMENT, Pane, nothing
+from tui_lab.tui.base.pane import NO_EXPERIMENT, Pane, keys_of, nothing
 from tui_lab.tui.base.snapshot import ExperimentSnapshot, LabSnapshot, NodeSample
 from tui_lab.tui.base.throttle import Throttle
 from tui_lab.tui.base.workers import deliver, work
@@ -58,9 +58,9 @@ _SLOTS: Final = 16  # cells of a node's slots at most
 def idle(one: ExperimentSnapshot | None) -> Empty:
     """Return what stands in place of the tasks that run, where none does."""
     if one is not None and one.paused is not None and one.queued:
-        return Empty(paused_words(one.paused).capitalize(), "P", "goes on")
+        return Empty(paused_words(one.paused).capitalize(), "app.pause", "goes on")
     if one is not None and one.active:
-        return Empty("No task runs just now", "3", "shows the tasks")
+        return Empty("No task runs just now", "app.tasks", "shows the tasks")
     return Empty("No task runs", *NO_EXPERIMENT)
 
 
@@ -225,7 +225,7 @@ Where there is no room for all panels, `|` shows the others.
         if now.progress is not None:
             self.query_one("#now-states", Plot).show_chart(now.progress)
         else:
-            empty = Empty("Tasks by state over time are drawn here", "3", "shows the tasks")
+            empty = Empty("Tasks by state over time are drawn here", "app.tasks", "shows the tasks")
             self.query_one("#now-states", Plot).say(READING if self._is_reading else empty)
         self._show_best(now)
         if (kinds := (now.kinds, self._is_reading)) != self._kinds:
@@ -234,7 +234,7 @@ Where there is no room for all panels, `|` shows the others.
         self._show_events(self.lab_app.snapshot)
 
     def _put(self, name: str, lines: Sequence[Content], empty: Empty) -> None:
-        shown = Content("\n").join(lines) if lines else content(empty, self.lab_app.config.ascii)
+        shown = Content("\n").join(lines) if lines else content(empty, self.lab_app.config.ascii, keys_of(self))
         self.query_one(name, Static).update(shown)
 
     def _panel(self, name: str) -> Panel:
@@ -245,9 +245,13 @@ Where there is no room for all panels, `|` shows the others.
         if now.best is None:
             panel.set_title("Best so far")
             panel.set_subtitle("")
-            empty = Empty("The best mean so far is drawn here, if a metric has a goal", "1", "opens the file")
+            empty = Empty(
+                "The best mean so far is drawn here, if a metric has a goal", "app.experiment", "opens the file"
+            )
             if now.goal is not None:
-                empty = Empty(f"The best mean of {now.goal} is drawn here once a task is done", "3", "shows the tasks")
+                empty = Empty(
+                    f"The best mean of {now.goal} is drawn here once a task is done", "app.tasks", "shows the tasks"
+                )
             plot.say(READING if self._is_reading else empty)
             return
         panel.set_title(Content.assemble("Best so far  ", (_value(now.best), "bold $text-success")))
@@ -255,7 +259,7 @@ Where there is no room for all panels, `|` shows the others.
         if now.course is not None:
             plot.show_chart(now.course)
         else:
-            plot.say(Empty("One more value, and there is a line", "b", "shows the results"))
+            plot.say(Empty("One more value, and there is a line", "dashboard.results", "shows the results"))
 
     def _show_kinds(self, now: Now) -> None:
         total = sum(one.count for one in now.kinds)
@@ -267,7 +271,7 @@ Where there is no room for all panels, `|` shows the others.
             )
             if one.share:
                 lines.append(Content.assemble("        ", (printable(one.share), "$text-warning")))
-        empty = Empty("No task has failed", "3", "shows the tasks")
+        empty = Empty("No task has failed", "app.tasks", "shows the tasks")
         self._put("#now-kinds", [Content(READING)] if self._is_reading else lines, empty)
 
     def _show_nodes(self, snapshot: LabSnapshot) -> None:
@@ -289,7 +293,7 @@ Where there is no room for all panels, `|` shows the others.
                     ("" if node.state == "up" else f"  {node.state}", "$text-warning"),
                 )
             )
-        self._put("#now-machines", lines, Empty("No engine runs, so no nodes are used", "2", "shows the nodes"))
+        self._put("#now-machines", lines, Empty("No engine runs, so no nodes are used", "app.nodes", "shows the nodes"))
 
     def _show_events(self, snapshot: LabSnapshot) -> None:
         """Show what happened last, in all experiments. Of tasks of the current one more is known."""
@@ -315,7 +319,7 @@ Where there is no room for all panels, `|` shows the others.
                     (f"  and {one.more:,} more" if one.more else "", MUTED),
                 )
             )
-        self._put("#now-ended", lines, Empty("The last events are shown here", "7", "shows the submissions"))
+        self._put("#now-ended", lines, Empty("The last events are shown here", "app.history", "shows the submissions"))
 
     # --- Where one is
 

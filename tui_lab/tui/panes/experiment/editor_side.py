@@ -253,7 +253,7 @@ class EditorSide(Panel):
         said = self.query_one("#said", Static)
         said.set_class(not here and wider is None, "empty")
         if here or wider is None:
-            said.update(problem_line(here, self.editor.signs))
+            said.update(problem_line(here, self.editor.signs, host_of(self).key("experiment.fix")))
         else:
             key = host_of(self).key("experiment.widen", self.editor.has_focus)
             more = f" makes a sweep of it: {wider.name}: {wider.values}"
@@ -268,8 +268,10 @@ class EditorSide(Panel):
         self.set_title(self._headline())
 
     def _headline(self) -> Content:
+        host = host_of(self)
         if self.file is None:
-            return Content.from_markup("[$foreground 60%]no file: o opens one, n makes one from a template[/]")
+            open_one, make = host.key("experiment.open"), host.key("experiment.new")
+            return Content.styled(f"no file: {open_one} opens one, {make} makes one from a template", "$foreground 60%")
         path = self.file.path
         parts = [
             Content.from_markup(
@@ -277,7 +279,12 @@ class EditorSide(Panel):
             )
         ]
         if self.conflict:
-            parts.insert(0, Content.from_markup("[$text-error bold]▲ changed on disk (F9 reads it)[/]"))
+            parts.insert(
+                0,
+                Content.from_markup(
+                    "[$text-error bold]▲ changed on disk ($key reads it)[/]", key=host.key("experiment.reload")
+                ),
+            )
         elif self.unsaved:
             words = [self.origin] if self.origin else []
             words.append("edited" if words and self.editor.document.lines != self._origin[1] else "unsaved")

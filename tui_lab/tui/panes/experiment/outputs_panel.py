@@ -18,7 +18,7 @@ from textual.widgets.option_list import Option
 from tui_lab.results.offers.offer import Offer
 from tui_lab.tui.base.empty import Empty, Instead, content
 from tui_lab.tui.base.formatting import MUTED
-from tui_lab.tui.base.pane import host_of
+from tui_lab.tui.base.pane import host_of, keys_of
 from tui_lab.tui.base.throttle import Throttle
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.experiment.offers import Offered, rows
@@ -68,7 +68,7 @@ class OutputsPanel(Panel):
 
     def say_no_file(self) -> None:
         """Say what will be here once there is a file."""
-        self._say(Empty("What tasks of a file have printed is shown here", "o", "opens one"))
+        self._say(Empty("What tasks of a file have printed is shown here", "experiment.open", "opens one"))
 
     def look(self, path: Path, text: str) -> None:
         """Show what the last task of a file printed: at most every two seconds, and once the panel is displayed."""
@@ -114,7 +114,10 @@ class OutputsPanel(Panel):
         if found.task is None:
             message = found.offered.message if found.about is None and host_of(self).lab is not None else ""
             self._say(
-                message or Empty("What the task that ended last has printed is shown here", "ctrl+r", "runs the file")
+                message
+                or Empty(
+                    "What the task that ended last has printed is shown here", "experiment.launch", "runs the file"
+                )
             )
             return
         task, attempt = found.task
@@ -136,7 +139,9 @@ class OutputsPanel(Panel):
         self.set_title("Outputs")
         self.set_subtitle("")
         self.query_one(Menu).set_class(True, "hidden")
-        self.query_one(Static).update(content(words, host_of(self).config.ascii, self.content_size.width or 40))
+        self.query_one(Static).update(
+            content(words, host_of(self).config.ascii, keys_of(self), self.content_size.width or 40)
+        )
 
     def _draw(self) -> None:
         """Show the text with its marks, from the line on that is marked for the offer under the cursor."""

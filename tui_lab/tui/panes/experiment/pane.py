@@ -97,7 +97,7 @@ class ExperimentPane(Pane):
 
     def _begin(self) -> None:
         if self.side.file is None:
-            self.plan_view.show_words(Empty("What a file would run is shown here", "o", "opens one"))
+            self.plan_view.show_words(Empty("What a file would run is shown here", "experiment.open", "opens one"))
             self.tester.say_no_file()
             self.outputs.say_no_file()
         self.show(self.lab_app.snapshot)
@@ -522,7 +522,8 @@ class ExperimentPane(Pane):
 
     @on(EditorSide.Changed)
     def _changed_on_disk(self) -> None:
-        self.lab_app.tell("the file was changed on disk, and here: F9 reads it, ctrl+s writes over it", "warning")
+        read, write = (self.lab_app.key(f"experiment.{action}") for action in ("reload", "save"))
+        self.lab_app.tell(f"the file was changed on disk, and here: {read} reads it, {write} writes over it", "warning")
 
     @work(exclusive=True, group="experiment-ask")
     async def action_external(self) -> None:

@@ -19,7 +19,7 @@ from tui_lab.client.submission import Prepared
 from tui_lab.store import fold
 from tui_lab.tui.base.empty import Instead, content
 from tui_lab.tui.base.formatting import STATE_STYLES
-from tui_lab.tui.base.pane import host_of
+from tui_lab.tui.base.pane import host_of, keys_of
 from tui_lab.tui.panes.experiment.check import Forecast, Planned, in_text
 from tui_lab.tui.widgets.editor import Mark
 
@@ -87,14 +87,14 @@ class PlanView(Vertical):
         """Show a plan. stale: the text has changed since, and the next plan is being made."""
         self._swap(problems=False)
         self._marks = ()
-        self.query_one("#forecast-text", Static).update(plan_content(planned))
+        self.query_one("#forecast-text", Static).update(plan_content(planned, host_of(self).key("experiment.plan")))
         self.set_class(stale, "stale")
 
     def show_words(self, words: Instead) -> None:
         """Say why there is no plan."""
         self._swap(problems=False)
         self._marks = ()
-        self.query_one("#forecast-text", Static).update(content(words, host_of(self).config.ascii))
+        self.query_one("#forecast-text", Static).update(content(words, host_of(self).config.ascii, keys_of(self)))
 
     def _swap(self, problems: bool) -> None:
         self.listing.set_class(not problems, "hidden")
@@ -105,12 +105,12 @@ class PlanView(Vertical):
         self.post_message(self.Chosen(self._marks[event.option_index]))
 
 
-def plan_content(planned: Planned) -> Content:
-    """Return the plan of the file as it is in the editor."""
+def plan_content(planned: Planned, key: str) -> Content:
+    """Return the plan of the file as it is in the editor. key: plans what is too large to be planned unasked."""
     if planned.trouble:
         return Content.from_markup("[$text-error]✗ $words[/]", words=planned.trouble)
     if planned.waiting:
-        words = f"{planned.waiting:,} combinations: too many to plan at each key press. F5 plans them."
+        words = f"{planned.waiting:,} combinations: too many to plan at each key press. {key} plans them."
         return Content.from_markup("[$text-warning]$words[/]", words=words)
     if planned.forecast is None:
         return Content("")
@@ -183,12 +183,13 @@ def _domains(forecast: Forecast) -> Iterator[tuple[str, str]]:
         yield name, shortened(printable(", ".join(words)), 100) + more
 
 
-def problem_line(marks: Sequence[Mark], signs: dict[str, str]) -> Text | Content:
-    """Return the message on the line under the cursor, for below the editor."""
+def problem_line(marks: Sequence[Mark], signs: dict[str, str], key: str) -> Text | Content:
+    """Return the message on the line under the cursor, for below the editor. key: corrects it."""
     return Content("\n").join(
         Content.from_markup(
             f"[{'$text-error' if mark.level == 'error' else '$text-warning'}]$sign $words[/]"
-            + ("  [$text-accent bold]f7[/] [$foreground 60%]corrects it[/]" if mark.fix else ""),
+            + ("  [$text-accent bold]$key[/] [$foreground 60%]corrects it[/]" if mark.fix else ""),
+            key=key,
             sign=signs[mark.level],
             words=mark.text,
         )

@@ -98,7 +98,8 @@ async def edit_outside(host: Host, side: EditorSide) -> None:
 
 async def take_up(host: Host, side: EditorSide, kept: UnsavedText) -> None:
     """Ask whether the unsaved text of an earlier session goes into the editor."""
-    body = f"Changes made {_when(kept.at)} were never saved. They go into the editor; ctrl+z undoes that."
+    body = f"Changes made {_when(kept.at)} were never saved. They go into the editor; "
+    body += f"{host.key('experiment.undo')} undoes that."
     file = side.file
     if await host.confirm("Restore unsaved changes?", body, "Take up") and side.file is file:
         side.replace_text(kept.text)

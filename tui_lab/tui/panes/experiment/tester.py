@@ -13,7 +13,7 @@ from tui_lab.client.formatting import plural, printable
 from tui_lab.experiment.metric import Rows
 from tui_lab.tui.base.empty import Instead, content
 from tui_lab.tui.base.formatting import MUTED
-from tui_lab.tui.base.pane import host_of
+from tui_lab.tui.base.pane import host_of, keys_of
 from tui_lab.tui.panes.experiment.trial import Line, Trial
 
 _TYPES: Final = {"str": "text", "cells": ""}
@@ -46,7 +46,7 @@ class PatternTester(Static, can_focus=False):
 
     def _draw(self) -> None:
         if self.trial is None:
-            self.update(content(self._words, host_of(self).config.ascii))
+            self.update(content(self._words, host_of(self).config.ascii, keys_of(self)))
         else:
             self.update(Content("\n").join(trial_lines(self.trial, *self.content_size)))
 

@@ -44,7 +44,9 @@ class TesterPanel(Panel):
 
     def say_no_file(self) -> None:
         """Say what will be here once there is a file."""
-        said = Empty("What its metrics find in an output is shown here", "n", "makes a file from a template")
+        said = Empty(
+            "What its metrics find in an output is shown here", "experiment.new", "makes a file from a template"
+        )
         self.query_one(PatternTester).show_words(said)
 
     def choose(self, step: int) -> None:
@@ -61,7 +63,7 @@ class TesterPanel(Panel):
         if isinstance(asked, str):
             self._asked = None
             self.query_one(PatternTester).show_words(
-                Empty(asked, "m", "offers what tasks have printed") if asked == NO_METRIC else asked
+                Empty(asked, "experiment.metrics", "offers what tasks have printed") if asked == NO_METRIC else asked
             )
             self.set_title("Pattern")
         elif asked != self._asked or self._trial is None or self._trial.is_finished:
@@ -78,7 +80,9 @@ class TesterPanel(Panel):
         self.query_one(PatternTester).show_trial(trial)
         title = Content("Pattern")
         if trial.outputs:
-            place = f"output {trial.asked.which % trial.outputs + 1} of {trial.outputs:,}, esc, then ] or [ for others"
+            older, newer = (host_of(self).key(f"experiment.{action}") for action in ("older", "newer"))
+            place = f"output {trial.asked.which % trial.outputs + 1} of {trial.outputs:,}, esc, then {older} or {newer}"
+            place += " for others"
             title += Content.from_markup("[not bold $foreground 60%]  $place[/]", place=place)
         self.set_title(title)
 
@@ -106,4 +110,5 @@ class TesterPanel(Panel):
         found = offered(host.lab, path, text, self.outputs)
         if found.offers:
             names = named(found.offers)
-            host.tell(f"tasks of {name} print {names}: m in the Experiment pane makes metrics of them")
+            key = host.key("experiment.metrics")
+            host.tell(f"tasks of {name} print {names}: {key} in the Experiment pane makes metrics of them")

@@ -225,7 +225,8 @@ results of both, setting by setting, those that differ most first.
         if len(chosen) == 1 and here is not None and here is not chosen[0]:
             chosen.append(here)
         if len(chosen) != 2 or self.lab_app.lab is None:
-            self.lab_app.tell("mark two with space, then c compares them", "warning")
+            mark, compare = (self.lab_app.key(f"history.{action}") for action in ("mark", "compare"))
+            self.lab_app.tell(f"mark two with {mark}, then {compare} compares them", "warning")
             return
         first, second = sorted(chosen, key=lambda one: one["at"])
         self.app.push_screen(Comparing(self.lab_app.lab, first, second))

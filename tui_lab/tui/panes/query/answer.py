@@ -19,7 +19,7 @@ from tui_lab.tui.panes.query.run import Answer
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.table.table import FrameTable, next_order
 
-NO_ROWS: Final = Empty("The rows of the answer are shown here", "ctrl+j", "runs the query")
+NO_ROWS: Final = Empty("The rows of the answer are shown here", "query.run", "runs the query")
 
 
 class AnswerView(Panel):
@@ -57,7 +57,11 @@ class AnswerView(Panel):
 
     def running(self, seconds: float, cancelled: bool) -> None:
         """Show that a query runs, and for how long."""
-        self.say("cancelling ..." if cancelled else f"running, {seconds:.1f} s    esc: cancel")
+        self.say(
+            "cancelling ..."
+            if cancelled
+            else f"running, {seconds:.1f} s    {host_of(self).key('query.cancel')}: cancel"
+        )
 
     def fail(self, message: str, place: tuple[int, int] | None = None) -> None:
         """Show an error; place: (line, column) in the query, from 0."""
@@ -76,7 +80,7 @@ class AnswerView(Panel):
         frame = answer.frame
         unique = "task_id" in frame.columns and frame["task_id"].n_unique() == frame.height
         table.key = "task_id" if unique else None
-        table.placeholder = Empty("The answer has no rows", "ctrl+j", "asks again")
+        table.placeholder = Empty("The answer has no rows", "query.run", "asks again")
         kept = table.sort_by if again and table.sort_by and table.sort_by[0] in frame.columns else None
         table.sort_by = kept
         self._fill()

@@ -40,12 +40,12 @@ def name_verdict(known: Collection[str]) -> Callable[[str], Verdict]:
 def as_text(frame: pl.DataFrame, format: Format) -> str:
     """Return a table as `tsv` or `markdown`. Raises OutputError for one that is too large to copy."""
     if frame.height * max(1, frame.width) > LARGEST // 4:
-        raise OutputError(f"{frame.height:,} rows are too many to copy: x exports them to a file")
+        raise OutputError(f"{frame.height:,} rows are too many to copy: export them to a file")
     buffer = io.BytesIO()
     WRITERS[format](frame, buffer)
     text = buffer.getvalue().decode()
     if len(text) > LARGEST:
-        raise OutputError("the table is too large to copy: x exports it to a file")
+        raise OutputError("the table is too large to copy: export it to a file")
     return text
 
 

@@ -25,7 +25,7 @@ from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
 from tui_lab.tui.base import exporting
 from tui_lab.tui.base.actions import Action
-from tui_lab.tui.base.empty import Empty
+from tui_lab.tui.base.empty import Empty, sentence
 from tui_lab.tui.base.pane import NO_LAB, Pane, nothing
 from tui_lab.tui.base.problem import Problem
 from tui_lab.tui.base.snapshot import LabSnapshot
@@ -138,7 +138,6 @@ NARROW: Final = 100  # cells of width below which the tables hide until they are
 TICK: Final = 0.25  # seconds between looks at the clock
 PAUSE: Final = 2.0  # seconds at least between two automatic runs
 LONGEST: Final = 30.0  # seconds that it rests at most, where answers are slow
-HINT: Final = "f5 or ctrl+j runs the query, tab completes a word, ctrl+b shows the tables"
 FIRST: Final = "SELECT * FROM results"
 
 
@@ -162,7 +161,9 @@ class QueryPane(Pane):
         super().__init__()
         self.schema, self.box = SchemaTree(id="schema"), EditorBox()
         self.tables = Panel(self.schema, title="Tables", id="tables")
-        self.chart = LinkedChart(id="query-chart", empty=Empty("The answer is drawn here", "ctrl+j", "runs the query"))
+        self.chart = LinkedChart(
+            id="query-chart", empty=Empty("The answer is drawn here", "query.run", "runs the query")
+        )
         self.view = AnswerView()
         self.walk = history.Walk()
         self.run_: Run | None = None  # the one that is going
@@ -216,7 +217,7 @@ class QueryPane(Pane):
 
     def show(self, snapshot: LabSnapshot) -> None:
         if snapshot.lab is None:
-            self.view.say(str(nothing(snapshot, NO_ROWS)))
+            self.view.say(sentence(nothing(snapshot, NO_ROWS), self.lab_app.key))
             return
         current = self.lab_app.current
         known = (
@@ -232,7 +233,9 @@ class QueryPane(Pane):
             if first:
                 self.walk.reset(history.read(snapshot.lab))
                 if self.last is None and self.run_ is None:
-                    self.view.say(HINT)
+                    key = self.lab_app.key
+                    run, tables = key("query.run"), key("query.schema")
+                    self.view.say(f"{run} runs the query, tab completes a word, {tables} shows the tables")
                 if not self.editor.text.strip():
                     self.editor.set_text(self.walk.entries[-1] if self.walk.entries else FIRST)
             elif before != current:
@@ -476,7 +479,8 @@ class QueryPane(Pane):
         lab = self.lab_app.lab
         found = saved_queries.saved(lab) if lab is not None else {}
         items = [Item(sql.rstrip(), f"@{name}", " ".join(sql.split())) for name, sql in found.items()]
-        self.app.push_screen(ChoiceScreen("Saved queries", items, empty="none yet: ctrl+s saves one"), self._taken)
+        empty = f"none yet: {self.lab_app.key('query.save')} saves one"
+        self.app.push_screen(ChoiceScreen("Saved queries", items, empty=empty), self._taken)
 
     def _taken(self, sql: str | None) -> None:
         if sql is not None:
@@ -550,7 +554,7 @@ class QueryPane(Pane):
 
     def _some_answer(self) -> bool:
         if self.last is None:
-            self.lab_app.tell("there is no answer yet: f5 runs the query", "warning")
+            self.lab_app.tell(f"there is no answer yet: {self.lab_app.key('query.run')} runs the query", "warning")
         return self.last is not None
 
     @on(FrameTable.RowSelected)

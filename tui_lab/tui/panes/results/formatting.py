@@ -26,9 +26,9 @@ def title(report: Report, metric: MetricReport, view: View) -> Content:
     return Content.from_markup("[bold]$name[/]$said", name=metric.name, said=said)
 
 
-def how(report: Report, metric: MetricReport) -> Content:
-    """Return which settings do not differ, and by which test."""
-    texts = "no goal is set: d sets it" if metric.goal is None else verdict_text(report, metric, brief=True)
+def how(report: Report, metric: MetricReport, key: str) -> Content:
+    """Return which settings do not differ, and by which test. key: sets a goal."""
+    texts = f"no goal is set: {key} sets it" if metric.goal is None else verdict_text(report, metric, brief=True)
     parts = [texts] if texts else []
     parts += [] if metric.known.deterministic else [interval_note(report, metric)]
     if report.baseline is not None:

@@ -23,7 +23,7 @@ from tui_lab.results.statistics.report import MetricReport, Report
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.empty import Empty, Instead, content
-from tui_lab.tui.base.pane import NO_EXPERIMENT, Pane, nothing
+from tui_lab.tui.base.pane import NO_EXPERIMENT, Pane, keys_of, nothing
 from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.charts.linked import LinkedChart
 from tui_lab.tui.comparing.model import FEWEST, MOST
@@ -106,7 +106,7 @@ ResultsPane {
 """
 
 
-NO_CHART: Final = Empty("The metric over the parameters is drawn here", "3", "shows the tasks")
+NO_CHART: Final = Empty("The metric over the parameters is drawn here", "app.tasks", "shows the tasks")
 PAUSE: Final = 2.0
 """Seconds at least between two looks at a run that goes on."""
 SHARE: Final = 5
@@ -256,7 +256,7 @@ class ResultsPane(Pane):
             return
         name, request, revision = asked
         began = time.monotonic()
-        view = make_view(lab.path / name, request, revision)
+        view = make_view(lab.path / name, request, revision, self.lab_app.key("results.incomplete"))
         took = time.monotonic() - began
         deliver(self, self._take, view, took)
 
@@ -297,7 +297,7 @@ class ResultsPane(Pane):
         self.query_one("#results-list", Panel).set_title(Content(self.lab_app.current or "Results"))
         self.query_one("#results-detail", Panel).set_title("")
         self.query_one(PanelRow).set_present("results-detail", False)
-        self.query_one("#results-message", Static).update(content(said, self.lab_app.config.ascii))
+        self.query_one("#results-message", Static).update(content(said, self.lab_app.config.ascii, keys_of(self)))
         self.query_one("#results-notes", Static).update("")
         self.query_one("#results-importance", Static).display = False
         self._view = self._rows = None
@@ -309,7 +309,7 @@ class ResultsPane(Pane):
         report, metric = view.report, view.metric
         if report is None or metric is None:
             message, texts = view.message, notes(view)
-            self._say(Empty(message.rstrip("."), "3", "shows the tasks"))
+            self._say(Empty(message.rstrip("."), "app.tasks", "shows the tasks"))
             self.query_one(PanelRow).set_present("results-detail", bool(texts))
             self.query_one("#results-notes", Static).update(texts)
             return
@@ -320,7 +320,7 @@ class ResultsPane(Pane):
         drawn = drawing_of(report, metric)
         self.chart.follow(drawn.subject(report) if drawn is not None else None)
         self.query_one("#results-list", Panel).set_title(title(report, metric, view))
-        self.query_one("#results-how", Static).update(how(report, metric))
+        self.query_one("#results-how", Static).update(how(report, metric, self.lab_app.key("results.goal")))
         self.query_one("#results-notes", Static).update(notes(view))
         importance = self.query_one("#results-importance", Static)
         importance.display = view.explained is not None
@@ -394,7 +394,7 @@ class ResultsPane(Pane):
             return
         place = int(event.row[PLACE])
         here.set_title(setting(*self._shown, place))
-        self._offer = offer(*self._shown, place)
+        self._offer = offer(*self._shown, place, self.lab_app.key("results.by"))
         here.set_subtitle(self._offer.sentence if self._offer is not None else "")
 
     @on(FrameTable.RowSelected)
@@ -440,7 +440,8 @@ class ResultsPane(Pane):
         if len(marked) == 1 and here is not None and here not in marked:
             marked.append(here)
         if not FEWEST <= len(marked) <= MOST:
-            self.lab_app.tell(f"space marks {FEWEST} to {MOST} settings to compare: {len(marked)} are marked")
+            said = f"marks {FEWEST} to {MOST} settings to compare: {len(marked)} are marked"
+            self.lab_app.tell(f"{self.lab_app.key('results.mark')} {said}")
             return
         self.app.push_screen(Comparing(lab, ComparedSettings(report, metric, tuple(marked))))
 

@@ -66,9 +66,9 @@ class Offer:
         return [part for part in zip(self.needed.places, self.needed.more, strict=True) if part[1]]
 
 
-def offer(report: Report, metric: MetricReport, place: int) -> Offer | None:
+def offer(report: Report, metric: MetricReport, place: int, key: str) -> Offer | None:
     """Return what would separate a setting from the best; of the best, from the first one that is tied with it. None
-    where they differ already, or nothing can be said."""
+    where they differ already, or nothing can be said. key: chooses the parameters that make a setting."""
     if metric.best is None:
         return None
     partner: int | None = metric.best
@@ -77,10 +77,10 @@ def offer(report: Report, metric: MetricReport, place: int) -> Offer | None:
     if partner is None or metric.standing(place) not in ("best", "tied"):
         return None
     found = needed(metric, place, partner, report.paired)
-    return None if found is None else Offer(report, metric, found, _reason(report))
+    return None if found is None else Offer(report, metric, found, _reason(report, key))
 
 
-def _reason(report: Report) -> str:
+def _reason(report: Report, key: str) -> str:
     """Return why repeats can't be added from here; empty where they can."""
     spec = report.results.spec
     if not isinstance(spec.repeat, int):
@@ -88,7 +88,7 @@ def _reason(report: Report) -> str:
     if SEED in report.results.parameters:
         return f"its repeats are the values of the parameter {SEED}: add some to the file"
     if report.settings.averaged:
-        return f"a setting is averaged over {', '.join(report.settings.averaged)}: v chooses all parameters"
+        return f"a setting is averaged over {', '.join(report.settings.averaged)}: {key} chooses all parameters"
     if report.results.spec.stage is not None:
         return "stages share runs between repeats: change `repeat` in the file"
     return ""

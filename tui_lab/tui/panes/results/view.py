@@ -19,8 +19,6 @@ from tui_lab.results.until import unreached
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 
-ALLOW: Final = "i"
-"""The key that lets incomplete settings be the best."""
 DURATION: Final = "duration"
 """A fact that stands beside the metrics: what is best often costs time."""
 
@@ -65,7 +63,7 @@ class View:
         return [] if self.report is None else [one.name for one in self.report.metrics]
 
 
-def make_view(path: Path, request: ViewRequest, revision: int) -> View:
+def make_view(path: Path, request: ViewRequest, revision: int, allow: str) -> View:
     """Read the results of an experiment's folder. Errors are in the view."""
     empty = View(path.name, request, revision)
     try:
@@ -80,19 +78,19 @@ def make_view(path: Path, request: ViewRequest, revision: int) -> View:
     if not results.grid.height:
         return replace(empty, message=nothing_done(results), notes=hints)
     try:
-        return _view(results, replace(empty, vary=tuple(varying(results))), hints)
+        return _view(results, replace(empty, vary=tuple(varying(results))), hints, allow)
     except StatisticsError as error:
         if request.baseline is None and request.by is None:
             return replace(empty, message=str(error), notes=hints)
     # The setting is gone, or the parameter: without them there is still something to see.
     plain = replace(request, baseline=None, by=None)
     try:
-        return _view(results, replace(empty, request=plain, vary=tuple(varying(results))), hints)
+        return _view(results, replace(empty, request=plain, vary=tuple(varying(results))), hints, allow)
     except StatisticsError as error:
         return replace(empty, message=str(error), notes=hints)
 
 
-def _view(results: Results, empty: View, hints: Sequence[str]) -> View:
+def _view(results: Results, empty: View, hints: Sequence[str], allow: str) -> View:
     request = empty.request
     names = [*numeric_metrics(results)]
     if DURATION not in names and DURATION not in results.parameters:
@@ -109,7 +107,7 @@ def _view(results: Results, empty: View, hints: Sequence[str]) -> View:
     metric = next((one for one in report.metrics if one.name == wanted), report.metrics[0])
     front = _front(report, metric, request.front)
     places = metric.order if front is None else [place for place in metric.order if front[place]]
-    lines = [*hints, *warnings(report, [metric], allow=ALLOW)]
+    lines = [*hints, *warnings(report, [metric], allow=allow)]
     if not numeric_metrics(results):
         lines.insert(0, f"{results.name} has no metric with numbers: add some to `metrics` of its file")
     return replace(
@@ -147,9 +145,9 @@ def nothing_done(results: Results) -> str:
     failed = states.get("failed", 0) + states.get("lost", 0)
     open_ = states.get("running", 0) + states.get("pending", 0)
     if failed and not open_:
-        return f"No task of {results.name} is done: all {failed:,} failed. Press 3, then f, to see why."
+        return f"No task of {results.name} is done: all {failed:,} failed."
     if failed:
-        return f"No task of {results.name} is done yet, and {failed:,} failed: press 3, then f, to see why."
+        return f"No task of {results.name} is done yet, and {failed:,} failed."
     if states.get("running"):
         return f"No task of {results.name} is done yet; {states['running']:,} running."
     if states.get("stopped") and not open_:

@@ -176,7 +176,8 @@ async def _ask_stop_stage(host: Host, lab: Lab, source: TaskSource, run: StageRu
     if not found.tasks:
         host.tell("only running and pending runs can be stopped", "warning")
         return None
-    body = f"{plural(run.shared, 'task')} that need{'s' * (run.shared == 1)} it can't begin then. `r` runs it again."
+    body = f"{plural(run.shared, 'task')} that need{'s' * (run.shared == 1)} it can't begin then. "
+    body += f"{host.key('tasks.retry')} runs it again."
     if not await host.confirm(f"Stop {source.folder.name}/{run.task}:{run.stage}?", body, "Stop"):
         return None
     return partial(stop, lab, source, found.tasks, of_stages(1, run.stage))
@@ -202,7 +203,7 @@ async def ask_stop(host: Host, lab: Lab, source: TaskSource, wanted: StageRun | 
     if not found.tasks:
         host.tell("only running and pending tasks can be stopped", "warning")
         return None
-    body = f"{found}: running and pending ones. `r` runs them again."
+    body = f"{found}: running and pending ones. {host.key('tasks.retry')} runs them again."
     if not await host.confirm(f"Stop {plural(len(found.tasks), 'task')}?", body, "Stop"):
         return None
     return partial(stop, lab, source, found.tasks)

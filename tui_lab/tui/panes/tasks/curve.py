@@ -134,7 +134,7 @@ class CurvePanel(Panel):
             if number < len(charts):
                 plot.show_chart(charts[number])
             else:
-                plot.say(Empty("What the task says by step is drawn here", "4", "shows its results"))
+                plot.say(Empty("What the task says by step is drawn here", "app.results", "shows its results"))
 
 
 def _run(detail: TaskDetail) -> tuple[int, int]:

@@ -62,7 +62,9 @@ class GroupView(FrameTable):
         """Group by a column, or the failures. `unread`: why no task can be read, if so."""
         self.close()
         self.by = by
-        waiting = "reading the failures" if by == FAILURES else Empty("No tasks", "escape", "goes back to all tasks")
+        waiting = (
+            "reading the failures" if by == FAILURES else Empty("No tasks", "app.leave_text", "goes back to all tasks")
+        )
         self.placeholder = unread if self._model.table is None else waiting
         self.sort_by = None
         self.set_frame(pl.DataFrame())
@@ -191,7 +193,7 @@ class GroupView(FrameTable):
             return
         self._failures = found
         left = f"; {found.left:,} more are not read" if found.left else ""
-        self.placeholder = Empty("No task has failed", "escape", "goes back to all tasks")
+        self.placeholder = Empty("No task has failed", "app.leave_text", "goes back to all tasks")
         shown = [
             Column("tasks"),
             Column("reason", style=lambda _: "error"),

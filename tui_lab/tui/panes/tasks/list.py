@@ -58,9 +58,11 @@ class TaskList(Panel):
         """The task that the cursor goes to once it is there."""
         self.table = TaskTableView(model, self._rows_shown, self._say_problem, id="tasks")
         self.groups = GroupView(model, id="task-groups")
-        self.filter = Input(id="task-filter", placeholder="/ filter: words, or SQL as in loss < 0.3", compact=True)
+        self.filter = Input(id="task-filter", compact=True)
 
     def compose(self) -> ComposeResult:
+        key = host_of(self).key("tasks.filter")
+        self.filter.placeholder = f"{key} filter: words, or SQL as in loss < 0.3"
         yield self.filter
         yield self.table
         yield self.groups
@@ -115,7 +117,7 @@ class TaskList(Panel):
         if model.table is None:
             self.say("")
         elif self.is_grouped:
-            self.say(f"{self.groups.words()} · esc goes back")
+            self.say(f"{self.groups.words()} · {host_of(self).key('app.leave_text')} goes back")
         elif model.problem:
             self._say_problem(model.problem.partition("\n")[0])
         else:

@@ -275,7 +275,8 @@ class TasksPane(Pane):
         if len(marked) == 1 and here is not None and here not in marked and self.model.stage_run(here) is None:
             marked.append(here)
         if not FEWEST <= len(marked) <= MOST:
-            self.lab_app.tell(f"space marks {FEWEST} to {MOST} tasks to compare: {len(marked)} are marked")
+            said = f"marks {FEWEST} to {MOST} tasks to compare: {len(marked)} are marked"
+            self.lab_app.tell(f"{self.lab_app.key('tasks.mark')} {said}")
         elif source is not None and lab is not None:
             self.app.push_screen(Comparing(lab, ComparedTasks(source, tuple(marked))))
 

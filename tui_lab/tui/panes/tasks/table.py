@@ -27,7 +27,7 @@ from tui_lab.tui.widgets.table.table import FrameTable
 
 UNREAD: Final = "reading the tasks"
 NO_TASKS: Final = Empty("No tasks yet", *NO_EXPERIMENT)
-NO_MATCH: Final = Empty("No task matches", "slash", "changes the filter")
+NO_MATCH: Final = Empty("No task matches", "tasks.filter", "changes the filter")
 
 
 class TaskTableView(FrameTable):

@@ -11,7 +11,7 @@ from tui_lab.results.failures.clusters import Cluster
 from tui_lab.results.failures.shared import LEAST, Shared
 from tui_lab.tui.base.empty import Empty, content
 from tui_lab.tui.base.formatting import MUTED
-from tui_lab.tui.base.pane import host_of
+from tui_lab.tui.base.pane import host_of, keys_of
 from tui_lab.tui.widgets.panels.panel import Panel
 
 
@@ -53,13 +53,14 @@ class Why:
         """Show what is known of a kind of failure."""
         if kind is None:
             for panel, title in ((self.said, "What they said"), (self.shared, "What they share")):
-                said = Empty(f"{title} is shown here, of failed tasks", "escape", "goes back to all tasks")
-                panel.say(title, content(said, host_of(panel).config.ascii))
+                said = Empty(f"{title} is shown here, of failed tasks", "app.leave_text", "goes back to all tasks")
+                panel.say(title, content(said, host_of(panel).config.ascii, keys_of(panel)))
             self.shared.set_subtitle("")
         else:
             self.said.say(*what_was_said(kind[0]))
             self.shared.say("What they share", what_is_shared(*kind))
-            self.shared.set_subtitle("y condition, Y all, e leaves them out" if kind[1] else "Y copies all")
+            leave = host_of(self.shared).key("tasks.exclude")
+            self.shared.set_subtitle(f"y condition, Y all, {leave} leaves them out" if kind[1] else "Y copies all")
 
 
 def what_was_said(kind: Cluster) -> tuple[str, Content]:

@@ -19,6 +19,7 @@ from textual.strip import Strip
 
 from tui_lab.tui.base.actions import Action, bindings
 from tui_lab.tui.base.empty import KEY_TONE, Instead, lines
+from tui_lab.tui.base.pane import keys_of
 from tui_lab.tui.widgets.log.document import TITLE, Document, Item, Place
 from tui_lab.tui.widgets.log.local_file import NotReadError
 from tui_lab.tui.widgets.log.scan import Needle
@@ -269,7 +270,7 @@ class LogView(ScrollView, can_focus=True):
         width, rows = self._width, self.rows
         if y < len(rows):
             strip = rows[y].strip
-        elif not rows and y < len(said := lines(self._said, width, self.document.ascii)):
+        elif not rows and y < len(said := lines(self._said, width, self.document.ascii, keys_of(self))):
             styles = {"muted": self.get_component_rich_style("log--note")}
             styles[KEY_TONE] = self.get_component_rich_style("log--key")
             parts = [Segment(text, styles.get(tone, self._base)) for text, tone in said[y]]

@@ -26,6 +26,7 @@ from tui_lab.results.charts.terminal.draw import LEAST, Drawn, drawn
 from tui_lab.results.charts.terminal.style import Look
 from tui_lab.tui.base.actions import Action, bindings
 from tui_lab.tui.base.empty import Instead, content
+from tui_lab.tui.base.pane import keys_of
 from tui_lab.tui.base.workers import work
 from tui_lab.tui.widgets.plot.readout import Readout, readout
 from tui_lab.tui.widgets.plot.window import Which, Window, can_zoom
@@ -174,7 +175,7 @@ class Plot(Widget, can_focus=True):
     def render(self) -> Content:
         """What is said in place of a chart."""
         said = "" if isinstance(self._shown, Drawn) else self._shown
-        return content(said, self.ascii, self.content_size.width)
+        return content(said, self.ascii, keys_of(self), self.content_size.width)
 
     def render_line(self, y: int) -> Strip:
         if not isinstance(self._shown, Drawn):

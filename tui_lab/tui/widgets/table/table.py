@@ -20,6 +20,7 @@ from textual.strip import Strip
 
 from tui_lab.experiment.data_types import Row
 from tui_lab.tui.base.empty import Empty, Instead, lines
+from tui_lab.tui.base.pane import keys_of
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.table.cells import (
     Cell,
@@ -428,8 +429,10 @@ class FrameTable(ScrollView, can_focus=True):
         row = self.row(self.cursor_row)
         if row is not None:
             self.post_message(self.RowSelected(self, row))
-        elif isinstance(self.placeholder, Empty) and (active := self.screen.active_bindings.get(self.placeholder.key)):
-            self.call_later(self.app.run_action, active.binding.action, active.node)
+        elif isinstance(self.placeholder, Empty):
+            wanted, active = self.placeholder.action, self.screen.active_bindings.values()
+            for one in [one for one in active if one.binding.id == wanted][:1]:
+                self.call_later(self.app.run_action, one.binding.action, one.node)
 
     def toggle_mark(self) -> None:
         """Mark the row under the cursor, or take its mark away, and go to the next."""
@@ -480,7 +483,7 @@ class FrameTable(ScrollView, can_focus=True):
 
     def _note(self, number: int, width: int) -> Strip:
         """Return a line of what is said in place of rows."""
-        said = lines(self.placeholder, width, self.ascii) if not self.frame.height else []
+        said = lines(self.placeholder, width, self.ascii, keys_of(self)) if not self.frame.height else []
         parts = said[number] if number < len(said) else ()
         return Strip([Segment(text, self._tones(tone)) for text, tone in parts]).crop_extend(0, width, self._tones())
 
