@@ -67,6 +67,10 @@ async def test_an_error_is_shown_at_its_place(small_lab: Path) -> None:
         pane.editor.focus()
         await pilot.press("x")
         assert pane.editor.error is None
+        await pilot.press("alt+n", *"SELECT")  # another one
+        assert pane.editor.text == "SELECT" and pane.editor.error is None
+        await pilot.press("escape", "n", "ctrl+z")
+        assert pane.editor.text == "SELECT"
 
 
 async def test_what_was_asked_before_an_error_stays(small_lab: Path) -> None:

@@ -104,6 +104,13 @@ ACTIONS: Final = (
     Action("query.run", "ctrl+j,ctrl+enter,f5", "Run", "Run the query, or the part of it that is selected."),
     Action("query.cancel", "escape,ctrl+c", "Cancel", "Stop the query that is running.", shown=False),
     Action("query.edit", "e,i", "Edit", "Go to the text of the query."),
+    Action(
+        "query.new",
+        "n,alt+n",
+        "New",
+        "Empty the text for another query (ctrl+z in it brings the text back).",
+        shown=False,
+    ),
     Action("query.chart", "p,alt+p", "Chart", "Draw the answer in the Chart pane."),
     Action("query.export", "x,alt+x", "Export", "Write the answer to a CSV, Parquet, JSON or Markdown file."),
     Action("query.history", "ctrl+r", "History", "Pick one of the earlier queries of this lab."),
@@ -486,6 +493,11 @@ class QueryPane(Pane):
         if sql is not None:
             self.editor.set_text(sql)
             self.editor.focus()
+
+    def action_new(self) -> None:
+        editor = self.editor
+        editor.replace("", editor.document.start, editor.document.end)
+        editor.focus()
 
     def action_save(self) -> None:
         lab = self.lab_app.lab
