@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 
 from tests.results.conftest import LabOnDisk
+from tests.tui.conftest import wait_until
 from tui_lab.results.charts.sources import source_of
 from tui_lab.results.failures.shared import Shared
 from tui_lab.results.tables import refresh
 from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.charts.defaults import default_request
 from tui_lab.tui.charts.making import made
 from tui_lab.tui.charts.source import read
 from tui_lab.tui.panes.dashboard.data import NowReader
+from tui_lab.tui.panes.tasks.pane import TasksPane
 from tui_lab.tui.panes.tasks.view import default_columns
 from tui_lab.tui.tasks.failures import FailedTasks
 from tui_lab.tui.tasks.frame import TaskSource
@@ -69,3 +72,19 @@ def test_charts_of_steps(changed: tuple[LabOnDisk, ExperimentFolder]) -> None:
     assert rows.source.frame["lr"].unique().sort().to_list() == [1, 2]
     assert LEFT in made(default_request(rows.source), rows.source).notes
     assert source_of(results, "lines")[0].frame["lr"].unique().to_list() == [1]
+
+
+async def test_groups_of_tasks(changed: tuple[LabOnDisk, ExperimentFolder]) -> None:
+    app = LabApp(changed[0].lab.path, first="tasks")
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane = await wait_until(pilot, lambda: app.query_one(TasksPane))
+        await wait_until(pilot, lambda: pane.table.frame.height == 12)
+        pane.tasks.group_by("size")
+        groups = pane.tasks.groups
+        await wait_until(pilot, lambda: groups.frame.height == 4)
+        assert groups.frame["tasks"].to_list() == [2] * 4 and len(groups.tasks_of(1)) == 2
+        assert groups.words() == "4 groups by size, without 4 tasks no longer planned"
+        groups.focus()
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: pane.table.frame.height == 2)
+        assert pane.tasks.filter.value == "size = 1 and planned"
