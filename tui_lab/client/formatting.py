@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # A state has its word and its mark; colour only repeats it.
 STATE_MARKS: Final = {"done": "✓", "failed": "✗", "running": "▶", "pending": "·", "stopped": "■", "lost": "?"}
+BRIEF: Final = 6
+"""Digits of a float in a heading."""
 STATE_STYLES: Final = {
     "done": "green",
     "failed": "bold red",
@@ -76,6 +78,12 @@ def shown_value(value: object) -> str:
         return "''" if value == "" else "-"
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return visible(text)
+
+
+def brief(value: object) -> str:
+    """Return a parameter's value for a heading, where a float of many digits would hide the rest: it is rounded."""
+    text = shown_value(value)
+    return f"{value:.{BRIEF}g}" if isinstance(value, float) and len(text) > BRIEF + 2 else text
 
 
 def run_count(count: int) -> str:

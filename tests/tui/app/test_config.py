@@ -14,7 +14,7 @@ from tui_lab.tui.app import entry
 from tui_lab.tui.app.palette import registry
 from tui_lab.tui.base import clipboard
 from tui_lab.tui.base.config import Config, config_file, read_config
-from tui_lab.tui.base.formatting import bar, rate_words, short, sparkline
+from tui_lab.tui.base.formatting import bar, columns_of, rate_words, short, sparkline
 
 
 def read(text: str) -> Config:
@@ -138,6 +138,7 @@ def test_a_sparkline_keeps_its_width() -> None:
     assert sparkline([0, 0.5, 1, None, 2], 8) == "   ▁▄█ █"
     assert sparkline([0.1] * 50, 5) == "▁▁▁▁▁"
     assert sparkline([0, 1], 2, ascii=True) == ".@"
+    assert columns_of([0, 1, 3, None, 4], 6, 2, 4.0) == ["   ▄ █", " ▁▄█ █"]
 
 
 def test_rates_and_paths_for_people() -> None:

@@ -61,23 +61,26 @@ def test_marks_tell_every_state_apart() -> None:
 
 def test_the_node_under_the_cursor_in_full() -> None:
     for width in (78, 118, 298):
-        lines = detail(BUSY, SAMPLES["tower"], width, False, [BUSY]).plain.split("\n")
+        lines = detail(BUSY, SAMPLES["tower"], width, 1, False, [BUSY]).plain.split("\n")
         text = "\n".join(lines)
         assert "15.8 on 16 cores" in text and "32.0 GiB of 64.0 GiB" in text
         assert "grid/100 grid/101.2" in text
         assert "clock off by 3 s" in text and "answers in 32 ms" in text
         assert "0: 88% busy, 9.0 GiB of 24.0 GiB" in text
         assert all(len(line) <= width for line in lines[1:])
-    assert "and" in detail(BUSY, (), 78, False, [BUSY]).plain
+    assert "and" in detail(BUSY, (), 78, 1, False, [BUSY]).plain
+    high = detail(BUSY, SAMPLES["tower"], 44, 3, False, [BUSY]).plain.split("\n")
+    assert sum("100% " in line for line in high) == 3 and sum("  0% " in line for line in high) == 3, "three histories"
+    assert all(len(line) <= 44 for line in high if "█" in line or "▄" in line)
 
 
 def test_a_node_that_is_away_shows_nothing_of_the_past_as_of_now() -> None:
     seen = {"slow": SAMPLES["tower"]}
     row = nodes_frame([AWAY], seen, False, 120).to_dicts()[0]
     assert (row["load"], row["memory"], row["gpu"]) == (None, None, None)
-    lines = detail(structs.replace(AWAY, at=time.time() - 7200), SAMPLES["tower"], 78, False, [BUSY, AWAY]).plain.split(
-        "\n"
-    )
+    lines = detail(
+        structs.replace(AWAY, at=time.time() - 7200), SAMPLES["tower"], 78, 1, False, [BUSY, AWAY]
+    ).plain.split("\n")
     assert lines[0] == "slow  4 cores  seen 2 h ago"
     told = " ".join(line.strip() for line in lines[1:3])
     assert told == "away for 40 s (connection refused); lost in 9 min 20 s, then its 2 tasks run elsewhere"

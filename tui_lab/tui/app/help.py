@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
@@ -16,6 +17,11 @@ from textual.widget import Widget
 from textual.widgets import Markdown, Static
 
 Row = tuple[str, str]
+
+
+def paragraphs(text: str) -> str:
+    """Return a text in which each sentence that begins with bold words begins a paragraph."""
+    return re.sub(r"(?<=[.!?])\s+(?=\*\*)", "\n\n", text)
 
 
 class KeyRows(Widget):
@@ -78,7 +84,7 @@ class Help(ModalScreen[None]):
             width = 2 + max(len(key) for _, rows in self.groups for key, _ in rows)
             with VerticalScroll():
                 if self.text:
-                    yield Markdown(self.text)
+                    yield Markdown(paragraphs(self.text))
                 for name, rows in self.groups:
                     yield Static(Content(name), classes="title")
                     yield KeyRows(rows, width)

@@ -53,7 +53,7 @@ class Jump(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         for letter, panel in self._panels.items():
             label = Static(Content(f" {letter} "))
-            label.styles.offset = (panel.region.x + 1, panel.region.y)
+            label.styles.offset = (panel.region.x, panel.region.y)
             yield label
 
     def on_key(self, event: Key) -> None:

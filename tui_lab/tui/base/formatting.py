@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 # `tui_lab.client.formatting` is imported when there is something to show: the screen's frame stands before that.
 # In ASCII each mark is a letter of its own.
 ASCII_MARKS: Final = {"done": "+", "failed": "x", "running": ">", "pending": ".", "stopped": "#", "lost": "?"}
-MUTED: Final = "$foreground 60%"
+MUTED: Final = "$foreground 68%"
+"""As quiet as it can be read, by WCAG AA, on the grounds of our themes."""
 # Styles by the theme: fitting for light, dark and terminal colours.
 STATE_STYLES: Final = {
     "done": "$text-success",
@@ -107,6 +108,19 @@ def sparkline(values: Sequence[float | None], width: int, ascii: bool = False) -
     levels = _ASCII_LEVELS if ascii else _EIGHTHS
     shown = [" " if value is None else levels[max(1, min(8, round(value * 8)))] for value in values[-width:]]
     return "".join(shown).rjust(width)
+
+
+def columns_of(values: Sequence[float | None], width: int, height: int, top: float, ascii: bool = False) -> list[str]:
+    """The newest `width` values, each from 0 to `top`, as columns of `height` lines; a gap where one is not known."""
+    levels = _ASCII_LEVELS if ascii else _EIGHTHS
+    eighths = [
+        None if one is None else max(1, min(8 * height, round(8 * height * one / top))) for one in values[-width:]
+    ]
+    lines = []
+    for below in range(8 * (height - 1), -1, -8):
+        cells = (" " if one is None else levels[max(0, min(8, one - below))] for one in eighths)
+        lines.append("".join(cells).rjust(width))
+    return lines
 
 
 def paused_words(event: Paused) -> str:

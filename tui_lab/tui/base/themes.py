@@ -37,7 +37,7 @@ DARK: Final = Theme(
     surface="#1b1d21",
     panel="#262a30",
     dark=True,
-    variables=_scrollbars("#454a53", "#1b1d21"),
+    variables=_scrollbars("#5b626e", "#1b1d21"),
 )
 LIGHT: Final = Theme(
     name="lab-light",
@@ -52,7 +52,7 @@ LIGHT: Final = Theme(
     surface="#f4f5f6",
     panel="#e6e8eb",
     dark=False,
-    variables=_scrollbars("#c6cad0", "#f4f5f6"),
+    variables=_scrollbars("#a4abb5", "#f4f5f6"),
 )
 
 

@@ -26,7 +26,7 @@ MEAN_DURATION: Final = "mean duration"
 
 _LIVE: Final = {VALUE: "live", SHARE: "progress", LEFT: "left"}
 _VALUE: Final = 9  # cells
-_BAR: Final = 8
+_BAR: Final = 6
 _LEFT: Final = 10
 
 

@@ -41,7 +41,7 @@ SCHEMA: Final[dict[str, pl.DataType]] = {
     LEFT: pl.Float64(),
 }
 """The columns. No parameter or metric is called so; where one is, its own column stands."""
-SHOWN: Final = (VALUE, SHARE, LEFT)
+SHOWN: Final = (SHARE, VALUE, LEFT)
 """Those that are shown; the value is shown as its text, with equally many decimals in all rows, and its curve behind
 it."""
 TREND_WIDTH: Final = 10

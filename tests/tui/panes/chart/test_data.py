@@ -228,9 +228,9 @@ def test_a_chart_in_words(request_: Request, words: str) -> None:
 
 def test_the_line_of_choices() -> None:
     line = choices_line(
-        Request("lines", {"x": "lr", "y": "a_very_long_name_of_a_metric"}, log=frozenset({"x"})), "x", None, True
+        Request("lines", {"x": "lr", "y": "a_very_long_name_of_a_metric"}, log=frozenset({"x"})), "x", None, True, 60
     )
-    assert line.plain == "k lines  x lr  y a_very_long_name_~  h hue -  m mean  e error ci  l log x  "
+    assert line.plain == "k lines  x lr  y a_very_long_name_~  h hue -  m mean\ne error ci  l log x", "none is broken"
 
 
 def test_the_list_of_columns_says_what_they_are() -> None:

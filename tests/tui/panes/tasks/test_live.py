@@ -56,7 +56,7 @@ def test_what_tasks_say_that_run(disk: LabOnDisk, monkeypatch: pytest.MonkeyPatc
     disk.start(folder, 1, {"stdout": "acc 0.4\nloss nan\n"})
     table = source.read()
     assert table.running == 2
-    assert default_columns(table)[:8] == ["task_id", "state", "lr", "eta", *SHOWN, "repeat"]
+    assert default_columns(table)[:8] == ["task_id", "state", SHARE, "lr", "eta", VALUE, LEFT, "repeat"]
     assert "eta" in table.parameters, "a parameter may be called so"
     reader = LiveTasks(disk.lab, source)
     said = reader.read(facts(source, 60.0, 0, 1, 2), table, None)
@@ -78,10 +78,10 @@ def test_what_tasks_say_that_run(disk: LabOnDisk, monkeypatch: pytest.MonkeyPatc
     assert rows[SHARE].to_list()[0] == 0.25 and rows[VALUE].null_count() == 6
     row = rows.row(0, named=True)
     assert drawn(VALUE, row) == f"  0.03846 {said[0].trend}"
-    assert drawn(SHARE, row) == "━━────── 25%" and drawn(LEFT, row) == "     3 min"
+    assert drawn(SHARE, row) == "━━──── 25%" and drawn(LEFT, row) == "     3 min"
     assert [drawn(name, rows.row(2, named=True)) for name in SHOWN] == ["", "", ""]
     assert drawn(LEFT, {LEFT: 7799.0}) == "2 h 10 min" and drawn(LEFT, {LEFT: 9e9}) == "104166 d 16 h"
-    assert drawn(SHARE, {SHARE: 0.0}) == "────────  0%"
+    assert drawn(SHARE, {SHARE: 0.0}) == "──────  0%"
     assert drawn(VALUE, {VALUE: -1.23456e-200, NUMBER: "-1.23456e-200", TREND: " " * 10}) == "-1.2e-200" + " " * 11
     reader.close()
 

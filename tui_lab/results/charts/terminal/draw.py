@@ -7,6 +7,7 @@ colour, and with ASCII alone, the series differ by their marks.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from textwrap import wrap
 from typing import Final
 
 from rich.cells import cell_len, set_cell_size
@@ -23,6 +24,8 @@ LEAST: Final = (20, 5)
 MOST_LABELS: Final = 24
 """Columns for the texts of the y axis."""
 LEGEND_LINES: Final = 3
+ROOMY: Final = 16
+"""Lines of a chart that has room for a second line of its caption."""
 
 
 @dataclass(frozen=True)
@@ -151,8 +154,10 @@ def _below(chart: Chart, width: int, look: Look, height: int) -> list[list[Run]]
         if len(named(chart)) > 1 or chart.legend:
             lines += _legend(chart, width, look)
         if chart.caption or chart.annotate:
-            caption = chart.caption.replace("²", "^2") if look.ascii else chart.caption
-            lines.append([Run(_cut(_visible(caption), width, look))])
+            caption = _visible(chart.caption.replace("²", "^2") if look.ascii else chart.caption)
+            first, *rest = [caption] if chart.annotate or height < ROOMY else wrap(caption, width) or [caption]
+            parts = [first, " ".join(rest)] if rest else [first]
+            lines += [[Run(_cut(part, width, look))] for part in parts]
     return lines
 
 

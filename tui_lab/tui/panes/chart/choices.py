@@ -6,12 +6,13 @@ import math
 from typing import Final, Literal
 
 import polars as pl
-from rich.text import Text
+from textual.content import Content
 
 from tui_lab.client.formatting import plural
 from tui_lab.results.charts.model import Aggregate, Chart, Error, Request, Role, Source
 from tui_lab.results.charts.natural import is_number
 from tui_lab.results.charts.registry import kind_of
+from tui_lab.tui.base.formatting import MUTED
 from tui_lab.tui.base.verdict import Verdict
 from tui_lab.tui.charts.source import TASK
 from tui_lab.tui.widgets.choice import Item
@@ -59,8 +60,8 @@ def log_words(request: Request, chart: Chart | None) -> str:
     return " ".join(sorted(axes)) or "-"
 
 
-def choices_line(request: Request, log: str, errors: str | None, ascii: bool) -> Text:
-    """Return what is drawn, each choice behind its key. log: the logarithmic axes."""
+def choices_line(request: Request, log: str, errors: str | None, ascii: bool, width: int = 0) -> Content:
+    """Return what is drawn, each choice behind its key. log: the logarithmic axes. width: of a line; 0 for one."""
     found: list[tuple[str, str, str]] = [("k", "", request.kind)]
     kind = kind_of(request.kind)
     for role, name in _ROLES.items():
@@ -75,14 +76,14 @@ def choices_line(request: Request, log: str, errors: str | None, ascii: bool) ->
         found.append(("b", "from", "fit" if request.fit else "0"))
     if kind.of_steps:
         found.append(("s", "smooth", f"{request.smooth:g}" if request.smooth else "-"))
-    line = Text()
+    lines: list[list[Content]] = [[]]
     for key, name, value in found:
-        line.append(key, style="bold reverse")
-        line.append(f" {name} " if name else " ")
         cut = value if len(value) <= WIDEST else value[: WIDEST - 1] + ("~" if ascii else "…")
-        line.append(cut, style="bold")
-        line.append("  ")
-    return line
+        one = Content.assemble((key, "bold $text-accent"), (f" {name} " if name else " ", MUTED), (cut, "bold"))
+        if width and sum(part.cell_length + 2 for part in lines[-1]) + one.cell_length > width:
+            lines.append([])
+        lines[-1].append(one)
+    return Content("\n").join(Content("  ").join(line) for line in lines)
 
 
 def range_of(text: str) -> tuple[float, float] | None:

@@ -404,8 +404,12 @@ class ChartPane(Pane):
                 log_words(request, self.made.chart if self.made is not None else None),
                 self.errors,
                 self.plot.ascii,
+                self.choices.content_size.width,
             )
         )
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._describe)
 
     def _is_live(self) -> bool:
         one = self.lab_app.snapshot.experiment(self._of[0])

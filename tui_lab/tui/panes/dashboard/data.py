@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from tui_lab.client.formatting import brief
 from tui_lab.experiment.model import Goal
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.results.charts.making import make
@@ -80,7 +81,7 @@ class Now:
     """The best mean over time."""
     kinds: tuple[Kind, ...] = ()
     said: dict[int, str] = field(default_factory=dict)
-    """The setting and the first metric, or the reason, of the tasks that ended last."""
+    """The first metric and the setting of the tasks that ended last."""
     problem: str = ""
 
 
@@ -232,7 +233,7 @@ def best_so_far(
         halves.append(_half(float(n[best]), float(total[best]), float(squares[best])))
         when.append(float(at[part[-1]]))
     row = done.row(int(order[np.flatnonzero(group[order] == best)[0]]), named=True)
-    setting = "  ".join(f"{name}={row[name]}" for name in names if row[name] is not None)
+    setting = "  ".join(f"{name}={brief(row[name])}" for name in names if row[name] is not None)
     found = Best(metric, setting, means[-1], halves[-1], int(n[best]))
     if span is None or math.isnan(when[0]):
         return found, None
@@ -304,9 +305,9 @@ def _said(table: TaskTable) -> dict[int, str]:
     metric = next(iter(table.metrics), None)
     found = {}
     for row in frame[known.tolist()].iter_rows(named=True):
-        words = [f"{name}={row[name]}" for name in names if row[name] is not None]
+        words = [f"{name}={brief(row[name])}" for name in names if row[name] is not None]
         if row["state"] == "done" and metric is not None and row[metric] is not None:
             value = row[metric]
-            words.append(f"{metric} {value:.4g}" if isinstance(value, float) else f"{metric} {value}")
+            words.insert(0, f"{metric} {value:.4g}" if isinstance(value, float) else f"{metric} {value}")
         found[row["task_id"]] = "  ".join(words)
     return found

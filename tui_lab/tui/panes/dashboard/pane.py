@@ -41,18 +41,19 @@ PACE: Final = 2.0
 SHARE: Final = 10
 """and so many times as long as the last one took."""
 NAMES: Final = ("now-running", "now-progress", "now-best", "now-failures", "now-nodes", "now-latest")
-ROOMS: Final = dict.fromkeys(NAMES, Room(50))
+ROOMS: Final = {**dict.fromkeys(NAMES, Room(50, 3)), "now-running": Room(60, 4)}
 ARRANGEMENTS: Final = (
     (("now-failures", "now-latest"),),
     (("now-progress", "now-nodes"),),
     (("now-running", "now-best"),),
     (("now-running", "now-progress", "now-failures"), ("now-best", "now-nodes", "now-latest")),
-    (("now-running", "now-failures"), ("now-progress", "now-best"), ("now-nodes", "now-latest")),
+    (("now-running", "now-latest"), ("now-best", "now-progress"), ("now-nodes", "now-failures")),
 )
 EVENTS: Final = 50
 READING: Final = "reading the tasks"
 _SPARK: Final = 12  # cells of a node's load
 _SLOTS: Final = 16  # cells of a node's slots at most
+_FEW: Final = 8  # running tasks that do with a low panel
 
 
 def idle(one: ExperimentSnapshot | None) -> Empty:
@@ -85,6 +86,11 @@ Where there is no room for all panels, `|` shows the others.
     DashboardPane {
         & VerticalScroll { height: 1fr; padding: 0 1; }
         & Static { height: auto; }
+        & #now-running { max-height: 50%; }
+        & #now-running.-few { max-height: 12; }
+        & #now-nodes { height: auto; max-height: 40%; }
+        & #now-nodes > VerticalScroll { height: auto; max-height: 100%; }
+        & #now-machines, & #now-ended { text-wrap: nowrap; text-overflow: ellipsis; }
     }
     """
 
@@ -214,7 +220,7 @@ Where there is no room for all panels, `|` shows the others.
         if reader is not None:
             self.table.placeholder = now.problem or idle(self.lab_app.snapshot.experiment(self.lab_app.current))
         if now.running.width:
-            names = ["task_id", *now.parameters, *SHOWN]
+            names = ["task_id", *SHOWN, *now.parameters]
             live = [name for name in SCHEMA if name in now.running.columns]
             shown = columns(names, [name for name in FACTS if name not in now.parameters], ascii, live, now.metric)
             self.table.set_frame(now.running, columns=shown)
@@ -222,6 +228,7 @@ Where there is no room for all panels, `|` shows the others.
             self.table.set_frame(pl.DataFrame())
         count = now.running.height
         self._panel("now-running").set_title(f"Running  {count:,}" if count else "Running")
+        self._panel("now-running").set_class(count <= _FEW, "-few")
         if now.progress is not None:
             self.query_one("#now-states", Plot).show_chart(now.progress)
         else:

@@ -275,7 +275,7 @@ class EditorSide(Panel):
         path = self.file.path
         parts = [
             Content.from_markup(
-                "[bold]$name[/] [$foreground 60%]$folder[/]", name=path.name, folder=_short(path.parent)
+                "[bold]$name[/] [$foreground 68%]$folder[/]", name=path.name, folder=_short(path.parent)
             )
         ]
         if self.conflict:

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui_lab.client.formatting import STATE_MARKS, plural, printable, runs, shortened, span
+from tui_lab.client.formatting import STATE_MARKS, brief, plural, printable, runs, shortened, span
 from tui_lab.client.plan_preview import stages_line
 from tui_lab.client.submission import Prepared
 from tui_lab.store import fold
@@ -132,10 +132,10 @@ def forecast_lines(forecast: Forecast) -> Iterator[Content]:
     product = plural(forecast.combinations, "combination")
     if repeats == int(repeats):
         product += f" × {plural(int(repeats), 'repeat')}"
-    yield Content.from_markup("[$foreground 60%]$it[/]", it=f"{product} = {plural(plan.tasks.height, 'task')}")
+    yield Content.from_markup("[$foreground 68%]$it[/]", it=f"{product} = {plural(plan.tasks.height, 'task')}")
     yield counts_content(prepared.parts)
     if prepared.stages:
-        yield Content.from_markup("[$foreground 60%]stages[/] $it", it=stages_line(prepared))
+        yield Content.from_markup("[$foreground 68%]stages[/] $it", it=stages_line(prepared))
     if forecast.replaces:
         words = f"{forecast.replaces}: this one takes its place"
         yield Content.from_markup("[$text-warning]▲[/] $it", it=words)
@@ -148,11 +148,11 @@ def forecast_lines(forecast: Forecast) -> Iterator[Content]:
     if forecast.commands:
         yield Content("")
         first = "the first commands" if queued > len(forecast.commands) else "the commands"
-        yield Content.from_markup("[$foreground 60%]$it[/]", it=first if len(forecast.commands) > 1 else "the command")
+        yield Content.from_markup("[$foreground 68%]$it[/]", it=first if len(forecast.commands) > 1 else "the command")
         for command in forecast.commands:
             for i, line in enumerate(command.splitlines() or [""]):
                 yield Content.from_markup(
-                    "[$foreground 60%]$sign[/] $line", sign="$" if i == 0 else " ", line=printable(line)
+                    "[$foreground 68%]$sign[/] $line", sign="$" if i == 0 else " ", line=printable(line)
                 )
 
 
@@ -178,7 +178,7 @@ def _domains(forecast: Forecast) -> Iterator[tuple[str, str]]:
     typed = plan.typed()
     for name in plan.names:
         values = typed[name].unique(maintain_order=True)
-        words = ["null" if value is None else str(value) for value in values.head(_VALUES)]
+        words = ["null" if value is None else brief(value) for value in values.head(_VALUES)]
         more = f", … ({len(values):,} values)" if len(values) > _VALUES else ""
         yield name, shortened(printable(", ".join(words)), 100) + more
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any, ClassVar, Final
 
@@ -21,7 +21,7 @@ from tui_lab.protocol.control import Answer, Command, Gpu, NodeStatus, Reconnect
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.empty import Empty
-from tui_lab.tui.base.formatting import MUTED, bar, sparkline
+from tui_lab.tui.base.formatting import MUTED, bar, columns_of, sparkline
 from tui_lab.tui.base.pane import NO_EXPERIMENT, Pane, nothing
 from tui_lab.tui.base.snapshot import LabSnapshot, NodeSample
 from tui_lab.tui.base.workers import promised, work
@@ -46,6 +46,7 @@ STATES: Final = {
 }
 BAR: Final = 12  # cells of a bar
 VALUE: Final = 21  # cells of the words behind it
+HIGHEST: Final = 8  # lines of a history
 Samples = Mapping[str, Sequence[NodeSample]]
 
 
@@ -141,9 +142,9 @@ def _spark_width(width: int) -> int:
 
 
 def detail(
-    node: NodeStatus, past: Sequence[NodeSample], width: int, ascii: bool, nodes: Sequence[NodeStatus]
+    node: NodeStatus, past: Sequence[NodeSample], width: int, height: int, ascii: bool, nodes: Sequence[NodeStatus]
 ) -> Content:
-    """Return all about a node: its facts, its history, its error, its tasks."""
+    """Return all about a node: its facts, its history, its error, its tasks. height: lines of each history."""
     live = _live(node)
     lines = [_what(node)]
     if wrong := trouble(node, nodes):
@@ -157,13 +158,26 @@ def detail(
         if any(value is not None for value in values):
             now = values[-1] or 0.0
             cells = bar(BAR, [(min(now, 1), "$error" if now > 1 else "$primary")], 1, ascii) if live else [" " * BAR]
-            line = sparkline(values, max(8, width - 9 - BAR - VALUE - 3), ascii)
             words = f"  {_now(node, past, name) if live else 'before':<{VALUE}}"
+            room = width - 9 - BAR - VALUE - 3
+            line = sparkline(values, room, ascii) if height <= 1 and room >= 8 else ""
+            lines += [Content()] if height > 1 else []
             lines.append(Content.assemble((f"{label:<9}", MUTED), *cells, words, (line, "$primary")))
+            if not line:
+                lines += _graph(values, width - 9, max(1, height), ascii)
     gpus = [f"{'?' if gpu.index is None else gpu.index}: {_gpu(gpu)}" for gpu in node.gpus or () if live]
     if gpus:
         lines.append(Content.assemble(("each GPU ", MUTED), "   ".join(gpus)))
     return Content("\n").join(lines)
+
+
+def _graph(values: Sequence[float | None], width: int, height: int, ascii: bool) -> Iterator[Content]:
+    """Yield lines with a history as columns, below a scale; what is above the whole is red."""
+    top = max(1.0, *(value for value in values if value is not None))
+    for number, line in enumerate(columns_of(values, width, height, top, ascii)):
+        label = f"{top:>8.0%} " if not number else f"{0:>8.0%} " if number == height - 1 else " " * 9
+        red = (height - number) / height * top > 1 and height > 1
+        yield Content.assemble((label, MUTED), (line, "$error" if red else "$primary"))
 
 
 def _wrapped(label: str, text: str, width: int) -> list[Content]:
@@ -311,15 +325,20 @@ minutes, the newest on the right.
     def go(self, place: object) -> None:
         self.table.go_to(place)
 
+    @property
+    def _high(self) -> int:
+        """Lines of each history: more than one where the node has a column of its own."""
+        alone = len(self.row.shown) > 1 or self.row.alone == "node-panel"
+        return max(1, min(HIGHEST, (self.size.height - 10) // 3 - 2)) if alone else 1
+
     @on(FrameTable.RowHighlighted)
     def _show_detail(self) -> None:
         node = self.node
         text = Content()
         if node is not None:
             past = self.lab_app.snapshot.samples.get(node.name, ())
-            text = detail(
-                node, past, self.row.width_of("node-panel") - 2, self.lab_app.config.ascii, list(self.known.values())
-            )
+            width, nodes = self.row.width_of("node-panel") - 2, list(self.known.values())
+            text = detail(node, past, width, self._high, self.lab_app.config.ascii, nodes)
         panel = self.query_one("#node-panel", Panel)
         self.row.set_present("node-panel", node is not None)
         panel.set_title(Content(node.name) if node is not None else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from tui_lab.client.formatting import brief
 from tui_lab.results.statistics.importance import Importance
 from tui_lab.results.statistics.report import MetricReport, Report
 from tui_lab.results.statistics.table import GOALS, interval_note, verdict_text
@@ -33,7 +34,7 @@ def how(report: Report, metric: MetricReport, key: str) -> Content:
     parts += [] if metric.known.deterministic else [interval_note(report, metric)]
     if report.baseline is not None:
         parts.insert(0, f"◆ baseline {words(report, report.baseline)}")
-    return Content.from_markup("[$foreground 60%]$it[/]", it=" · ".join(parts))
+    return Content.from_markup("[$foreground 68%]$it[/]", it=" · ".join(parts))
 
 
 def setting(report: Report, metric: MetricReport, place: int) -> Content:
@@ -42,7 +43,14 @@ def setting(report: Report, metric: MetricReport, place: int) -> Content:
     said = ""
     if found is not None and found.low is not None and found.high is not None:
         said = f": {number(found.difference)} [{number(found.low)}, {number(found.high)}] from the baseline"
-    return Content.from_markup("[bold]$words[/]$said", words=words(report, place), said=said)
+    return Content.from_markup("[bold]$words[/]$said", words=_heading(report, place), said=said)
+
+
+def _heading(report: Report, place: int) -> str:
+    """Return the name of a setting as `words`, its numbers rounded where they are long."""
+    label = report.settings.label(place)
+    said = " ".join(f"{name}={'null' if value is None else brief(value)}" for name, value in label.items())
+    return said or words(report, place)
 
 
 def importance_line(explained: Importance, single: bool) -> Content:
@@ -51,11 +59,11 @@ def importance_line(explained: Importance, single: bool) -> Content:
     rest += [] if single else [("repeats", explained.repeats)]
     parts = []
     for name, value in [*explained.parameters.items(), *rest]:
-        color = "$text-primary" if name in explained.parameters else "$foreground 60%"
-        bar = "█" * round(_BAR * value)
+        color = "$text-primary" if name in explained.parameters else "$foreground 68%"
+        bar = "━" * round(_BAR * value)
         bar += " " if bar else ""
         parts.append(Content.from_markup(f"$name [{color}]$bar[/]$share", name=name, bar=bar, share=share(value)))
-    return Content.assemble(Content.from_markup("[$foreground 60%]importance  [/]"), Content("  ").join(parts))
+    return Content.assemble(Content.from_markup("[$foreground 68%]importance  [/]"), Content("  ").join(parts))
 
 
 def notes(view: View, most: int = 4) -> Content:

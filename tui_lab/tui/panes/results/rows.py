@@ -229,8 +229,12 @@ def _bold(text: str) -> str:
 
 
 def _short(text: str) -> str:
+    """Return the tone of counts such as `2/6 ·4`: what is still to come is no reason to warn."""
     n, _, rest = text.partition("/")
-    return "warning" if rest and n.strip() != rest.split()[0] else ""
+    asked, *lacking = rest.split() or [""]
+    if not rest or n.strip() == asked:
+        return ""
+    return "muted" if all(part.startswith(STATE_MARKS["pending"]) for part in lacking) else "warning"
 
 
 # --- Which setting

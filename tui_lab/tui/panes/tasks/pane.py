@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 ROOMS: Final = {
-    "task-list": Room(60, 3),
+    "task-list": Room(60, 4),
     "task-said": Room(44, 2),
     "task-shared": Room(44, 2),
     "task-log": Room(50, 2),

@@ -14,7 +14,7 @@ from tui_lab.client.errors import UsageError
 from tui_lab.experiment.facts import FACTS
 from tui_lab.store.fold import STATES
 from tui_lab.tui.tasks.frame import TaskTable
-from tui_lab.tui.tasks.live import SHOWN
+from tui_lab.tui.tasks.live import SHARE, SHOWN
 
 _SQL: Final = re.compile(r"[=<>()]|\b(?:is|in|i?like|between|similar)\b", re.IGNORECASE)
 _CERTAIN: Final = re.compile(r"[=<>]")
@@ -136,8 +136,8 @@ def live_columns(table: TaskTable) -> list[str]:
 
 
 def default_columns(table: TaskTable) -> list[str]:
-    """Return task and state, which left the plan (where some did), what differs between tasks, what those that run
-    say, metrics, and facts of the run."""
+    """Return task and state, how far those are that run, which left the plan (where some did), what differs between
+    tasks, what those that run say, metrics, and facts of the run."""
     few = table.frame.height < 2
     varying = [name for name in table.parameters if few or name not in table.still]
     repeat = ["repeat"] if "repeat" not in table.still else []
@@ -147,7 +147,10 @@ def default_columns(table: TaskTable) -> list[str]:
         if name == "duration" or name not in table.still or (name == "reason" and _any(table.frame, name))
     ]
     left = ["planned"] if table.unplanned else []
-    return [*_FIRST, *left, *varying, *live_columns(table), *repeat, *table.metrics, *behind]
+    live = live_columns(table)
+    far = [name for name in live if name == SHARE]  # beside the state, where a narrow screen has it, too
+    said = [name for name in live if name != SHARE]
+    return [*_FIRST, *far, *left, *varying, *said, *repeat, *table.metrics, *behind]
 
 
 def _any(frame: pl.DataFrame, name: str) -> bool:

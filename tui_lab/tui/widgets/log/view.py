@@ -63,7 +63,7 @@ class LogView(ScrollView, can_focus=True):
         & > .log--title { color: $text-primary; text-style: bold; }
         & > .log--match { background: $warning 40%; text-style: bold; }
         & > .log--current { background: $primary 30%; }
-        & > .log--bar { color: $primary; }
+        & > .log--bar { color: $scrollbar; }
         & > .log--note { color: $text-muted; }
         & > .log--key { color: $text-accent; text-style: bold; }
     }

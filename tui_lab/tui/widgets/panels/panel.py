@@ -73,8 +73,9 @@ class Panel(Vertical):
 
     def _show(self) -> None:
         title, subtitle = self._title, self._detail or self._subtitle
-        if subtitle and self.styles.border_bottom[0] in ("", "none"):
-            title, subtitle = Content.assemble(title, "  ", (subtitle.plain, f"not bold {MUTED}")), Content()
+        if self.styles.border_bottom[0] in ("", "none"):  # only a full border keeps its line away from the text
+            more = ("  ", (subtitle.plain, f"not bold {MUTED}")) if subtitle else ()
+            title, subtitle = Content.assemble(" ", title, *more, " ") if title or more else title, Content()
         self._put("border_title", title, -1)
         self._put("border_subtitle", subtitle, self.size.height)
 

@@ -59,7 +59,7 @@ FrameTable {
     & > .table--warning { color: $text-warning; }
     & > .table--primary { color: $text-primary; }
     & > .table--accent { color: $text-accent; }
-    & > .table--muted { color: $foreground 60%; }
+    & > .table--muted { color: $foreground 68%; }
     & > .table--bold { text-style: bold; }
 }
 """
