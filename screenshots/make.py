@@ -23,7 +23,7 @@ from rich.text import Text
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "examples"
 SIZE = (100, 24)
-LARGE = (140, 42)
+LARGE = (160, 44)
 PATIENCE = 300.0  # seconds
 
 
@@ -46,6 +46,11 @@ class Terminal:
     def type(self, line: str) -> None:
         self.tmux("send-keys", "-l", line)
         self.tmux("send-keys", "Enter")
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.tmux("send-keys", key)
+            time.sleep(0.5)  # as typed
 
     def screen(self, *options: str) -> str:
         return self.tmux("capture-pane", "-p", *options)
@@ -92,7 +97,6 @@ def main() -> None:
             terminal.save("query", "tui-lab query")
             terminal.run("tui-lab show 17")
             terminal.save("show", "tui-lab show 17")
-            screens(terminal)
         finally:
             terminal.close()
     with tempfile.TemporaryDirectory(prefix="tui-lab-screenshots-") as name:
@@ -108,28 +112,34 @@ def live(terminal: Terminal) -> None:
     terminal.type("clear; tui-lab --run experiment.yaml --node localhost 3 --detach && tui-lab")
     terminal.wait(lambda text: re.search(r" n [23] ", text) and "exit 1  Floating" in text and "━━━ 3/3" in text)
     terminal.save("screen-now", "tui-lab: a run at a glance")
-    terminal.tmux("send-keys", "3")
-    terminal.wait(lambda text: all("▶" in line for line in text.split("\n")[6:9]) and "⣀" in text)
+    terminal.press("3")
+    terminal.wait(lambda text: all("▶" in line and "%" in line for line in text.split("\n")[6:9]))
+    terminal.wait(lambda text: "epoch 10/60" in text and "step" in text)  # its log and its curves
     terminal.save("screen-live", "tui-lab: what runs, its log and its curves")
+    terminal.press("F")
+    terminal.wait(lambda text: "with lr" in text)
+    terminal.save("screen-failures", "tui-lab: why it failed")
+    terminal.press("Escape", "6", "g")
+    terminal.wait(lambda text: "accuracy" in text and "load of nodes" in text and "┤" in text)
+    time.sleep(2)  # until each of the charts is there
+    terminal.save("screen-grid", "tui-lab: all live metrics, and what the nodes do")
+    terminal.press("g")
+    terminal.wait(lambda text: "Values" in text and "step" in text)
+    terminal.save("screen-chart", "tui-lab: one chart, and its values")
+    terminal.press("1")
+    terminal.wait(lambda text: "Plan" in text and "about" in text and "accuracy" in text)
+    terminal.save("screen-experiment", "tui-lab: the file, its plan, and what tasks have printed")
+    terminal.press("4")
     terminal.wait(lambda text: "100%  24/24" in text or " 100% " in text.split("\n")[1])
-    terminal.tmux("send-keys", "4")
-    terminal.wait(lambda text: "★ best" in text and "(log)" in text)
+    terminal.wait(lambda text: "★ best" in text and "(log)" in text and "running" not in text)
+    terminal.wait(lambda text: "has ended" not in text)  # the message
     terminal.save("screen-forest", "tui-lab: which is best, and how sure that is")
-    terminal.tmux("send-keys", "q")
-    terminal.wait(lambda text: text.rstrip("\n").endswith("$"))
-
-
-def screens(terminal: Terminal) -> None:
-    """The panes of the full screen, on the lab that has just been made."""
-    terminal.type("clear; tui-lab")
-    terminal.wait(lambda text: "History" in text)
-    panes = {"M-1": "to run", "M-3": "✓ done", "M-4": "best", "M-7": "came to"}
-    for (keys, ready), name in zip(panes.items(), ("experiment", "tasks", "results", "history"), strict=True):
-        terminal.tmux("send-keys", keys)
-        terminal.wait(lambda text, ready=ready: ready in text)  # type: ignore[misc]
-        time.sleep(1)  # what comes after: the log, the intervals
-        terminal.save(f"screen-{name}", f"tui-lab: {name}")
-    terminal.tmux("send-keys", "q")
+    terminal.press("g", "Space", "j", "Space", "c")
+    terminal.wait(lambda text: "Differences" in text and "by step" in text and text.count("test accuracy:") == 2)
+    terminal.save("screen-compare", "tui-lab: two settings side by side")
+    terminal.press("Escape")
+    terminal.wait(lambda text: "4 Results" in text)
+    terminal.press("q")
     terminal.wait(lambda text: text.rstrip("\n").endswith("$"))  # it keeps its state in the folder that goes now
 
 

@@ -46,6 +46,13 @@ def test_generated_modules_are_current(module: str) -> None:
     assert written == generator().MODULES[module](), f"run: python docs/generate.py ({module} is old)"
 
 
+def test_each_picture_is_shown_on_a_page() -> None:
+    link = re.compile(r"\]\(([^)\s]+\.(?:svg|gif|png))\)")
+    shown = {(page.parent / name).resolve() for page in PAGES for name in link.findall(page.read_text("utf-8"))}
+    there = {path for path in (ROOT / "screenshots").iterdir() if path.suffix in (".svg", ".gif", ".png")}
+    assert {path for path in shown if path.parent.name == "screenshots"} == there
+
+
 def test_ci_runs_the_readmes_test_command() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = re.findall(r"```sh\n(.*?)```", readme, re.DOTALL)
