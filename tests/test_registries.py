@@ -220,6 +220,7 @@ def test_nothing_else_lists_the_keys_of_the_file() -> None:
         "store/program_files.py",  # what tasks run under, though no key holds it
         "store/planning.py",
         "store/experiment.py",  # columns of plans
+        "store/stage_run_rows.py",
         "experiment/readers/function.py",  # those that go with `function`
         "experiment/stage_functions.py",
         "engine/tasks/function_call.py",  # members of a call
@@ -238,6 +239,7 @@ def test_nothing_else_lists_the_facts() -> None:
         "engine/agent/done_steps.py",
         "store/planning.py",  # columns of plans
         "store/experiment.py",
+        "store/stage_run_rows.py",
         "experiment/model.py",  # placeholders
         "engine/tasks/builder.py",
         "results/extraction/sources/run.py",
