@@ -38,9 +38,9 @@ def grid(workbench: Workbench) -> Workbench:
 def test_stats_for_people_and_programs(grid: Workbench) -> None:
     shown = grid("stats", "--format", "table", env={"COLUMNS": "80"})
     assert shown.lines[0] == "acc, more is better: 4 settings"
-    assert shown.lines[2].startswith("★ best  0.9040 ± 0.0020  5  ")
+    assert shown.lines[2].startswith("★ best   0.9040 ± 0.0020  5  ")
     assert shown.lines[2].split()[-2:] == ["tanh", "2"]
-    assert shown.lines[3].startswith("≈ tied  0.9020 ± 0.0020")
+    assert shown.lines[3].startswith("≈ tied   0.9020 ± 0.0020")
     assert max(map(len, shown.lines)) <= 80
     assert "best setting by metric" in shown.out
     assert "the settings differ (analysis of variance, Brown and Forsythe: F(3, 16) = " in " ".join(shown.out.split())

@@ -121,7 +121,7 @@ def test_what_does_not_match_is_left_out_told_or_refused() -> None:
     notes = "\n".join(found.notes)
     assert "opt is sgd in a.csv and adam in b.csv" in notes
     assert "1 setting is in a.csv alone" in notes and "1 setting is in b.csv alone" in notes
-    assert "1 values are NaN or missing" in notes
+    assert "1 values are NaN, infinite or missing" in notes
     for change, options, said in (
         ({"x": [7, 7, 8, 8, 9, 9]}, ACC, "no setting is in both: x is 1, 2, 3 in a.csv and 7, 8, 9 in b.csv"),
         ({}, Options(metrics=("los",)), 'a.csv has no column "los"'),

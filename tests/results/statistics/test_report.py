@@ -172,12 +172,12 @@ def test_missing_nan_and_infinite_values_are_left_out_and_counted(disk: Any) -> 
     disk.run(folder, 7, "m 1000", "failed")
     report = make(refresh(folder))
     first, second = metric(report, "m").summaries
-    assert (first.n, first.n_null, first.n_nan, first.mean) == (1, 1, 2, 1.0)
+    assert (first.n, first.n_null, first.n_nan, first.n_infinite, first.mean) == (1, 1, 2, 1, 1.0)
     assert (second.n, second.mean) == (3, 2.0), "the failed task does not count"
     told = " / ".join(warnings(report))
     assert "1 of 8 planned tasks are not included: 1 failed" in told
     assert "1 of 2 settings has a single value" in told
-    assert "m: left out 1 without a value and 2 NaN or infinite" in told
+    assert "m: left out 1 without a value, 1 NaN and 1 infinite" in told
 
 
 def test_groups_on_different_nodes_are_told(disk: Any) -> None:

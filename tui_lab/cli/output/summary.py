@@ -39,6 +39,7 @@ class BestSetting(TypedDict):
     n: int
     asked: int
     n_nan: int
+    n_infinite: int
     n_null: int
     n_failed: int
     standing: str | None
@@ -157,6 +158,7 @@ def best_settings(results: Results) -> BestSettings | None:
                 "n": metric.summaries[place].n,
                 "asked": metric.asked[place].asked,
                 "n_nan": metric.summaries[place].n_nan,
+                "n_infinite": metric.summaries[place].n_infinite,
                 "n_null": metric.summaries[place].n_null,
                 "n_failed": metric.asked[place].failed,
                 "standing": metric.standing(place),
@@ -174,7 +176,13 @@ def _finished(setting: BestSetting) -> str:
     """`n = 6`, or `n = 1/6 (5 NaN)`."""
     if setting["n"] >= setting["asked"]:
         return f"n = {setting['n']}"
-    counted = ((setting["n_nan"], "NaN"), (setting["n_null"], "without a value"), (setting["n_failed"], "failed"))
+    infinite = setting["n_infinite"]
+    counted = (
+        (setting["n_nan"] - infinite, "NaN"),
+        (infinite, "infinite"),
+        (setting["n_null"], "without a value"),
+        (setting["n_failed"], "failed"),
+    )
     reasons = [f"{count} {word}" for count, word in counted if count]
     return f"n = {setting['n']}/{setting['asked']}" + (f" ({', '.join(reasons)})" if reasons else "")
 

@@ -370,7 +370,7 @@ def _versus(
         )
     missing = sum(sample.n_nan + sample.n_null for sample in (*one, *two))
     if missing:
-        notes.append(f"{name}: {missing:,} values are NaN or missing and left out")
+        notes.append(f"{name}: {missing:,} values are NaN, infinite or missing, and left out")
     whole = (one, two), (summaries[0], summaries[1])
     versus = MetricComparison(
         name, unit, goal, keys, *whole, comparisons, overall, method, pair, known, options.level, offset

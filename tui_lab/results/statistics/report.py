@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final, Literal
 
 import polars as pl
@@ -63,7 +64,7 @@ class Options:
     where: str | None = None
     """A SQL condition that tasks fulfil; others don't count, nor are they missing."""
     allow_incomplete: bool = False
-    """Whether a setting may be best that lacks values: NaN, without a value, failed or unfinished."""
+    """Whether a setting may be best that lacks values: NaN, infinite, without a value, failed or unfinished."""
 
 
 Standing = Literal["best", "tied", "worse", "untested", "incomplete", "no value"]
@@ -122,6 +123,14 @@ class MetricReport:
     def tied(self, place: int) -> bool:
         """Whether a setting was tested and does not differ from the best; true of the best itself."""
         return self.standing(place) in ("best", "tied")
+
+    @cached_property
+    def equal(self) -> frozenset[int]:
+        """Settings that no test tells from the best, and whose mean is the same: any of them could be called best."""
+        if self.best is None:
+            return frozenset()
+        top, places = self.exact[self.best].mean, range(len(self.samples))
+        return frozenset(at for at in places if self.exact[at].mean == top and self.standing(at) == "untested")
 
     def count(self, standing: Standing) -> int:
         """Return how many settings have a standing."""

@@ -26,7 +26,8 @@ class Sample:
     """The values of a metric in one setting.
 
     `values` are finite. `pairs` tell, for each of them, with which values of other settings it belongs
-    together (equal numbers do). `n_null` tasks had no value, `n_nan` a NaN or an infinite one.
+    together (equal numbers do). `n_null` tasks had no value, `n_nan` a NaN or an infinite one; `n_infinite` of these
+    were infinite.
     """
 
     values: tuple[float, ...]
@@ -36,6 +37,7 @@ class Sample:
     n_nan: int = 0
     offset: int = 0
     """What was subtracted from each value: large whole numbers that floats don't tell apart have exact differences."""
+    n_infinite: int = 0
 
     @property
     def n(self) -> int:
@@ -52,6 +54,7 @@ class Summary:
     n: int
     n_null: int = 0
     n_nan: int = 0
+    n_infinite: int = 0
     mean: float | None = None
     sd: float | None = None
     se: float | None = None
@@ -67,6 +70,11 @@ class Summary:
     """The standard deviation that tests rest on: `sd`, but never less than the printed digits allow."""
     width: float | None = None
     """Of the interval."""
+
+    @property
+    def not_finite(self) -> tuple[tuple[int, str], tuple[int, str]]:
+        """How many values are no numbers to compute with, with their names."""
+        return (self.n_nan - self.n_infinite, "NaN"), (self.n_infinite, "infinite")
 
     @property
     def half(self) -> float | None:
@@ -102,7 +110,7 @@ def describe(
     FEWEST values).
     """
     if not sample.values:
-        return Summary(0, sample.n_null, sample.n_nan)
+        return Summary(0, sample.n_null, sample.n_nan, sample.n_infinite)
     known = known or resolution([sample.values], sample.offset)
     found = moments(sample.values)
     spread = known.spread(sample.values, found.sd)
@@ -116,6 +124,7 @@ def describe(
         n=sample.n,
         n_null=sample.n_null,
         n_nan=sample.n_nan,
+        n_infinite=sample.n_infinite,
         mean=found.mean,
         sd=found.sd,
         se=found.se,

@@ -79,7 +79,7 @@ class Settings:
         setting, each of these counts once."""
         series = self.table[column] if isinstance(column, str) else column
         found: list[tuple[list[float], list[int], list[int]]] = [([], [], []) for _ in range(self.count)]
-        missing = [[0, 0] for _ in range(self.count)]
+        missing = [[0, 0, 0] for _ in range(self.count)]
         values, offset = as_floats(series)
         rows = zip(self._codes, self._pairs, self.table["task_id"], values, strict=True)
         seen = set[tuple[int, int]]()
@@ -93,13 +93,14 @@ class Settings:
                 missing[setting][0] += 1
             elif not math.isfinite(value):
                 missing[setting][1] += 1
+                missing[setting][2] += math.isinf(value)
             else:
                 numbers, pairs, tasks = found[setting]
                 numbers.append(value)
                 pairs.append(pair)
                 tasks.append(task)
         return [
-            Sample(tuple(numbers), tuple(pairs), tuple(tasks), absent[0], absent[1], offset)
+            Sample(tuple(numbers), tuple(pairs), tuple(tasks), absent[0], absent[1], offset, absent[2])
             for (numbers, pairs, tasks), absent in zip(found, missing, strict=True)
         ]
 

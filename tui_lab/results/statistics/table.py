@@ -40,12 +40,14 @@ GOALS: Final = {"max": "more is better", "min": "less is better", None: "no goal
 _MARKS: Final = {
     "best": ("★ best", "bold green"),
     "tied": ("≈ tied", ""),
+    "equal": ("= best", ""),
+    "worse": ("  worse", "dim"),
     "untested": ("?", "dim"),
     "incomplete": ("! incomplete", "yellow"),
     "base": ("◆ base", "bold cyan"),
     "": ("", ""),
 }
-_OWN: Final = ("n", "sd", "median", "min", "max", "q1", "q3", "p", "NaN", "null", "failed", "open")
+_OWN: Final = ("n", "sd", "median", "min", "max", "q1", "q3", "p", "NaN", "infinite", "null", "failed", "open")
 """Columns of the table itself: a parameter of such a name is shown with `in_`, as everywhere."""
 _VERDICTS: Final = {
     "better": ("▲ better", "green"),
@@ -116,10 +118,16 @@ def _marks(report: Report, metric: MetricReport, places: Sequence[int]) -> Colum
         elif place == report.baseline:
             marks.append("base")
         else:
-            standing = metric.standing(place)
+            standing = "equal" if place in metric.equal else metric.standing(place)
             lacking = "incomplete" if metric.incomplete(place) else ""
-            marks.append(standing if standing in _MARKS else lacking)
-    return Column("", [_MARKS[mark][0] for mark in marks], styles=[_MARKS[mark][1] for mark in marks])
+            marks.append(standing if standing in _MARKS and not (lacking and standing == "worse") else lacking)
+    texts = [_MARKS[mark][0] + (of_equal(metric) if mark == "best" else "") for mark in marks]
+    return Column("", texts, styles=[_MARKS[mark][1] for mark in marks])
+
+
+def of_equal(metric: MetricReport) -> str:
+    """Return what follows `★ best` where others have its mean and no test tells them apart, as in ` (1 of 40)`."""
+    return f" (1 of {len(metric.equal) + 1:,})" if metric.equal else ""
 
 
 def _values(report: Report, metric: MetricReport, places: Sequence[int]) -> Iterator[Column]:
@@ -152,7 +160,8 @@ def lacking(metric: MetricReport, places: Sequence[int]) -> Iterator[tuple[str, 
     """Yield how many values of each setting are missing, by reason, where any are."""
     summaries, asked = [metric.summaries[place] for place in places], [metric.asked[place] for place in places]
     for title, counts in (
-        ("NaN", [one.n_nan for one in summaries]),
+        ("NaN", [one.not_finite[0][0] for one in summaries]),
+        ("infinite", [one.not_finite[1][0] for one in summaries]),
         ("null", [one.n_null for one in summaries]),
         ("failed", [one.failed for one in asked]),
         ("open", [one.open for one in asked]),
@@ -301,10 +310,11 @@ def verdict_text(report: Report, metric: MetricReport, brief: bool = False) -> s
     """Return which settings differ from the best, and by which test; empty where there is no best one, or no other."""
     if metric.best is None or report.settings.count < 2:
         return ""
-    tied, untested = metric.count("tied"), metric.count("untested")
+    tied, equal = metric.count("tied"), len(metric.equal)
+    untested = metric.count("untested") - equal
     if metric.known.deterministic:
-        equal = f"≈ {tied:,} equal to the best; " if tied else ""
-        return f"{equal}{NOTHING_SCATTERS}"
+        same = f"≈ {tied:,} equal to the best; " if tied else ""
+        return f"{same}{NOTHING_SCATTERS}"
     said = []
     if tied:
         said.append(f"≈ {tied:,} tied with the best ({_test(report, metric, brief)})")
@@ -312,6 +322,8 @@ def verdict_text(report: Report, metric: MetricReport, brief: bool = False) -> s
         said.append(f"all others differ from the best ({_test(report, metric, brief)})")
     elif worse := metric.count("worse"):
         said.append(f"{worse:,} differ from the best ({_test(report, metric, brief)})")
+    if equal:
+        said.append(f"= {equal:,} equal to the best, not tested: too few repeats")
     if untested:
         said.append(f"? {untested:,} not tested: too few repeats")
     if short := sum(map(metric.incomplete, metric.order)):

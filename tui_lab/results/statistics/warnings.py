@@ -132,10 +132,13 @@ def _settings(count: int, all_: int) -> str:
 def _values(metrics: Sequence[MetricReport]) -> Iterator[str]:
     for metric in metrics:
         null = sum(one.n_null for one in metric.summaries)
-        nan = sum(one.n_nan for one in metric.summaries)
-        if null or nan:
-            parts = ([f"{null:,} without a value"] if null else []) + ([f"{nan:,} NaN or infinite"] if nan else [])
-            yield f"{metric.name}: left out {' and '.join(parts)}"
+        infinite = sum(one.n_infinite for one in metric.summaries)
+        nan = sum(one.n_nan for one in metric.summaries) - infinite
+        counted = ((null, "without a value"), (nan, "NaN"), (infinite, "infinite"))
+        parts = [f"{count:,} {title}" for count, title in counted if count]
+        if parts:
+            said = " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
+            yield f"{metric.name}: left out {said}"
 
 
 def _outliers(metrics: Sequence[MetricReport]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from textual.message import Message
 from tui_lab.results.charts.model import Request, Source
 from tui_lab.results.charts.terminal.style import Look
 from tui_lab.tui.base.charted import Charted
-from tui_lab.tui.base.empty import Empty
+from tui_lab.tui.base.empty import Empty, Instead
 from tui_lab.tui.base.pane import host_of
 from tui_lab.tui.base.workers import work
 from tui_lab.tui.charts.charted import charted
@@ -63,14 +63,16 @@ class LinkedChart(Panel):
         if self._drawn is not None:
             host_of(self).show_charted(self._charted)
 
-    def follow(self, subject: Subject | None) -> None:
-        """Draw this from now on; nothing where it is None."""
+    def follow(self, subject: Subject | None, instead: Instead | None = None) -> None:
+        """Draw this from now on; nothing where it is None. instead: what is said then, if not what would be here."""
         self._wanted = subject
         if subject is None:
             self._drawn = None
             self.set_title("Chart")
-            self._plot.say(self._empty)
+            self._plot.say(self._empty if instead is None else instead)
         else:
+            if self._drawn is None:
+                self._plot.say("drawing …")
             self._draw()
 
     def _draw(self) -> None:

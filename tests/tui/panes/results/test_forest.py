@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_lab.results.statistics.comparison import TaskCounts
-from tui_lab.results.statistics.report import MetricReport, judge
+from tui_lab.results.statistics.report import MetricReport, Report, judge
 from tui_lab.results.statistics.sample import Sample
 from tui_lab.results.terminal.glyphs import plain
 from tui_lab.tui.panes.results.forest import Forest, forest
-from tui_lab.tui.panes.results.rows import counts, in_groups
+from tui_lab.tui.panes.results.rows import counts, marks
 from tui_lab.tui.widgets.table.cells import Drawing
 
 
@@ -87,14 +89,27 @@ def test_a_row_is_as_wide_as_its_column(values: list[list[float]], width: int) -
         assert len(text(found.head(width))) == width
 
 
-def test_ties_stand_together_and_counts_say_what_is_missing() -> None:
+def standings(metric: MetricReport) -> list[str]:
+    report = cast(Report, SimpleNamespace(baseline=None))
+    return marks(report, metric, metric.order)
+
+
+def test_each_setting_has_a_word_in_the_order_of_means() -> None:
+    one, two, three = ([mean - 0.01, mean, mean + 0.01] * 4 for mean in (1.0, 1.08, 5.0))
+    few = [0.8, 1.5]
+    assert standings(judged([one, three, few, two])) == ["★ best", "  worse", "≈ tied", "  worse"]
+    assert standings(judged([one, one, one, three])) == ["★ best", "≈ tied (2)", "≈", "  worse"]
+    assert standings(judged([[1.0], [2.0], [1.0], [1.0]])) == ["★ best (1 of 3)", "= best", "= best", "?"]
+    assert standings(judged([[1.0], [2.0]])) == ["★ best", "?"]
+
+
+def test_counts_say_what_is_missing() -> None:
     draw = random.Random(1)
     values = [[draw.gauss(mean, 0.05) for _ in range(n)] for mean, n in [(1.0, 8), (9.0, 8), (1.01, 2), (1.005, 8)]]
     asked = [TaskCounts(8), TaskCounts(8), TaskCounts(6, failed=1, open=3), TaskCounts(8)]
     metric = judged(values, asked=asked)
     assert metric.best is not None
-    ordered = in_groups(metric, [3, 1, 0, 2])
-    tied = [metric.tied(place) for place in ordered]
-    assert tied == sorted(tied, reverse=True) and sum(tied) >= 2
     assert counts(metric, range(4)) == ["8/8", "8/8", "2/6 ✗1 ·3", "8/8"]
     assert counts(judged([[1.0] * 10, [2.0]]), [0, 1]) == ["10", " 1"]
+    samples = [Sample((1.0,), n_nan=3, n_infinite=1)]
+    assert counts(judge("loss", samples, "min"), [0]) == ["1/4 2 NaN 1 infinite"]

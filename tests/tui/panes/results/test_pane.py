@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -21,6 +22,7 @@ from tui_lab.results.tables import refresh
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.comparing.screen import Comparing
 from tui_lab.tui.panes.experiment.launch import LaunchDialog
+from tui_lab.tui.panes.results import pane as results_pane
 from tui_lab.tui.panes.results.choice import ParametersDialog
 from tui_lab.tui.panes.results.pane import ResultsPane, SettingsTable
 from tui_lab.tui.panes.results.rows import condition, key
@@ -112,7 +114,7 @@ async def test_best_first_with_all_that_can_not_be_told_from_it(grades: Workbenc
         await opened(pilot, app)
         table = cells(app)
         assert [row["x"] for row in table] == ["3", "2", "1", "4"]
-        assert [row["c0"] for row in table] == ["★ best", "≈ tied", "", "! incomplete"]
+        assert [row["c0"] for row in table] == ["★ best", "≈ tied", "worse", "! incomplete"]
         assert table[0]["score ± 95 % ▾"].startswith("5.20 ± 0.2") and table[3]["score ± 95 % ▾"] == "no value"
         assert [row["n"] for row in table] == ["3/3", "3/3", "3/3", "0/3 1 NaN 2 null"]
         forest = await wait_until(pilot, lambda: drawn(app))
@@ -125,6 +127,21 @@ async def test_best_first_with_all_that_can_not_be_told_from_it(grades: Workbenc
         assert "importance" in words(app, "#results-importance")
         assert "left out 2 without a value and 1 NaN" in words(app, "#results-notes")
         assert titled(app, "#results-detail") == "x=3"
+
+
+async def test_while_it_reads_it_says_so(grades: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+    monkeypatch.setattr(results_pane, "make_view", lambda *args: (go_on.wait(), make_view(*args))[1])
+    app = LabApp(grades.lab_path)
+    async with app.run_test(size=(160, 40)) as pilot:
+        try:
+            app.show_pane("results")
+            await wait_until(pilot, lambda: "reading " in words(app, "#results-message"))
+            plot = pane_of(app).chart.query_one(Plot)
+            assert "reading " in plot.text
+        finally:
+            go_on.set()
+        await wait_until(pilot, lambda: plot.chart)
 
 
 async def test_metrics_goals_and_orders(grades: Workbench) -> None:

@@ -32,6 +32,9 @@ def test_the_first_table_is_read_at_once(model: TaskModel) -> None:
     assert model.take_table(first)
     model.show(first)
     assert not model.is_waiting
+    assert model.count(first.shown.frame, first.shown.total, ()) == "8 tasks · reading metrics …"
+    source = model.begin_metrics()
+    assert source is not None and not model.take_metrics(source, False, 0.1)
     assert model.count(first.shown.frame, first.shown.total, ()) == "8 tasks"
 
 

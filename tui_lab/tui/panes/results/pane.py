@@ -1,4 +1,4 @@
-"""The Results pane: a row per setting, best first, with all that are tied with it."""
+"""The Results pane: a row per setting, best first, with what tests say of the others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tui_lab.tui.panes.results.compared import ComparedSettings
 from tui_lab.tui.panes.results.drawing import drawing_of
 from tui_lab.tui.panes.results.formatting import how, importance_line, notes, setting, title
 from tui_lab.tui.panes.results.repeats import Offer, offer
-from tui_lab.tui.panes.results.rows import KEY, PLACE, Rows, condition, in_groups, key, plot_width, rows, words
+from tui_lab.tui.panes.results.rows import KEY, PLACE, Rows, condition, key, plot_width, rows, words
 from tui_lab.tui.panes.results.view import View, ViewRequest, make_view
 from tui_lab.tui.widgets.panels.layout import Arrangement, Room
 from tui_lab.tui.widgets.panels.panel import Panel
@@ -64,9 +64,9 @@ ACTIONS: Final[tuple[Action, ...]] = (
 )
 HELP: Final = """
 One row per setting: its mean with the confidence interval, best first. `★ best`, and `≈ tied` for all that do not
-differ significantly. Several values of one setting come from `repeat`, or from a parameter named `seed`. They are drawn
-over one axis: `●` the mean, `├ ┤` its interval, a dot for each value, `│` the mean of the baseline. `5/6 ✗1` are five
-values of six, for one task failed.
+differ significantly; `= best` for those with a single value that is as good. Several values of one setting come from
+`repeat`, or from a parameter named `seed`. They are drawn over one axis: `●` the mean, `├ ┤` its interval, a dot for
+each value, `│` the mean of the baseline. `5/6 ✗1` are five values of six, for one task failed.
 
 `b` makes the setting under the cursor the baseline: each other one shows its difference with interval, a verdict, the
 corrected p and the ratio. Of a setting that is tied, the lower line says how many further repeats would probably
@@ -238,7 +238,7 @@ class ResultsPane(Pane):
         if self._view is None or self._view.experiment != experiment.name:
             self.table.rest()
             self.table.marked.clear()
-            self._say(f"reading {experiment.name} …")
+            self._say(reading := f"reading {experiment.name} …", reading)
         self._looking = True
         if new:
             self.hold_keys()
@@ -290,7 +290,8 @@ class ResultsPane(Pane):
 
     # --- Showing
 
-    def _say(self, said: Instead) -> None:
+    def _say(self, said: Instead, chart: Instead | None = None) -> None:
+        """Show this in place of the table. chart: and this in place of the chart, if not what would be there."""
         if self.table.has_focus:
             self.focus()  # the table is about to go
         self.set_class(True, "empty")
@@ -301,7 +302,7 @@ class ResultsPane(Pane):
         self.query_one("#results-notes", Static).update("")
         self.query_one("#results-importance", Static).display = False
         self._view = self._rows = None
-        self.chart.follow(None)
+        self.chart.follow(None, chart)
 
     def _draw(self) -> None:
         view = self._view
@@ -348,12 +349,12 @@ class ResultsPane(Pane):
             self._draw()
 
     def _sorted(self, report: Report, metric: MetricReport, places: tuple[int, ...]) -> list[int]:
-        """Return the places in the order of a parameter, if the user sorted by one; else ties in a group."""
+        """Return the places in the order of a parameter, if the user sorted by one; else best first."""
         order = self.table.sort_by
         name = self._rows.parameters.get(order[0]) if order is not None and self._rows is not None else None
         if order is None or name not in report.settings.by:
             self.table.sort_by = None
-            return in_groups(metric, places)
+            return list(places)
         values = report.settings.keys[name]
         known = [place for place in places if values[place] is not None]
         known.sort(key=lambda place: values[place], reverse=order[1])

@@ -14,7 +14,7 @@ from tui_lab.results.plain import shown
 from tui_lab.results.sql.text import is_equal
 from tui_lab.results.statistics.comparison import Verdict
 from tui_lab.results.statistics.report import MetricReport, Report, Standing
-from tui_lab.results.statistics.table import even_means, finished, mean_texts, parameter_texts
+from tui_lab.results.statistics.table import even_means, finished, mean_texts, of_equal, parameter_texts
 from tui_lab.results.statistics.text import aligned, even, even_values, joined, moved, number, p_value
 from tui_lab.tui.base.charted import Charted
 from tui_lab.tui.panes.results.forest import Forest, forest
@@ -40,9 +40,12 @@ _VERDICTS: Final[dict[Verdict | None, str]] = {
 _STANDINGS: Final[dict[Standing | None, str]] = {
     "best": "★ best",
     "tied": "≈ tied",
+    "worse": "  worse",
     "untested": "?",
     "incomplete": "! incomplete",
 }
+_EQUAL: Final = "= best"
+"""Of settings that no test tells from the best, and whose mean is the same."""
 _TONES: Final = {
     "★": "success",
     "◆": "primary",
@@ -142,15 +145,11 @@ def metric_title(report: Report, metric: MetricReport, mark: str = "") -> str:
     return f"{metric.name}{unit} ± {report.options.level * 100:g} %{mark and ' ' + mark}"
 
 
-def in_groups(metric: MetricReport, places: Sequence[int]) -> list[int]:
-    """Return settings with those that are tied with the best behind it, and then the others, in their order."""
-    return sorted(places, key=lambda place: not metric.tied(place))
-
-
 def marks(
     report: Report, metric: MetricReport, places: Sequence[int], front: Sequence[bool] | None = None
 ) -> list[str]:
-    """Return the standings of settings. Of tied ones below each other the first has the word, with their number."""
+    """Return the standings of settings. Of tied ones below each other the first has the word, with their number where
+    these are all."""
     found: list[str] = []
     tied = [metric.standing(place) == "tied" for place in places]
     for at, place in enumerate(places):
@@ -160,7 +159,7 @@ def marks(
             text = text.replace(word, word[0])
         elif tied[at]:
             end = next((below for below in range(at, len(tied)) if not tied[below]), len(tied))
-            text = text.replace(word, f"{word} ({end - at})" if end - at > 1 else word)
+            text = text.replace(word, f"{word} ({end - at})" if 1 < end - at == sum(tied) else word)
         found.append(text)
     return found
 
@@ -174,7 +173,8 @@ def counts(metric: MetricReport, places: Sequence[int]) -> list[str]:
     parts = aligned([f"{one.n}/{max(one.n, two.asked)}" for one, two in zip(summaries, asked, strict=True)])
     found = []
     for part, one, two in zip(parts, summaries, asked, strict=True):
-        reasons = [(two.failed, f"{STATE_MARKS['failed']}{two.failed}"), (one.n_nan, f"{one.n_nan} NaN")]
+        reasons = [(two.failed, f"{STATE_MARKS['failed']}{two.failed}")]
+        reasons += [(count, f"{count} {title}") for count, title in one.not_finite]
         reasons += [(one.n_null, f"{one.n_null} null"), (two.open, f"{STATE_MARKS['pending']}{two.open}")]
         found.append(" ".join([part, *(text for count, text in reasons if count)]))
     return found
@@ -186,9 +186,12 @@ def mark(report: Report, metric: MetricReport, place: int, front: Sequence[bool]
     if front is not None and front[place]:
         words.append("◇ front")
     standing = metric.standing(place)
-    if standing not in _STANDINGS and metric.incomplete(place):
+    if (standing not in _STANDINGS or standing == "worse") and metric.incomplete(place):
         standing = "incomplete"
-    words += [_STANDINGS[standing]] if standing in _STANDINGS else []
+    if place in metric.equal:
+        words.append(_EQUAL)
+    elif standing in _STANDINGS and not (standing == "worse" and place == report.baseline):
+        words.append(_STANDINGS[standing] + (of_equal(metric) if standing == "best" else ""))
     if place == report.baseline:
         words.append("◆ base")
     return " ".join(words)
@@ -221,7 +224,7 @@ def _differences(metric: MetricReport, places: Sequence[int]) -> Iterator[tuple[
 
 
 def _tone(text: str) -> str:
-    return "muted" if text[:1] == "≈" else _TONES.get(text[:1], "")
+    return "muted" if text[:1] in ("≈", " ") else _TONES.get(text[:1], "")
 
 
 def _bold(text: str) -> str:

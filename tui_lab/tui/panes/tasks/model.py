@@ -119,6 +119,7 @@ class TaskModel:
         self.tables = Throttle(PACE, SHARE)
         self.metrics = Throttle(METRICS_PACE, METRICS_SHARE)
         self.live_busy = False
+        self._unread = True  # no metrics have been read yet
         self._stale = False  # the journal has more than the table
 
     def open(self, source: TaskSource, view: View, listener: LiveTasks | None = None) -> None:
@@ -126,6 +127,7 @@ class TaskModel:
         self.close()
         self.source, self.view, self.listener = source, view, listener
         self.tables, self.metrics = Throttle(PACE, SHARE), Throttle(METRICS_PACE, METRICS_SHARE)
+        self._unread = True
 
     def close(self) -> None:
         """Show no experiment."""
@@ -219,6 +221,7 @@ class TaskModel:
     def take_metrics(self, source: TaskSource, came: bool, seconds: float) -> bool:
         """Note that metrics were read. Return whether another table is wanted for them."""
         self.metrics.ended(seconds)
+        self._unread = self._unread and source is not self.source
         news = came and source is self.source
         self._stale = self._stale or news
         return news
@@ -262,6 +265,7 @@ class TaskModel:
         """Note that work ended by an error of this program."""
         self.tables.busy = self.tables.busy and group != "tables"
         self.metrics.busy = self.metrics.busy and group != "metrics"
+        self._unread = self._unread and group != "metrics"
         self.live_busy = self.live_busy and group != "live"
 
     # --- In words
@@ -277,6 +281,8 @@ class TaskModel:
             words.append(f"{self.table.running:,} running")
         if marked:
             words.append(f"{len(marked):,} marked")
+        if self.table.reads and self._unread and not self.version:
+            words.append("reading metrics …")
         if self.source is not None and self.source.trouble:
             words.append(self.source.trouble)
         return " · ".join(words)

@@ -161,6 +161,8 @@ class TaskTableView(FrameTable):
     def _take_metrics(self, source: TaskSource, came: bool, seconds: float) -> None:
         if self._model.take_metrics(source, came, seconds):
             self.want_table()
+        elif source is self._model.source:
+            self._shown()
 
     @on(Worker.StateChanged)
     def _worker_changed(self, event: Worker.StateChanged) -> None:
