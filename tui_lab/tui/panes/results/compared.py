@@ -24,7 +24,7 @@ from tui_lab.results.statistics.text import brackets, interval, number, p_value
 from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
 from tui_lab.tui.base.formatting import MUTED
-from tui_lab.tui.comparing.model import LETTERS, Compared, Paint, curves, table
+from tui_lab.tui.comparing.model import LETTERS, Compared, Paint, Subject, curves, table
 from tui_lab.tui.panes.results.rows import words
 from tui_lab.tui.tasks.detail import read_detail
 from tui_lab.tui.tasks.frame import TaskSource
@@ -37,7 +37,7 @@ _WIDEST: Final = 24
 
 
 @dataclass(frozen=True)
-class ComparedSettings:
+class ComparedSettings(Subject):
     """Some settings of a report. metric: the one that they are compared by at first."""
 
     report: Report

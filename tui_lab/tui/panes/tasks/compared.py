@@ -20,7 +20,7 @@ from tui_lab.store.lab import Lab
 from tui_lab.tui.base.formatting import MUTED
 from tui_lab.tui.base.selection import Chosen
 from tui_lab.tui.charts.source import TASK, read
-from tui_lab.tui.comparing.model import LETTERS, Compared, Paint, curves, table, with_steps
+from tui_lab.tui.comparing.model import LETTERS, Compared, Paint, Subject, curves, table, with_steps
 from tui_lab.tui.tasks.detail import read_detail
 from tui_lab.tui.tasks.frame import TaskSource, TaskTable
 from tui_lab.tui.widgets.table.cells import visible
@@ -31,7 +31,7 @@ _SINGLE: Final = "one value each (n = 1): the differences have no interval, and 
 
 
 @dataclass(frozen=True)
-class ComparedTasks:
+class ComparedTasks(Subject):
     """Some tasks of an experiment."""
 
     source: TaskSource
