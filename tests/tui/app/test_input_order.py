@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from textual import events
+from textual.app import App
+from textual.geometry import Size
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
@@ -20,6 +22,7 @@ from tui_lab.tui.app import input_order
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.app.help import Help
 from tui_lab.tui.app.input_order import InputOrder
+from tui_lab.tui.app.terminal_changes import TerminalChanges
 from tui_lab.tui.panes.experiment.launch import LaunchDialog
 from tui_lab.tui.widgets.dialogs import Ask
 from tui_lab.tui.widgets.open_dialog import OpenDialog
@@ -62,6 +65,45 @@ async def test_a_filter_is_typed_corrected_and_left_at_once(small_lab: Path) -> 
         # The mark is on the third of the rows that the filter leaves.
         assert pane.table.marked == {pane.table.frame["task_id"][2]}
         assert set(pane.table.frame["kind"].to_list()) == {"b"}
+
+
+async def test_a_key_that_is_held_down_moves_as_often_as_it_comes(small_lab: Path) -> None:
+    app = LabApp(small_lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(app, pilot)
+        burst(app, *["j"] * 300, *["k"] * 5, "j", "space")
+        await settled(app, pilot)
+        pane: Any = app.pane
+        assert pane.table.marked == {pane.table.frame["task_id"][3]}
+
+
+class Changing(App[int]):
+    """Notes the changes of its terminal that it handles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changes = TerminalChanges(self)
+        self.handled: list[events.Event] = []
+
+    async def on_event(self, event: events.Event) -> None:
+        if self.changes.admit(event):
+            self.handled.append(event)
+            await super().on_event(event)
+
+
+async def test_of_many_changes_of_the_terminal_the_last_counts() -> None:
+    app = Changing()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.handled.clear()
+        for number in range(100):
+            size = Size(81 + number, 30)
+            app.post_message(events.Resize(size, size))
+            app.post_message(events.AppFocus())
+            app.post_message(events.AppBlur())
+        await wait_until(pilot, lambda: app.size.width == 180 and not app.app_focus)
+        changes = [event for event in app.handled if isinstance(event, (events.AppFocus, events.AppBlur))]
+        assert isinstance(changes[-1], events.AppBlur) and len(changes) < 10
+        assert sum(isinstance(event, events.Resize) for event in app.handled) < 10
 
 
 async def test_keys_typed_while_the_screen_comes_up_wait_for_its_panes(small_lab: Path) -> None:

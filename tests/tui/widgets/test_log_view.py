@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.app import App, ComposeResult
 
 from tests.tui.conftest import wait_until
@@ -52,6 +53,26 @@ async def test_keys_move_through_the_output(tmp_path: Path) -> None:
             assert app.shown()[0] == f"line {first}", key
         await pilot.press("g")
         await wait_until(pilot, lambda: "line 1 " in app.panel.subtitle)
+
+
+async def test_turns_of_the_wheel_in_one_go_are_one_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stdout").write_text("".join(f"line {number}\n" for number in range(1000)))
+    app = PanelApp()
+    moves: list[int] = []
+    async with app.run_test(size=(40, 13)) as pilot:
+        app.panel.open(detail(tmp_path))
+        app.view.action_beginning()
+        move = app.view.action_move
+
+        def counted(rows: int) -> None:
+            moves.append(rows)
+            move(rows)
+
+        monkeypatch.setattr(app.view, "action_move", counted)
+        for _ in range(50):
+            app.view.post_message(events.MouseScrollDown(app.view, 3, 3, 0, 1, 0, False, False, False))
+        await wait_until(pilot, lambda: app.shown()[0] == "line 150")
+        assert len(moves) < 5
 
 
 async def test_it_follows_what_grows_and_stays_where_someone_reads(tmp_path: Path) -> None:

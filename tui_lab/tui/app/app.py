@@ -34,6 +34,7 @@ from tui_lab.tui.app.input_order import LONGEST, InputOrder, WaysOut, letter_aft
 from tui_lab.tui.app.messages import Messages
 from tui_lab.tui.app.navigation import Navigation
 from tui_lab.tui.app.processes import Processes
+from tui_lab.tui.app.terminal_changes import TerminalChanges
 from tui_lab.tui.app.watcher import Watcher
 from tui_lab.tui.base import panes, themes
 from tui_lab.tui.base.actions import Action, bindings, shown_key
@@ -123,6 +124,7 @@ class LabApp(App[int]):
         self._messages = Messages(self, self, self.config, self.config.notify if driver_class is None else "off")
         self._ways_out = WaysOut(self, [one.action for one in ACTIONS if one.leads_away])
         self._input = InputOrder(self, self._ways_out.leads)
+        self._changes = TerminalChanges(self)
         self._commands = commands
         self._processes = Processes(self, self)
         self._navigation = Navigation(self, self, self.saved_state)
@@ -182,10 +184,12 @@ class LabApp(App[int]):
 
     async def on_event(self, event: events.Event) -> None:
         """Handle keys and clicks in order, each after the one before has had its effects."""
-        if self.terminal.questions.takes(event):
+        if self.terminal.questions.takes(event) or not self._changes.admit(event):
             return
         if isinstance(event, (events.InputEvent, events.Paste)) and not event.is_forwarded:
             self._messages.notifier.used()
+            if self.screen_stack and (focus := self._changes.take()) is not None:
+                await super().on_event(focus)
             # Without a screen the app is being taken down. No action that goes before the focus waits for anything, so
             # the screen that is here now is here until the event is handed on.
             if not self.screen_stack or not self._input.admit(event):

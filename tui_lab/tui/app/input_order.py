@@ -33,6 +33,9 @@ PAUSE: Final = 0.3
 _LOOK: Final = 0.005  # seconds between two looks at what is waited for
 _PASSING: Final = (events.MouseMove, events.MouseScrollDown, events.MouseScrollUp, events.MouseScrollLeft,
                    events.MouseScrollRight)  # fmt: skip
+_MOVING: Final = ("cursor", "page", "move")
+"""Actions of tables and logs that do nothing else than to move a cursor, or a window."""
+_REPEATED: Final = 256  # keys that act at once
 
 
 class _Waiting(NamedTuple):
@@ -52,15 +55,15 @@ class InputOrder:
         self._is_way_out = is_way_out
         self._waiting: deque[_Waiting] = deque()
         self._effects: deque[events.Event] = deque()  # come before those that wait
-        self._turn: events.Event | None = None  # the event that was posted again
+        self._turns: list[events.Event] = []  # the events that were posted again
         self._settling: asyncio.Task[None] | None = None
         self._holds: dict[object, float] = {}  # until when each lasts
         self._rows: set[object] = set()  # those of them that a way out does not wait for
 
     def admit(self, event: events.Event) -> bool:
         """Return whether an event may be handled now."""
-        if event is self._turn:
-            self._turn = None
+        if self._turns and event is self._turns[0]:
+            del self._turns[0]
         elif self._settling is not None:
             before = self._waiting[-1].event.time if self._waiting else -math.inf
             way_out = self._is_way_out(event)
@@ -116,18 +119,38 @@ class InputOrder:
             while True:
                 await self._quiet()
                 if self._effects:
-                    event = self._effects.popleft()
+                    self._turns = [self._effects.popleft()]
                 elif self._waiting:
-                    event = self._waiting.popleft().event
+                    self._turns = self._next()
                 else:
                     return
-                self._turn = event
-                if not self._app.screen_stack or not self._app.post_message(event):
-                    return  # the screen is being taken down
-                while self._turn is not None and self._app.is_running:
+                for event in tuple(self._turns):
+                    if not self._app.screen_stack or not self._app.post_message(event):
+                        return  # the screen is being taken down
+                while self._turns and self._app.is_running:
                     await asyncio.sleep(0)
         finally:
             self._settling = None
+
+    def _next(self) -> list[events.Event]:
+        """Take the next event; and with a key that does nothing but move a cursor or a window, those behind it that are
+        the same: it is not painted where a key that is held down has been meanwhile."""
+        taken = [self._waiting.popleft().event]
+        key = taken[0].key if isinstance(taken[0], events.Key) and self._moves(taken[0].key) else None
+        while key is not None and self._waiting and len(taken) < _REPEATED:
+            following = self._waiting[0].event
+            if not isinstance(following, events.Key) or following.key != key:
+                break
+            taken.append(self._waiting.popleft().event)
+        return taken
+
+    def _moves(self, key: str) -> bool:
+        active = self._app.screen.active_bindings.get(key) if self._app.screen_stack else None
+        return (
+            active is not None
+            and active.node is self._app.focused
+            and active.binding.action.partition("(")[0] in _MOVING
+        )
 
     async def _quiet(self) -> None:
         """Wait until the app has nothing left to do at once."""

@@ -20,6 +20,7 @@ from textual.strip import Strip
 from tui_lab.tui.base.actions import Action, bindings
 from tui_lab.tui.base.empty import KEY_TONE, Instead, lines
 from tui_lab.tui.base.pane import keys_of
+from tui_lab.tui.base.wheel import Wheel
 from tui_lab.tui.widgets.log.document import TITLE, Document, Item, Place
 from tui_lab.tui.widgets.log.local_file import NotReadError
 from tui_lab.tui.widgets.log.scan import Needle
@@ -104,6 +105,7 @@ class LogView(ScrollView, can_focus=True):
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._wheel = Wheel(self, lambda turns: self.action_move(turns * WHEEL))
         self.document = Document(())
         self.top = Place(0, 0)
         self.sideways = 0
@@ -364,11 +366,11 @@ class LogView(ScrollView, can_focus=True):
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         event.stop()
-        self.action_move(WHEEL)
+        self._wheel.turn(1)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()
-        self.action_move(-WHEEL)
+        self._wheel.turn(-1)
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)

@@ -21,6 +21,7 @@ from textual.strip import Strip
 from tui_lab.experiment.data_types import Row
 from tui_lab.tui.base.empty import Empty, Instead, lines
 from tui_lab.tui.base.pane import keys_of
+from tui_lab.tui.base.wheel import Wheel
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.table.cells import (
     Cell,
@@ -125,6 +126,9 @@ class FrameTable(ScrollView, can_focus=True):
             super().__init__(table)
             self.row = row
 
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, FrameTable.RowHighlighted) and message.table is self.table
+
     class RowSelected(TableMessage):
         """Enter, or a double click."""
 
@@ -143,6 +147,7 @@ class FrameTable(ScrollView, can_focus=True):
         self, *, id: str | None = None, classes: str | None = None, key: str | None = None, frozen: int = 0
     ) -> None:
         super().__init__(id=id, classes=classes)
+        self._wheel = Wheel(self, self._turned)
         self.key = key
         self.frozen = frozen
         self.rests_on_first = False  # until the user moves the cursor, it stays on whatever row is the first
@@ -441,6 +446,21 @@ class FrameTable(ScrollView, can_focus=True):
             self.marked ^= {key}
             self._refresh_row(self.cursor_row)
             self._move(self.cursor_row + 1)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self._turn(event, 1)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self._turn(event, -1)
+
+    def _turn(self, event: events.MouseEvent, by: int) -> None:
+        if not (event.ctrl or event.shift):  # those go sideways
+            event.stop()
+            event.prevent_default()
+            self._wheel.turn(by)
+
+    def _turned(self, turns: int) -> None:
+        self.scroll_to(y=self.scroll_target_y + turns * self.app.scroll_sensitivity_y, animate=False)
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
