@@ -45,6 +45,7 @@ bench:
 	python benchmarks/lab.py
 	python benchmarks/screen.py
 	python benchmarks/screen_start.py
+	python benchmarks/screen_bursts.py
 
 # Kill, freeze and disconnect engines, agents, nodes and clients, fill disks and cut journals, in the long mode of these
 # tests. Their timing differs each time. `python -m pytest -m fault --collect-only` lists them.
