@@ -258,7 +258,7 @@ async def test_a_dead_engine_is_told_and_another_goes_on(own_lab: Workbench) -> 
         pid = until(own_lab.engine_pid)
         os.kill(pid, signal.SIGKILL)
         await wait_until(pilot, lambda: app.snapshot.died)
-        await wait_until(pilot, lambda: "F6" in text(app.query_one(Notice)))
+        await wait_until(pilot, lambda: "f6 starts" in text(app.query_one(Notice)))
         await pilot.press("f6")
         await wait_until(pilot, lambda: app.snapshot.engine is not None and not app.snapshot.died)
         (own_lab.folder / "go").touch()
