@@ -13,6 +13,7 @@ from tui_lab.protocol.control import FetchFiles
 from tui_lab.store import layout, mirrors
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
+from tui_lab.store.task_files import listed
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,21 @@ def left_on_nodes(folder: Path, endings: tuple[str, ...]) -> list[FileElsewhere]
     return list({one.name: one for one in files}.values())
 
 
+def arrived(folder: Path, files: Mapping[str, int]) -> int:
+    """Return the bytes that a task's folder has of some files, also of parts of them. files: sizes by names."""
+    from tui_lab.engine.transfer.partial import is_part_of
+
+    here = [(name, facts.st_size) for name, facts in listed(folder, deep=True)]
+    return sum(
+        min(whole, max((count for one, count in here if one == name or is_part_of(one, name)), default=0))
+        for name, whole in files.items()
+    )
+
+
 def bring(folder: Path, file: FileElsewhere, environment: Mapping[str, str], progress: Callable[[int], None]) -> None:
-    """Bring a file into the folder of its task. environment: for SSH. progress: hears how many bytes have come, where
-    that is known. Blocks. Raises LabError."""
+    """Bring a file into the folder of its task. environment: for SSH. progress: hears several times a second how many
+    bytes have come; what it raises ends the transfer, and what a node has sent is not sent again. Blocks. Raises
+    LabError."""
     lab, experiment, task = folder.parents[3], folder.parents[2].name, int(folder.name)
     side = mirrors.other_side(lab)
     if side is not None:
@@ -50,6 +63,9 @@ def bring(folder: Path, file: FileElsewhere, environment: Mapping[str, str], pro
         return
     client = EngineClient.start(Lab.open(lab))
     try:
-        client.request(FetchFiles(experiment, task, dict(environment), file.attempt, [glob.escape(file.name)]))
+        client.request(
+            FetchFiles(experiment, task, dict(environment), file.attempt, [glob.escape(file.name)]),
+            watch=lambda: progress(arrived(folder, {file.name: file.size})),
+        )
     finally:
         client.close()

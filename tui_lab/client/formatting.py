@@ -11,6 +11,8 @@ from tui_lab.results.terminal.guard import replaced, visible
 if TYPE_CHECKING:
     from tui_lab.experiment.facts import Fact
 
+SURE: Final = 1.0  # seconds of a transfer after which the rest is estimated
+
 # A state has its word and its mark; colour only repeats it.
 STATE_MARKS: Final = {"done": "✓", "failed": "✗", "running": "▶", "pending": "·", "stopped": "■", "lost": "?"}
 BRIEF: Final = 6
@@ -44,6 +46,13 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     raise AssertionError
+
+
+def transferred(came: int, total: int, took: float) -> str:
+    """Return how far a transfer is: `1.2 MiB of 8.0 MiB, about 12 s left`. took: seconds, so far."""
+    left = took * (total - came) / came if came else 0.0
+    soon = f", about {span(max(1, round(left)))} left" if took > SURE and left > 0 else ""
+    return f"{size(came)} of {size(total)}{soon}"
 
 
 def moment(value: datetime) -> str:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, cast
 
@@ -46,6 +47,7 @@ from tui_lab.store.lab import Lab
 
 START_LIMIT: Final = 30.0  # seconds
 LOOK: Final = 1.0  # seconds between looks at an engine that has not answered yet
+TICK: Final = 0.1  # seconds between looks at what it does meanwhile
 SIGN_OF_LIFE: Final = 10.0  # seconds without an answer after which it is asked for a sign of life, and has for that
 ENDING_LIMIT: Final = 2.0  # seconds that a process may take to end after its connections
 MOVED_LIMIT: Final = 10.0  # seconds that the engine of a lab which was moved may take to end
@@ -96,9 +98,13 @@ class EngineClient:
         StorageError."""
         return _start(lab, standby)
 
-    def request(self, command: Command[A], *, patience: float | None = None) -> A:
+    def request(
+        self, command: Command[A], *, patience: float | None = None, watch: Callable[[], None] | None = None
+    ) -> A:
         """Send a command; return its answer. patience: seconds until EngineSilent is raised; by default there is no
-        limit while the engine is alive. A command that begins work starts another engine if this one has just ended."""
+        limit while the engine is alive. watch: called several times a second until the answer is here; what it raises
+        ends the waiting, and the engine ends a transfer once the connection is closed. A command that begins work
+        starts another engine if this one has just ended."""
         side = mirrors.other_side(self.lab.path)
         if side is not None and isinstance(command, ReadFile):
             return cast(A, read_there(side, command))
@@ -107,7 +113,7 @@ class EngineClient:
         known = self._journal_size(command) if side is not None else 0
         for last in (False, True):
             try:
-                answer = self._exchange(command, patience)
+                answer = self._exchange(command, patience, watch)
                 break
             except EngineGone:
                 if last or isinstance(command, ASKING) or not (side or isinstance(command, BEGINNING)):
@@ -153,17 +159,19 @@ class EngineClient:
                 return Taken(len(folder.state().submissions) - 1)
         return None
 
-    def _exchange(self, command: Command[A], patience: float | None) -> A | Refusal:
+    def _exchange(
+        self, command: Command[A], patience: float | None, watch: Callable[[], None] | None = None
+    ) -> A | Refusal:
         number = next(self._numbers)
         deadline = None if patience is None else time.monotonic() + patience
         rest = memoryview(encode_command(number, command))
         try:
             while rest:
-                self._until(select.POLLOUT, deadline)
+                self._until(select.POLLOUT, deadline, watch)
                 with contextlib.suppress(BlockingIOError):
                     rest = rest[self._channel.send(rest) :]
             while True:
-                answer = decode_answer(self._line(deadline), number, command.answer_type())
+                answer = decode_answer(self._line(deadline, watch), number, command.answer_type())
                 if answer is not None:  # else it belongs to a question that we no longer wait for
                     return answer
         except OSError:
@@ -176,9 +184,9 @@ class EngineClient:
             hint = "an engine of another tui-lab version may be running"
             raise LabError(f"the engine's answer makes no sense: {error}", hint) from None
 
-    def _line(self, deadline: float | None) -> bytes:
+    def _line(self, deadline: float | None, watch: Callable[[], None] | None) -> bytes:
         while b"\n" not in self._unread:
-            self._until(select.POLLIN, deadline)
+            self._until(select.POLLIN, deadline, watch)
             try:
                 data = self._channel.recv(1 << 16)
             except BlockingIOError:
@@ -189,16 +197,19 @@ class EngineClient:
         line, _, self._unread = self._unread.partition(b"\n")
         return line
 
-    def _until(self, what: int, deadline: float | None) -> None:
+    def _until(self, what: int, deadline: float | None, watch: Callable[[], None] | None) -> None:
         """Wait for the channel. Raises EngineSilent at a deadline; without one, if the engine is not alive."""
+        most = LOOK if watch is None else TICK
         channel = select.poll()
         channel.register(self._channel, what)
         heard = time.monotonic()
         while True:
             now = time.monotonic()
-            left = LOOK if deadline is None else min(LOOK, max(0.01, deadline - now))
+            left = most if deadline is None else min(most, max(0.01, deadline - now))
             if channel.poll(left * 1000):
                 return
+            if watch is not None:
+                watch()
             now = time.monotonic()
             if self._is_stopped() or (deadline is not None and now >= deadline):
                 raise self._silent()

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 from pathlib import Path
-from typing import assert_never
+from typing import Final, assert_never
 
 from tui_lab.engine.agent.spool import is_private
 from tui_lab.engine.engine import Engine
@@ -52,6 +52,7 @@ from tui_lab.store.errors import LabError, OutdatedPlanError, StorageError
 
 log = logging.getLogger(__name__)
 
+LEFT: Final = 0.2  # seconds between looks whether a client still waits
 LINE_LIMIT = 1 << 26  # bytes: an environment and the ranges of a large plan fit
 
 
@@ -145,7 +146,9 @@ class Control:
         try:
             while uid == os.getuid() and (line := await reader.readline()) and not self._closed:
                 received = decode_command(line)
-                writer.write(encode_answer(received.id, await self.answer(received)))
+                transfers = isinstance(received.command, FetchFiles)
+                answer = await (self._unless_left(received, reader) if transfers else self.answer(received))
+                writer.write(encode_answer(received.id, answer))
                 await writer.drain()
         except (OSError, ValueError) as error:  # a follower that left, or speaks another language
             log.warning("control: %s", error)
@@ -154,6 +157,19 @@ class Control:
         finally:
             self._clients.discard(task)
             writer.close()
+
+    async def _unless_left(self, received: Received, reader: asyncio.StreamReader) -> Answer | Refusal:
+        """Return the answer to a command that takes long, and give it up where its client leaves: what has come of a
+        file stays, and the next transfer goes on there. Raises OSError."""
+        answering = asyncio.ensure_future(self.answer(received))
+        try:
+            while not (await asyncio.wait({answering}, timeout=LEFT))[0]:
+                if reader.at_eof():
+                    raise ConnectionResetError(f"{received.name} was given up")
+            return answering.result()
+        finally:
+            if answering.cancel():
+                await asyncio.wait({answering})
 
     async def answer(self, received: Received) -> Answer | Refusal:
         """Return the answer to a command. Never raises."""

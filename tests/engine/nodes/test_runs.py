@@ -13,6 +13,7 @@ import pytest
 
 from tests.engine.nodes.fleet import Fleet
 from tests.workbench import Workbench, below, until
+from tui_lab.client.elsewhere import FileElsewhere, bring
 from tui_lab.engine.client import EngineClient
 from tui_lab.protocol.control import ListNodes
 
@@ -151,13 +152,24 @@ def test_what_is_not_kept_stays_there_until_it_is_fetched(workbench: Workbench, 
         keep: '*.csv'
         """
     file = workbench.write("e.yaml", text)
-    attic = fleet.node("attic", shared=False)
+    attic = fleet.node("attic", shared=False, latency=0.05)
     env = fleet.environment(workbench)
     workbench("--run", file, *attic.words, env=env)
     folder = workbench.experiment().task_folder(0)
     assert sorted(path.name for path in folder.iterdir()) == ["small.csv", "stderr", "stdout"]
     shown = workbench("show", "0", env=env, code=None)
     assert "big.bin" in shown.out and "attic" in shown.out
+
+    class GivenUpError(Exception):
+        pass
+
+    def give_up(_: int) -> None:
+        raise GivenUpError
+
+    with pytest.raises(GivenUpError):
+        bring(folder, FileElsewhere("big.bin", 300_000, "attic", attempt=1), env, give_up)
+    until(lambda: not (workbench.lab_path / "engine.json").exists())
+    assert not (folder / "big.bin").exists(), "the engine has given it up, too"
     workbench.process("fetch", "0", "*.bin", env=env)
     assert (folder / "big.bin").stat().st_size == 300000
     workbench("clean", "--nodes", "--yes", env=env)

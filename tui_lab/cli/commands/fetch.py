@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
 from glob import escape
@@ -15,7 +14,7 @@ from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, op
 from tui_lab.client.errors import NothingToDoError, UsageError
 from tui_lab.client.exit_status import DONE
 from tui_lab.experiment.data_types import JsonObject
-from tui_lab.protocol.control import Fetched, FetchFiles
+from tui_lab.protocol.control import FetchFiles
 from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from tui_lab.engine.client import EngineClient
     from tui_lab.store.lab import Lab
 
-_TICK: Final = 0.1  # seconds between looks at how far it is
 _NUMBERED: Final = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_.-]*/)?\d+(?:-\d+)?(?:\.\d+)?")
 
 
@@ -45,13 +43,10 @@ class Wanted:
 
     def fetched_bytes(self) -> int:
         """Return the bytes that are here already, including parts of files."""
-        from tui_lab.engine.transfer.partial import is_part_of
-        from tui_lab.store.task_files import listed
+        from tui_lab.client.elsewhere import arrived
 
         place = self.address.folder.task_folder(self.address.task)
-        here = [(name, facts.st_size) for name, facts in listed(place, deep=True)]
-        found = [[size for name, size in here if name == one.name or is_part_of(name, one.name)] for one in self.files]
-        return sum(max(sizes, default=0) for sizes in found)
+        return arrived(place, {one.name: one.size for one in self.files})
 
 
 def main(arguments: list[str]) -> int:
@@ -145,13 +140,13 @@ def _fetch(client: EngineClient, wanted: list[Wanted], *, quiet: bool) -> list[J
         shown = bar.add_task("", total=sum(one.size for one in wanted)) if bar is not None else None
         before = 0
         for one in wanted:
-            request = _Request(client, one)
-            while not request.done(_TICK):
+
+            def show(one: Wanted = one, before: int = before) -> None:
                 if bar is not None and shown is not None:
-                    bar.update(
-                        shown, description=str(one.address), completed=before + min(one.fetched_bytes(), one.size)
-                    )
-            answer = request.answer()
+                    bar.update(shown, description=str(one.address), completed=before + one.fetched_bytes())
+
+            name, task = one.address.folder.name, one.address.task
+            answer = client.request(FetchFiles(name, task, dict(os.environ), one.attempt.number, one.globs), watch=show)
             before += one.size
             fetched.append(
                 {
@@ -167,37 +162,3 @@ def _fetch(client: EngineClient, wanted: list[Wanted], *, quiet: bool) -> list[J
                 what = f"{plural(answer.files, 'file')}, {size(answer.bytes)} from {one.attempt.node}"
                 print(f"{one.address}: {what}", file=sys.stderr)
     return fetched
-
-
-class _Request:
-    """A request in a thread, so that this one can show the progress."""
-
-    def __init__(self, client: EngineClient, wanted: Wanted) -> None:
-        self._answer = Fetched(0, 0)
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._ask, args=(client, wanted), daemon=True)
-        self._thread.start()
-
-    def _ask(self, client: EngineClient, wanted: Wanted) -> None:
-        try:
-            self._answer = client.request(
-                FetchFiles(
-                    wanted.address.folder.name,
-                    wanted.address.task,
-                    dict(os.environ),
-                    wanted.attempt.number,
-                    wanted.globs,
-                )
-            )
-        except Exception as error:  # noqa: BLE001  (raised again by `answer`)
-            self._error = error
-
-    def done(self, seconds: float) -> bool:
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
-
-    def answer(self) -> Fetched:
-        """Return the engine's answer. Raises the errors of the request."""
-        if self._error is not None:
-            raise self._error
-        return self._answer

@@ -12,14 +12,14 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias, TypeVar
 
 from tui_lab import __version__
-from tui_lab.client.formatting import size, span
+from tui_lab.client.formatting import transferred
 from tui_lab.client.remote import files
 from tui_lab.client.remote.address import RemoteAddress
 from tui_lab.client.remote.mirror import Mirror
@@ -81,12 +81,15 @@ log = logging.getLogger(__name__)
 
 AGAIN: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before each further try
 GREETED: Final = 60.0  # seconds for the login and the helper's start
-QUIET: Final = 10.0  # seconds without a message after which the helper is asked for a sign of life, and has for that
+ALIVE: Final = (2.0, 3)  # seconds without a byte after which sshd is asked for a sign of life; how often, in vain
+QUIET: Final = 10.0  # seconds without a byte after which the helper is asked for a sign of life, and has for that
 NOISE: Final = 1 << 22  # bytes that a login shell may print before the greeting
 LAST_WORDS: Final = 1 << 14  # bytes of its standard error that are kept
 NOT_FOUND: Final = 127  # exit status of a shell for a command that is nowhere
-FETCHED: Final = 1 << 20  # bytes of a file that are fetched at once
-SURE: Final = 1.0  # seconds of copying after which the rest is estimated
+FETCHED: Final = 1 << 20  # bytes of a file that are fetched at once, at most
+FIRST: Final = 1 << 16  # bytes of the first piece of a file
+PIECE: Final = 0.5  # seconds that a piece is to take, so that its progress is seen
+TICK: Final = 0.25  # seconds between looks whether an answer is still wanted
 TRIES: Final = 3  # to open it at first
 TRIED: Final = 20.0  # seconds after which the first opening is not tried again
 PATIENCE: Final = 60.0  # seconds that a change waits for the connection
@@ -224,15 +227,17 @@ class RemoteLab:
 
     def fetch_file(self, experiment: str, task: int, name: str, mtime: int, progress: Callable[[int], None]) -> None:
         """Bring a file of a task into the mirror. mtime: when it was changed, in ns. progress: hears how many bytes
-        have come. It waits for a connection that breaks, and goes on where it was."""
+        have come, several times a second; what it raises ends the transfer. It waits for a connection that breaks,
+        and goes on where it was."""
         assert self._mirror is not None
-        data = bytearray()
+        data, most = bytearray(), FIRST
         while True:
-            at = len(data)
+            at, began = len(data), time.monotonic()
             found, piece = self._ask(
-                lambda number, at=at: Read(number, experiment, task, 0, name, at, FETCHED),  # type: ignore[misc]
+                lambda number, at=at, most=most: Read(number, experiment, task, 0, name, at, most),  # type: ignore[misc]
                 Content,
                 patience=PATIENCE,
+                watch=lambda at=at: progress(at),  # type: ignore[misc]
             )
             if found.total < 0:
                 raise LabError(f"{name}: is no longer there")
@@ -240,6 +245,8 @@ class RemoteLab:
             progress(len(data))
             if not piece or len(data) >= found.total:
                 break
+            took = time.monotonic() - began
+            most = int(max(FIRST, min(FETCHED, len(piece) * PIECE / max(took, 0.001))))
         folder = ExperimentFolder(self._mirror.path(experiment)).task_folder(task)
         file = f"{folder.relative_to(self._mirror.lab)}/{name}"
         self._mirror.replace(Replaced(file, len(data), mtime), zlib.compress(bytes(data), 0))
@@ -311,22 +318,35 @@ class RemoteLab:
         return launched.experiment, launched.count
 
     def _ask(
-        self, make: Callable[[int], ToHelper], kind: type[M], body: bytes = b"", patience: float = 0.0
+        self,
+        make: Callable[[int], ToHelper],
+        kind: type[M],
+        body: bytes = b"",
+        patience: float = 0.0,
+        watch: Callable[[], None] | None = None,
     ) -> tuple[M, bytes]:
         """Send a request; return its answer. patience: seconds to wait for the connection, and to send it again where
-        it broke. Raises LabError where it is refused, StorageError where it is lost."""
+        it broke. watch: called while it waits; what it raises ends that. Raises LabError where it is refused,
+        StorageError where it is lost."""
         answer: FromHelper
-        answer, body = self._in_loop(self._request(make, body, patience))
+        answer, body = self._in_loop(self._request(make, body, patience), watch)
         if isinstance(answer, Failed):
             raise (StorageError if answer.storage else LabError)(answer.error, answer.hint)
         if not isinstance(answer, kind):
             raise StorageError(f"{self.name}: an answer that makes no sense")
         return answer, body
 
-    def _in_loop(self, call: Coroutine[Any, Any, T]) -> T:
+    def _in_loop(self, call: Coroutine[Any, Any, T], watch: Callable[[], None] | None = None) -> T:
         assert self._loop is not None
         try:
-            return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+            future = asyncio.run_coroutine_threadsafe(call, self._loop)
+            while watch is not None and not wait([future], TICK).done:
+                try:
+                    watch()
+                except BaseException:
+                    future.cancel()
+                    raise
+            return future.result()
         except (RuntimeError, CancelledError):
             call.close()
             raise self._away() from None
@@ -467,6 +487,7 @@ class RemoteLab:
         self._pool = Pool(entry, self._ssh_environment, most=1)
         command = f"exec sh -c {shlex.quote(_SCRIPT)} {shlex.quote(self.address.path)}"
         self._line, (stdin, stdout, stderr) = await self._pool.open(command)
+        self._line.connection.set_keepalive(*ALIVE)  # what ~/.ssh/config says is for connections that may be quiet
         reader, self._writer = SshReader(stdout), SshWriter(stdin)
         said = asyncio.create_task(_last_words(SshReader(stderr)))
         watching: asyncio.Task[None] | None = None
@@ -543,10 +564,15 @@ class RemoteLab:
         line = await reader.readline()
         if not line.endswith(b"\n") or len(line) > LINE:
             raise asyncio.IncompleteReadError(line, None)
-        size = size_of(line)
-        body = await reader.readexactly(size) if size else b""
         self._heard = time.monotonic()
-        return from_helper(line), body
+        left, pieces = size_of(line), []
+        while left:
+            if not (piece := await reader.read(left)):
+                raise asyncio.IncompleteReadError(b"", left)
+            self._heard = time.monotonic()  # a long body may take its time
+            left -= len(piece)
+            pieces.append(piece)
+        return from_helper(line), b"".join(pieces)
 
     def _take(self, mirror: Mirror, message: FromHelper, body: bytes) -> None:
         match message:
@@ -614,10 +640,7 @@ class Copied:
             return f"{self.trouble}; connecting to {host} again"
         if self.came >= self.total:
             return f"connected to {host}" if self.since else ""
-        took = time.monotonic() - self.since
-        left = took * (self.total - self.came) / self.came if self.came else 0.0
-        soon = f", about {span(max(1, round(left)))} left" if took > SURE and left else ""
-        return f"copying from {host}: {size(self.came)} of {size(self.total)}{soon}"
+        return f"copying from {host}: {transferred(self.came, self.total, time.monotonic() - self.since)}"
 
 
 Progress: TypeAlias = Callable[[Copied], None]

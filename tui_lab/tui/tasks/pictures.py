@@ -20,7 +20,7 @@ from textual.timer import Timer
 from textual.worker import Worker, get_current_worker
 
 from tui_lab.client.elsewhere import FileElsewhere, bring, left_on_nodes
-from tui_lab.client.formatting import printable
+from tui_lab.client.formatting import printable, transferred
 from tui_lab.client.formatting import size as size_words
 from tui_lab.results.pictures import ENDINGS, PictureError, PictureFile, Raster, find, rasterize
 from tui_lab.store import mirrors
@@ -70,6 +70,10 @@ class Drawn(NamedTuple):
     tiles: Sequence[Tile] = ()
 
 
+class GivenUpError(Exception):
+    """Raised where the user no longer wants what is loaded."""
+
+
 class TaskPictures(Panel):
     """One picture of each of a few tasks, all of the same name. Files are found and read in a thread, one at a time,
     while the panel is shown."""
@@ -90,7 +94,8 @@ class TaskPictures(Panel):
         self._looking: Worker[None] | None = None
         self._resting: Timer | None = None
         self._left: dict[Shown, list[FileElsewhere]] = {}  # what tasks have left on nodes
-        self._loading = False
+        self._loading: threading.Event | None = None  # set once it is given up
+        self._loads_one = threading.Lock()
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -200,39 +205,59 @@ class TaskPictures(Panel):
     def load(self) -> None:
         """Load the picture of the name that is shown, of all tasks that have it elsewhere."""
         wanted = [(number, one) for number, one in enumerate(self._found) if self._chosen in one.elsewhere]
-        if wanted and not self._loading:
-            self._loading = True
+        if wanted and self._loading is None:
+            self._loading = threading.Event()
             for number, one in wanted:
-                self._say_loading(number, one, 0)
-            self._load(wanted, self._chosen, host_of(self).command_environment())
+                self._say_loading(number, one, self._chosen, 0, 0.0)
+            self._say()
+            self._load(wanted, self._chosen, host_of(self).command_environment(), self._loading)
+
+    def give_up(self) -> bool:
+        """Load no more; return whether something was loading."""
+        if self._loading is None:
+            return False
+        self._loading.set()
+        self._loaded(self._loading, "")
+        for number, one in enumerate(self._found):  # at once: the machine may not answer
+            if (file := one.elsewhere.get(self._chosen)) is not None:
+                self._offer(number, one, file)
+        return True
 
     @work(thread=True, group="loading")
-    def _load(self, wanted: list[tuple[int, Found]], name: str, environment: dict[str, str]) -> None:
-        trouble = ""
-        for number, one in wanted:
-            told = 0.0
+    def _load(
+        self, wanted: list[tuple[int, Found]], name: str, environment: dict[str, str], ended: threading.Event
+    ) -> None:
+        worker, trouble = get_current_worker(), ""
+        with self._loads_one, suppress(GivenUpError):
+            for number, one in wanted:
+                began, told = time.monotonic(), 0.0
 
-            def say(came: int, number: int = number, one: Found = one) -> None:
-                nonlocal told
-                if time.monotonic() - told > TOLD:
-                    told = time.monotonic()
-                    deliver(self, self._say_loading, number, one, came)
+                def say(came: int, number: int = number, one: Found = one, began: float = began) -> None:
+                    nonlocal told
+                    if ended.is_set() or worker.is_cancelled:
+                        raise GivenUpError
+                    if time.monotonic() - told > TOLD:
+                        told = time.monotonic()
+                        deliver(self, self._say_loading, number, one, name, came, told - began)
 
-            try:
-                bring(one.task.folder, one.elsewhere[name], environment, say)
-            except (LabError, OSError) as error:
-                trouble = str(error)
-        deliver(self, self._loaded, trouble)
+                try:
+                    say(0)
+                    bring(one.task.folder, one.elsewhere[name], environment, say)
+                except (LabError, OSError) as error:
+                    trouble = str(error)
+        deliver(self, self._loaded, ended, trouble)
 
-    def _say_loading(self, number: int, one: Found, came: int) -> None:
-        file = one.elsewhere.get(self._chosen)
-        if file is not None and one.task in self._tasks:
-            of = f"{size_words(came)} of {size_words(file.size)}" if came else size_words(file.size)
-            words = f"loading {printable(file.name)} from {printable(file.host)}: {of}"
-            self._pictures[number].say(self._owner(one.task), words)
+    def _say_loading(self, number: int, one: Found, name: str, came: int, took: float) -> None:
+        if self._loading is not None and name == self._chosen and one.task in self._tasks:
+            file = one.elsewhere[name]
+            words = f"loading {printable(file.name)} from {printable(file.host)}: "
+            self._pictures[number].say(self._owner(one.task), words + transferred(came, file.size, took))
 
-    def _loaded(self, trouble: str) -> None:
-        self._loading = False
+    def _loaded(self, ended: threading.Event, trouble: str) -> None:
+        if ended is not self._loading:
+            return  # it was given up
+        self._loading = None
+        self._say()
         if trouble:
             host_of(self).tell(trouble, "error")
         self._start()
@@ -312,11 +337,16 @@ class TaskPictures(Panel):
         elif drawn is not None:
             picture.say(title, drawn)
         elif (file := one.elsewhere.get(self._chosen)) is not None:
-            if not self._loading:
-                what = f"{printable(file.name)} is on {printable(file.host)}"
-                picture.say(title, f"{what}: {host_of(self).key('tasks.load_picture')} loads {size_words(file.size)}")
+            if self._loading is None:
+                self._offer(number, one, file)
         else:
             picture.say(title, self._nothing(one))
+
+    def _offer(self, number: int, one: Found, file: FileElsewhere) -> None:
+        what = f"{printable(file.name)} is on {printable(file.host)}"
+        self._pictures[number].say(
+            self._owner(one.task), f"{what}: {host_of(self).key('tasks.load_picture')} loads {size_words(file.size)}"
+        )
 
     def _owner(self, task: Shown) -> str:
         return task.address if len(self._tasks) > 1 else ""
@@ -343,7 +373,10 @@ class TaskPictures(Panel):
         absent = any(self._chosen in one.elsewhere for one in self._found)
         load, log = (host_of(self).key(f"tasks.{action}") for action in ("load_picture", "pictures"))
         more = "[ ] next, " if len(names) > 1 else ""
-        self.set_subtitle((f"{load} loads it, " if absent else "") + f"{more}{log} log")
+        loads = (
+            f"{load} loads it, " if self._loading is None else f"{host_of(self).key('tasks.back')} loads it no more, "
+        )
+        self.set_subtitle((loads if absent else "") + f"{more}{log} log")
 
 
 def _names(found: Sequence[Found]) -> list[str]:

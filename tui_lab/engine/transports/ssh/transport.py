@@ -195,7 +195,8 @@ async def _network(reading: Awaitable[T]) -> T:
     try:
         return await reading
     except asyncssh.Error as error:
-        raise ConnectionResetError(f"the SSH connection is gone: {error.reason}") from error
+        why = "no sign of life" if error.reason.endswith("not responding to keepalive") else error.reason
+        raise ConnectionResetError(f"the SSH connection is gone: {why}") from error
 
 
 class SshReader:

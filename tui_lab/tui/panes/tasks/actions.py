@@ -78,6 +78,6 @@ ACTIONS: Final = (
         "back",
         "escape",
         "Back",
-        "Leave the field, the log, the groups, the stages, the filter, the marks: one at a time.",
+        "Leave the field, what is loading, the log, the groups, the stages, the filter, the marks: one at a time.",
     ),
 )

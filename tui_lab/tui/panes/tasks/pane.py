@@ -356,9 +356,11 @@ class TasksPane(Pane):
     # --- Where the user comes from, and goes back to
 
     def action_back(self) -> None:
-        """Leave the field, the log, the groups, and at last the filter: `escape`."""
+        """Leave the field, what is loading, the log, the groups, and at last the filter: `escape`."""
         if is_text(self.screen.focused):
             self.leave_text()
+        elif self.are_pictures_shown and self.pictures.give_up():
+            pass
         elif self.is_zoomed:
             self.row.reveal("task-list")
             self.focus_first()
