@@ -41,6 +41,8 @@ BESIDE: Final = 5  # tasks whose pictures stand side by side
 NARROWEST: Final = 14  # cells of a picture
 KEPT: Final = 16  # drawn pictures
 MOST_SENT: Final = 1_000_000  # pixels of a picture that the terminal gets, if it can enlarge it
+MOST_IN_TMUX: Final = 8  # sixels: it forgets the first of ten
+LONGEST_IN_TMUX: Final = 1 << 20  # bytes of a sixel: it leaves out longer ones
 FETCHED: Final = 5_000_000  # bytes of a picture that is fetched from the machine of the lab without a question
 LOOK: Final = 2.0  # seconds between looks at files that may change
 TOLD: Final = 0.25  # seconds between words on how far a picture is loaded
@@ -89,6 +91,7 @@ class TaskPictures(Panel):
         self._drawn: OrderedDict[object, Drawn | str] = OrderedDict()
         self._sent: dict[object, Sent] = {}  # of these, what the terminal has
         self._way: Way | None = None  # not known yet
+        self._ground = (0, 0, 0)
         self._finding: Worker[None] | None = None
         self._one_at_a_time = threading.Lock()
         self._looking: Worker[None] | None = None
@@ -170,6 +173,7 @@ class TaskPictures(Panel):
         else:
             ascii_only = host_of(self).config.ascii
             sizes = [picture.pixels for picture in self._pictures]
+            self._ground = self._pictures[0].background_colors[1].rgb
             self._looking = self._look(self._tasks, self._chosen, sizes, ascii_only)
 
     @work(thread=True, exclusive=True, group="pictures")
@@ -298,6 +302,10 @@ class TaskPictures(Panel):
         """Return a picture that the terminal shows with all pixels for which there is room."""
         width, height = cell
         columns, rows = min(size[0], len(MARKS)), min(size[1] // 2, len(MARKS))
+        in_tmux = self._way == "sixel" and bool(os.environ.get("TMUX"))
+        # tmux takes a sixel's bands for its height. A row more would be painted over, and the picture lost.
+        step = sixel.whole_rows(height) if in_tmux else 1
+        rows = rows // step * step or rows
         room = columns * width, rows * height
         finer = 1.0 if self._way == "sixel" else min(1.0, (MOST_SENT / (room[0] * room[1])) ** 0.5)
         raster = rasterize(file, *(int(length * finer) for length in room))
@@ -307,8 +315,18 @@ class TaskPictures(Panel):
             sent = self._sent[key] = Sent(raster, (columns, rows))
             host_of(self).write_to_terminal(sent.sequence(os.environ))
             return Drawn(sent.lines())
-        tiles = sixel.tiles(raster, cell) if self._way == "sixel" else iterm.tiles(raster, columns, rows)
-        return Drawn(half_blocks(_coarse(raster, columns, 2 * rows), ascii_only=False), tiles)
+        lines = half_blocks(_coarse(raster, columns, 2 * rows), ascii_only=False)
+        if in_tmux:
+            whole = -(-rows // step) * step
+            if whole > size[1] // 2:
+                return Drawn(lines)
+            tiles = sixel.tiles(sixel.padded(raster, columns * width, whole * height, self._ground), cell)
+            if len(tiles) * len(self._tasks) > MOST_IN_TMUX or any(
+                len(one.sequence) >= LONGEST_IN_TMUX for one in tiles
+            ):
+                return Drawn(lines)
+            return Drawn([*lines, *[Strip.blank(columns)] * (whole - rows)], tiles)
+        return Drawn(lines, sixel.tiles(raster, cell) if self._way == "sixel" else iterm.tiles(raster, columns, rows))
 
     def _forget(self, key: object) -> None:
         if (sent := self._sent.pop(key, None)) is not None:

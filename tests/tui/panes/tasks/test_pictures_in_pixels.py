@@ -108,6 +108,7 @@ def painted(s: Screen) -> str:
 
 async def test_a_picture_is_painted_only_where_it_is_seen(own_lab: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.delenv("TMUX", raising=False)
     file = own_lab.experiment("small").task_folder(0) / "a.png"
     Image.new("RGB", (400, 200), "#336699").save(file)
     async with screen(own_lab.lab_path, (120, 40), Config(images="sixel")) as s:
@@ -143,6 +144,17 @@ async def test_a_picture_is_painted_only_where_it_is_seen(own_lab: Workbench, mo
         assert "over it" in painted(s) and "▀" in painted(s)
         await message.remove()
         await s.until(lambda: SIXEL.search(painted(s)))
+        # tmux gets whole cells that are whole bands, with the ground where the picture has no pixels.
+        await s.pilot.resize_terminal(116, 40)
+        await s.until(lambda: picture.region.right < 116)
+        monkeypatch.setenv("TMUX", "/tmp/tmux")
+        await s.pilot.resize_terminal(150, 40)
+        await s.until(lambda: (found := SIXEL.search(painted(s))) and pixels_of(found[1]).shape[0] % 60 == 0)
+        in_tmux = pixels_of(SIXEL.findall(painted(s))[0])
+        assert in_tmux.shape[1] % 10 == 0 and (in_tmux[0, 0] == (20, 40, 60)).all()
+        ground = np.array(picture.background_colors[1].rgb) / 2.55
+        assert (np.abs(in_tmux[-1, -1] - ground) < 1).all()
+        monkeypatch.delenv("TMUX")
         # Without room for it, cells show a part.
         await s.pilot.resize_terminal(120, 20)
         await s.until(lambda: picture.size.height < 15)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from textual.events import Resize
@@ -24,8 +24,10 @@ class Columns(Layout):
 
     name = "columns"
 
-    def __init__(self) -> None:
-        self.columns: list[tuple[int, tuple[str, ...]]] = []  # width, and the ids of its widgets
+    def __init__(self, columns_of: Callable[[int], Iterable[tuple[int, tuple[str, ...]]]]) -> None:
+        """columns_of: the width of each column, and the ids of its widgets, for a width of all. Textual keeps what
+        `arrange` returned for a size."""
+        self._columns_of = columns_of
         self._below = VerticalLayout()
 
     def arrange(self, parent: Widget, children: list[Widget], size: Size, greedy: bool = True) -> ArrangeResult:
@@ -33,7 +35,7 @@ class Columns(Layout):
         named = {child.id: child for child in children}
         placements: list[WidgetPlacement] = []
         left = 0
-        for width, names in self.columns:
+        for width, names in self._columns_of(size.width):
             shown = [named[name] for name in names if name in named]
             column = self._below.arrange(parent, shown, Size(width, size.height), greedy)
             placements += WidgetPlacement.translate(column, Offset(left, 0))
@@ -62,7 +64,7 @@ class PanelRow(Widget):
         date. absent: panels that have nothing to show yet."""
         super().__init__(*panels)
         self._rooms, self._arrangements = rooms, arrangements
-        self._columns = Columns()
+        self._columns = Columns(self._columns_of)
         self._absent = set(absent)
         self._degree, self._enlarged = 0, ""
         self._shown: Arrangement = ()
@@ -91,7 +93,7 @@ class PanelRow(Widget):
 
     def width_of(self, name: str) -> int:
         """Return the cells of a line inside a panel; of the widest one where it is not shown."""
-        width = next((width for width, names in self._columns.columns if name in names), self._width)
+        width = next((width for width, names in self._columns_of(self._width) if name in names), self._width)
         return width - self.query_one(f"#{name}").gutter.width
 
     def set_present(self, name: str, there: bool) -> None:
@@ -150,14 +152,15 @@ class PanelRow(Widget):
         name = self.chosen.get(str(len(possible)))
         return next((one for one in possible if name_of(one) == name), possible[-1])
 
+    def _columns_of(self, width: int) -> list[tuple[int, tuple[str, ...]]]:
+        return list(zip(widths(self._shown, self._rooms, width, self._enlarged), self._shown, strict=True))
+
     def _arrange(self) -> None:
-        width = self._width
-        shown = ((self.alone,),) if self.alone else self._chosen(self._fitting())
-        columns = list(zip(widths(shown, self._rooms, width, self._enlarged), shown, strict=True))
-        state = (columns, self._enlarged)
+        self._shown = shown = ((self.alone,),) if self.alone else self._chosen(self._fitting())
+        state = (self._columns_of(self._width), self._enlarged)
         if state == self._state:
             return
-        self._state, self._shown, self._columns.columns = state, shown, columns
+        self._state = state
         there = {name: len(column) == 1 for column in shown for name in column}
         with self.app.batch_update():
             for panel in self.query_children(Panel):
@@ -165,5 +168,5 @@ class PanelRow(Widget):
                 panel.set_class(name not in there, "-out")
                 panel.set_class(there.get(name, False), "-whole")
                 panel.set_class(name == self._enlarged, "-enlarged")
-            self.refresh(layout=True)
+            panel.refresh(layout=True)  # of a widget that is to be placed anew, Textual forgets the parents' places
         self.post_message(self.Arranged())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from math import lcm
 from typing import TYPE_CHECKING, Final
 
 from tui_lab.results.pictures import Raster
@@ -20,6 +21,20 @@ _EMPTY: Final = 63  # the character of no pixel
 _SAME: Final = re.compile(rb"(.)\1{3,}", re.DOTALL)
 
 
+def whole_rows(height: int) -> int:
+    """Return how many rows of cells are whole bands, the least number. height: pixels of a cell."""
+    return lcm(height, _BAND) // height
+
+
+def padded(raster: Raster, width: int, height: int, ground: tuple[int, int, int]) -> Raster:
+    """Return a picture with as many pixels as whole cells have: before 3.6, tmux paints the others, too."""
+    from PIL import Image
+
+    whole = Image.new("RGB", (width, height), ground)
+    whole.paste(Image.frombytes("RGB", (raster.width, raster.height), raster.pixels))
+    return Raster(width, height, whole.tobytes())
+
+
 def tiles(raster: Raster, cell: tuple[int, int]) -> list[Tile]:
     """Return the parts of a picture. cell: pixels of a cell, from left to right and from top to bottom."""
     import numpy as np
@@ -32,7 +47,7 @@ def tiles(raster: Raster, cell: tuple[int, int]) -> list[Tile]:
     palette = np.array(few.getpalette(), dtype=np.uint16).reshape(-1, 3)
     percents = (palette * 100 + 127) // 255
     pixels = np.asarray(few)
-    wide, high = (max(1, WIDEST // length) * length for length in cell)
+    wide, high = (max(1, WIDEST // length) * length for length in (cell[0], lcm(cell[1], _BAND)))
     return [
         Tile(
             left // cell[0],
