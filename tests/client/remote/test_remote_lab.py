@@ -18,6 +18,7 @@ from tui_lab.cli.main import main
 from tui_lab.client.remote.connection import RemoteLab
 from tui_lab.engine.client import EngineClient
 from tui_lab.protocol.control import AskStatus, Stop
+from tui_lab.results.charts.model import Chart
 from tui_lab.results.live import LiveReader
 from tui_lab.results.tables import refresh
 from tui_lab.store.errors import LabError, StorageError
@@ -25,11 +26,15 @@ from tui_lab.store.events import Finished
 from tui_lab.store.journal import read
 from tui_lab.store.lab import Lab
 from tui_lab.tui.app.frame.lab_line import LabLine
+from tui_lab.tui.comparing.screen import Comparing
 from tui_lab.tui.panes.experiment.launch import LaunchDialog
 from tui_lab.tui.panes.experiment.pane import ExperimentPane
 from tui_lab.tui.panes.experiment.trial import Asked, Outputs, asked_at, try_out
+from tui_lab.tui.panes.results.pane import SettingsTable
 from tui_lab.tui.tasks.pictures import TaskPictures
+from tui_lab.tui.widgets.log.panel import LogPanel
 from tui_lab.tui.widgets.picture.picture import Picture
+from tui_lab.tui.widgets.plot.plot import Plot
 from tui_lab.tui.widgets.process import ProcessPanel
 
 RUN = """\
@@ -99,6 +104,16 @@ async def test_its_results_are_read_its_file_is_edited_and_runs_there(far: Far) 
         assert (remote.lab / "grid/tasks/0/1/big.png").read_bytes() == bytes(6_000_000)
         await s.until(lambda: "is on far" not in picture.note)
         await s.press("i")
+        await s.press("4")
+        await s.until(lambda: s.app.query_one(SettingsTable).frame.height >= 2)
+        await s.press("space", "j", "space", "c")
+        compared = await s.until(lambda: isinstance(s.app.screen, Comparing) and s.app.screen)
+        logs = [compared.query_one(f"#compare-{letter}", LogPanel) for letter in "AB"]
+        await s.until(lambda: all("loss: 0." in log.view.text for log in logs))
+        assert {log.view.text.strip() for log in logs} < {"loss: 0.1", "loss: 0.2", "loss: 0.3"}
+        assert isinstance(await s.until(lambda: compared.query_one(Plot).chart), Chart)
+        await s.press("escape", "3")
+        await s.until(lambda: s.pane.table.has_focus)
         panel = await tried(s)  # the second task, there
         await s.until(lambda: not panel.running)
         assert "loss: 0.2" in panel.text and "✓ done" in panel.text
