@@ -144,11 +144,11 @@ async def test_a_picture_is_painted_only_where_it_is_seen(own_lab: Workbench, mo
         assert "over it" in painted(s) and "▀" in painted(s)
         await message.remove()
         await s.until(lambda: SIXEL.search(painted(s)))
-        # tmux gets whole cells that are whole bands, with the ground where the picture has no pixels.
         await s.pilot.resize_terminal(116, 40)
         await s.until(lambda: picture.region.right < 116)
+        # tmux gets whole cells that are whole bands, with the ground where the picture has no pixels.
         monkeypatch.setenv("TMUX", "/tmp/tmux")
-        await s.pilot.resize_terminal(150, 40)
+        await s.pilot.resize_terminal(200, 40)
         await s.until(lambda: (found := SIXEL.search(painted(s))) and pixels_of(found[1]).shape[0] % 60 == 0)
         in_tmux = pixels_of(SIXEL.findall(painted(s))[0])
         assert in_tmux.shape[1] % 10 == 0 and (in_tmux[0, 0] == (20, 40, 60)).all()
