@@ -345,7 +345,7 @@ class Comparing(ModalScreen[None]):
             for panel in self.query(LogPanel):
                 if panel.has_pseudo_class("focus-within"):
                     panel.action_leave_search()
-        else:
+        elif not (self.are_pictures_shown and self.query_one(TaskPictures).give_up()):
             self.dismiss(None)
 
 
