@@ -136,7 +136,6 @@ def kinds(far: Far, name: str) -> Counter[type]:
 def test_while_it_is_away_a_line_says_so(far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "AGAIN", (0.1, 0.2, 0.4))
     monkeypatch.setattr(connection, "TRIED", 1.0)
-    monkeypatch.setattr(connection, "ALIVE", (0.2, 3))
     far.write("quick.yaml", QUICK)
     far("--run", "quick.yaml", "--node", "localhost", "2")
     remote: RemoteLab = far.connect()
@@ -158,9 +157,10 @@ def test_while_it_is_away_a_line_says_so(far: Far, tmp_path: Path, monkeypatch: 
         EngineClient.connect(Lab.open(remote.lab))
     with pytest.raises(StorageError, match=r"far:.*: .*hangs up"):
         far.connect()
+    monkeypatch.setattr(connection, "ALIVE", (0.3, 3))
     far.proxy.refusing = 0
     until(lambda: not remote.trouble, 30)
     far.proxy.freeze()  # and nobody is told
-    until(lambda: remote.trouble == "the SSH connection is gone: no sign of life", connection.QUIET / 2)
+    until(lambda: remote.trouble == "the SSH connection is gone: no sign of life", connection.QUIET)
     far.proxy.thaw()
     until(lambda: not remote.trouble, 30)

@@ -273,7 +273,7 @@ class TaskPictures(Panel):
         if min(size) < 2:  # it has not been laid out yet
             return ""
         cell = cell_size()
-        key = (file, size, cell, ascii_only)
+        key = (file, size, cell, ascii_only, self._ground)
         if key not in self._drawn:
             try:
                 if self._way == "off":

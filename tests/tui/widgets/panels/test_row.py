@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from textual.app import App, ComposeResult
 from textual.widgets import Input
 
 from tests.tui.conftest import wait_until
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.widgets.panels.layout import Arrangement, Room, fitting, name_of, widths
+from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.panels.row import PanelRow
 
 ROOMS = {"tasks": Room(60, 3), "log": Room(50, 2), "curve": Room(40, 2)}
@@ -47,6 +49,26 @@ def test_what_fits(width: int, absent: tuple[str, ...], wanted: list[str]) -> No
 
 def test_a_column_too_small_for_its_share_gets_its_least_width() -> None:
     assert widths((("tasks",), ("log",), ("curve",)), ROOMS, 151, "tasks") == [61, 50, 40]
+
+
+class Row(App[None]):
+    def compose(self) -> ComposeResult:
+        yield PanelRow(*(Panel(id=name) for name in ROOMS), rooms=ROOMS, arrangements=ARRANGEMENTS)
+
+
+async def test_each_width_is_filled() -> None:
+    app = Row()
+    async with app.run_test(size=(170, 10)) as pilot:
+        row = app.query_one(PanelRow)
+
+        def columns() -> list[int]:
+            return [app.query_one(f"#{column[0]}").region.width for column in row.shown]
+
+        for width in (170, 168, 171, 170, 150, 149, 120, 119, 170, 80, 79, 80):
+            await pilot.resize_terminal(width, 10)
+            await wait_until(pilot, lambda width=width: columns() == widths(row.shown, ROOMS, width))  # type: ignore[misc]
+            last = app.query_one(f"#{row.shown[-1][-1]}").region
+            assert (last.right, last.bottom) == (width, 10)
 
 
 BOTH: Arrangement = (("submission-list",), ("submission-panel",))

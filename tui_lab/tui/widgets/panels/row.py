@@ -163,10 +163,11 @@ class PanelRow(Widget):
         self._state = state
         there = {name: len(column) == 1 for column in shown for name in column}
         with self.app.batch_update():
-            for panel in self.query_children(Panel):
+            panels = self.query_children(Panel)
+            for panel in panels:
                 name = panel.id or ""
                 panel.set_class(name not in there, "-out")
                 panel.set_class(there.get(name, False), "-whole")
                 panel.set_class(name == self._enlarged, "-enlarged")
-            panel.refresh(layout=True)  # of a widget that is to be placed anew, Textual forgets the parents' places
+            panels.refresh(layout=True)  # that of the row would not let Textual forget where its panels were
         self.post_message(self.Arranged())
