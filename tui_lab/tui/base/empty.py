@@ -56,9 +56,9 @@ def lines(said: Instead, width: int, ascii: bool, keys: Keys) -> list[Parts]:
     return found
 
 
-def content(said: Instead, ascii: bool, keys: Keys, width: int = _WIDE) -> Content:
-    """Return what is said for a widget that shows a text, and wraps it unless the width is given."""
-    return Content("\n").join(_line(parts) for parts in lines(said, width, ascii, keys))
+def content(said: Instead, ascii: bool, keys: Keys, width: int = 0) -> Content:
+    """Return what is said for a widget that shows a text, and wraps it where its width is not known."""
+    return Content("\n").join(_line(parts) for parts in lines(said, width or _WIDE, ascii, keys))
 
 
 def _line(parts: Sequence[tuple[str, str]]) -> Content:

@@ -240,9 +240,10 @@ Where there is no room for all panels, `|` shows the others.
             self._show_kinds(now)
         self._show_events(self.lab_app.snapshot)
 
-    def _put(self, name: str, lines: Sequence[Content], empty: Empty) -> None:
-        shown = Content("\n").join(lines) if lines else content(empty, self.lab_app.config.ascii, keys_of(self))
-        self.query_one(name, Static).update(shown)
+    def _put(self, name: str, lines: Sequence[Content], empty: Instead) -> None:
+        text = self.query_one(name, Static)
+        said = content(empty, self.lab_app.config.ascii, keys_of(self), text.content_size.width)
+        text.update(Content("\n").join(lines) if lines else said)
 
     def _panel(self, name: str) -> Panel:
         return self.query_one(f"#{name}", Panel)
@@ -279,7 +280,7 @@ Where there is no room for all panels, `|` shows the others.
             if one.share:
                 lines.append(Content.assemble("        ", (printable(one.share), "$text-warning")))
         empty = Empty("No task has failed", "app.tasks", "shows the tasks")
-        self._put("#now-kinds", [Content(READING)] if self._is_reading else lines, empty)
+        self._put("#now-kinds", lines, READING if self._is_reading else empty)
 
     def _show_nodes(self, snapshot: LabSnapshot) -> None:
         nodes = snapshot.engine.nodes if snapshot.engine is not None else ()

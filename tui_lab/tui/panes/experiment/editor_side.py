@@ -271,7 +271,7 @@ class EditorSide(Panel):
         host = host_of(self)
         if self.file is None:
             open_one, make = host.key("experiment.open"), host.key("experiment.new")
-            return Content.styled(f"no file: {open_one} opens one, {make} makes one from a template", "$foreground 60%")
+            return Content.styled(f"no file: {open_one} opens one, {make} makes one from a template", "$foreground 68%")
         path = self.file.path
         parts = [
             Content.from_markup(

@@ -94,7 +94,8 @@ class PlanView(Vertical):
         """Say why there is no plan."""
         self._swap(problems=False)
         self._marks = ()
-        self.query_one("#forecast-text", Static).update(content(words, host_of(self).config.ascii, keys_of(self)))
+        text = self.query_one("#forecast-text", Static)
+        text.update(content(words, host_of(self).config.ascii, keys_of(self), text.content_size.width))
 
     def _swap(self, problems: bool) -> None:
         self.listing.set_class(not problems, "hidden")
@@ -188,7 +189,7 @@ def problem_line(marks: Sequence[Mark], signs: dict[str, str], key: str) -> Text
     return Content("\n").join(
         Content.from_markup(
             f"[{'$text-error' if mark.level == 'error' else '$text-warning'}]$sign $words[/]"
-            + ("  [$text-accent bold]$key[/] [$foreground 60%]corrects it[/]" if mark.fix else ""),
+            + ("  [$text-accent bold]$key[/] [$foreground 68%]corrects it[/]" if mark.fix else ""),
             key=key,
             sign=signs[mark.level],
             words=mark.text,

@@ -46,7 +46,7 @@ class PatternTester(Static, can_focus=False):
 
     def _draw(self) -> None:
         if self.trial is None:
-            self.update(content(self._words, host_of(self).config.ascii, keys_of(self)))
+            self.update(content(self._words, host_of(self).config.ascii, keys_of(self), self.content_size.width))
         else:
             self.update(Content("\n").join(trial_lines(self.trial, *self.content_size)))
 

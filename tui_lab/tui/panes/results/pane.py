@@ -298,7 +298,8 @@ class ResultsPane(Pane):
         self.query_one("#results-list", Panel).set_title(Content(self.lab_app.current or "Results"))
         self.query_one("#results-detail", Panel).set_title("")
         self.query_one(PanelRow).set_present("results-detail", False)
-        self.query_one("#results-message", Static).update(content(said, self.lab_app.config.ascii, keys_of(self)))
+        message = self.query_one("#results-message", Static)
+        message.update(content(said, self.lab_app.config.ascii, keys_of(self), message.content_size.width))
         self.query_one("#results-notes", Static).update("")
         self.query_one("#results-importance", Static).display = False
         self._view = self._rows = None

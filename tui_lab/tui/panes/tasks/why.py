@@ -54,7 +54,8 @@ class Why:
         if kind is None:
             for panel, title in ((self.said, "What they said"), (self.shared, "What they share")):
                 said = Empty(f"{title} is shown here, of failed tasks", "app.leave_text", "goes back to all tasks")
-                panel.say(title, content(said, host_of(panel).config.ascii, keys_of(panel)))
+                width = panel.content_size.width - 2
+                panel.say(title, content(said, host_of(panel).config.ascii, keys_of(panel), max(0, width)))
             self.shared.set_subtitle("")
         else:
             self.said.say(*what_was_said(kind[0]))
