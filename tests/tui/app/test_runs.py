@@ -81,8 +81,9 @@ async def test_where_there_is_little_room_what_says_least_goes(tmp_path: Path) -
     paused = LabSnapshot(experiments=(going("grid", paused=Paused(0.0, "asked", 0)),))
     queued = going("grid", rate=None, eta=None, throughput=(), counts={"pending": 1920})
     queue = LabSnapshot(experiments=(queued,))
-    (line,), (second,), (third,) = await shown(Runs, (80, 24), tmp_path, several, paused, queue)
-    assert "waiting" in third
+    few = LabSnapshot(experiments=(going("grid", active=False, counts={"done": 16, "failed": 2}, planned=18),))
+    (line,), (second,), (third,), (fourth,) = await shown(Runs, (80, 24), tmp_path, several, paused, queue, few)
+    assert "waiting" in third and fourth.endswith("✓ 16 done  ✗ 2 failed"), "where there is room, states have words"
     assert "64%" in line and "at least 2 h 10 min left" in line and "1,230/1,920" not in line
     assert line.endswith("✓ 1,203  ✗ 27  ▶ 5  · 685")
     assert "paused" in second and "left" not in second

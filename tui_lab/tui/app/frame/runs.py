@@ -20,7 +20,8 @@ _BAR: Final = 40  # cells that a progress bar takes at most
 _LEAST: Final = 8  # and at least, before words go
 _LINES: Final = 3  # of runs that are shown
 _HIGH: Final = 30  # lines of the screen from which there is more than one
-_WIDE: Final = 100  # cells from which states have their words
+_WIDE: Final = 100  # cells from which states have their words,
+_ROOMY: Final = 20  # or where so many cells are left for the bar
 _NAME: Final = 20  # cells of a name at most
 _SPARK: Final = 12  # cells of the throughput
 
@@ -79,10 +80,15 @@ class Runs(Line):
         head = clickable(Content.styled(name, "bold"), f"show_run({place})") if name else Content()
         if one.problem:
             return Content.assemble(head, (one.problem, MUTED)).truncate(self.room, ellipsis=True)
-        counts = Content.assemble(self._counts(one, self.room >= _WIDE), (last, MUTED))
         share = f"{int(100 * one.settled / one.planned)}%" if one.planned else "nothing planned"
         words = self._words(one)
-        room = self.room - cell_len(name) - counts.cell_length - 2 - len(share)
+        room = self.room - cell_len(name) - len(last) - 2 - len(share)
+        counts = self._counts(one, True)
+        left = room - counts.cell_length - sum(word.cell_length + 2 for word in words.values())
+        if self.room < _WIDE and left < _ROOMY:
+            counts = self._counts(one, False)
+        room -= counts.cell_length
+        counts = Content.assemble(counts, (last, MUTED))
         # What says least goes first.
         for least in ("stages", "count", "spark", "rate", "left"):
             if room - sum(word.cell_length + 2 for word in words.values()) < _LEAST:
