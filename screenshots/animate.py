@@ -178,7 +178,9 @@ def _palette(frames: list[Image.Image]) -> Image.Image:
     counts: Counter[Colour] = Counter()
     for frame in frames:
         for number, colour in frame.getcolors(1 << 24) or []:
-            counts[colour] += number
+            if isinstance(colour, tuple):  # as of each frame in full colours
+                red, green, blue, *_ = colour
+                counts[red, green, blue] += number
     exact = [colour for colour, _ in counts.most_common(EXACT)]
     every = Image.new("RGB", (len(counts), 1))
     every.putdata(list(counts))

@@ -43,17 +43,33 @@ def rounded(frame: pl.DataFrame) -> pl.DataFrame:
     """Return the frame with floats rounded for reading: those with more than ten digits, as computed values have, to
     six, but with all those before the point."""
     return frame.with_columns(
-        pl.Series(name, [None if value is None else _rounded(value) for value in frame[name].to_list()], pl.Float64)
+        pl.Series(
+            name, [None if value is None else rounded_value(value) for value in frame[name].to_list()], pl.Float64
+        )
         for name, dtype in frame.schema.items()
         if dtype.is_float()
     )
 
 
-def _rounded(value: float) -> float:
-    if not math.isfinite(value) or sum(map(str.isdigit, repr(value).partition("e")[0].lstrip("-0."))) <= 10:
-        return value
+def rounded_value(value: float) -> float:
+    """Return a float rounded in the same way."""
+    return value if not math.isfinite(value) or digits(value) <= 10 else to_digits(value, 6)
+
+
+def digits(value: float) -> int:
+    """Return the number of digits by which a float is written."""
+    return sum(map(str.isdigit, repr(value).partition("e")[0].lstrip("-0.")))
+
+
+def to_digits(value: float, count: int) -> float:
+    """Return a float rounded to so many digits, but with all those before the point."""
     whole = len(str(int(abs(value)))) if 1 <= abs(value) < 1e15 else 0
-    return float(f"{value:.{max(whole, 6)}g}")
+    return float(f"{value:.{max(whole, count)}g}")
+
+
+def read(value: Any) -> str:
+    """Return a value as it is read in a sentence: long floats are rounded."""
+    return shown(rounded_value(value) if isinstance(value, float) else value)
 
 
 def to_json(value: Any) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import hypergeom
 
 from tui_lab.results.failures.clusters import Failure, clusters
-from tui_lab.results.failures.shared import between, shared
+from tui_lab.results.failures.shared import Condition, between, shared
 
 COLUMNS = ["lr", "act", "width", "drop", "node", "repeat"]
 
@@ -64,6 +64,8 @@ def test_what_is_said() -> None:
         pl.when(pl.col("task_id") == tasks[0]).then(pl.lit("done")).otherwise("state").alias("state")
     )
     assert shared(some, tasks[1:], COLUMNS)[0].words == "all 53 with lr >= 6, where 1 is done; none of 81 below"
+    assert Condition("lr", ">=", (0.0398107170553497,)).words == "lr >= 0.0398107"
+    assert Condition("lr", "<=", (0.0398107170553497,)).words == "lr <= 0.0398108", "it holds for its own limit"
     more = [*tasks, 0, 1]
     assert shared(frame, more, COLUMNS)[0].words == "54 of 56 with lr >= 6; 2 of 81 below"
     assert shared(frame, tasks[:2], COLUMNS) == []  # two tell nothing

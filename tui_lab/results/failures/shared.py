@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context
 from itertools import combinations
 from typing import Any, Final, Literal
 
@@ -30,6 +31,7 @@ NEARLY: Final = 0.9
 """Other conditions are said where their score is so many times the best one."""
 SAID: Final = 3
 LEVEL: Final = 0.05
+_READ: Final = 6  # digits of a number that is read
 HINT: Final = 0.5
 """The corrected probability of chance from which on nothing is said."""
 
@@ -56,6 +58,12 @@ class Condition:
         return f"{name} {self.operator} {_short(self.values[0])!r}"
 
     @property
+    def words(self) -> str:
+        """The condition as it is read: its numbers rounded where they are long, so that it holds for them still."""
+        way = {">=": ROUND_FLOOR, "<=": ROUND_CEILING}.get(self.operator, ROUND_HALF_EVEN)
+        return replace(self, values=tuple(_rounded(value, way) for value in self.values)).sql
+
+    @property
     def elsewhere(self) -> str:
         """Where the other tasks are."""
         return {">=": "below", "<=": "above"}.get(self.operator, "elsewhere")
@@ -75,6 +83,12 @@ class Condition:
 def _short(value: Any) -> Any:
     """A whole number without its `.0`."""
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value
+
+
+def _rounded(value: Any, way: str) -> Any:
+    if not isinstance(value, float) or not math.isfinite(value) or len(repr(value)) <= _READ + 2:
+        return value
+    return float(Context(prec=_READ, rounding=way).create_decimal_from_float(value))
 
 
 @dataclass(frozen=True)
@@ -112,8 +126,9 @@ class Shared:
         more = f", where {n - k:,} {'is' if n - k == 1 else 'are'} done" if n > k else ""
         where = self.conditions[0].elsewhere if len(self.conditions) == 1 else "elsewhere"
         rest = self.failed - k
+        where_it_is = " AND ".join(condition.words for condition in self.conditions)
         others = f"{rest:,} of {self.outside:,} {where}" if rest else f"none of {self.outside:,} {where}"
-        return f"{who} with {self.sql}{more}; {others}" + ("" if self.certain else "; may be chance")
+        return f"{who} with {where_it_is}{more}; {others}" + ("" if self.certain else "; may be chance")
 
 
 def shared(frame: pl.DataFrame, tasks: Collection[int], columns: Sequence[str], kinds: int = 1) -> list[Shared]:

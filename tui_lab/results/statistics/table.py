@@ -12,7 +12,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from tui_lab.experiment.model import Repeat
-from tui_lab.results.plain import shown
+from tui_lab.results.plain import digits, read, shown, to_digits
 from tui_lab.results.statistics.against import Against, MetricComparison
 from tui_lab.results.statistics.comparison import Comparison
 from tui_lab.results.statistics.importance import Importance
@@ -62,6 +62,9 @@ NOTHING_SCATTERS: Final = (
     "nothing is tested"
 )
 _WIDEST: Final = 24
+_EXACT: Final = 5  # digits of a parameter's value up to which it is shown as it is,
+_LEAST: Final = 4  # and to which it is rounded, or more
+_ALIKE: Final = 1e3  # sizes of values, one to the other, up to which they have equally many places
 _BAR: Final = 30
 _IMPORTANT: Final = 5
 """Columns that are kept at the cost of a parameter's full name have this number or more."""
@@ -201,7 +204,7 @@ def incomplete_leaders(report: Report, metric: MetricReport, allow: str = ALLOW)
 def words(report: Report, place: int) -> str:
     """Return the name of a setting, such as `lr=0.1 optimizer=sgd`."""
     label = report.settings.label(place)
-    return " ".join(f"{name}={'null' if value is None else _cut(shown(value))}" for name, value in label.items())
+    return " ".join(f"{name}={'null' if value is None else _cut(read(value))}" for name, value in label.items())
 
 
 def even_means(metric: MetricReport, exact: Sequence[Summary]) -> list[tuple[str, str]]:
@@ -342,13 +345,21 @@ def _test(report: Report, metric: MetricReport, brief: bool = False) -> str:
 
 
 def parameter_texts(values: pl.Series) -> list[str]:
-    """The values of a parameter: floats with as many digits as it takes to tell them apart, at least six."""
-    if values.dtype.is_float():
-        known = values.drop_nulls().unique().to_list()
-        digits = next((n for n in range(6, 17) if len({f"{one:.{n}g}" for one in known}) == len(known)), 17)
-        if any(len(repr(one)) > digits + 2 for one in known):
-            return ["null" if one is None else shown(float(f"{one:.{digits}g}")) for one in values]
-    return ["null" if one is None else shown(one) for one in values]
+    """The values of a parameter: computed floats with as many digits as it takes to tell them apart, at least four, and
+    to equally many places where their sizes are alike."""
+    known = [one for one in values.drop_nulls().unique() if math.isfinite(one)] if values.dtype.is_float() else []
+    if not any(digits(one) > _EXACT for one in known):
+        return ["null" if one is None else shown(one) for one in values]
+    count = next((n for n in range(_LEAST, 17) if len({f"{one:.{n}g}" for one in known}) == len(known)), 17)
+    sizes = [abs(one) for one in known if one]
+    if max(sizes) < min(sizes) * _ALIKE:
+        places = max(0, count - 1 - math.floor(math.log10(min(sizes))))
+        while places > 1 and all(f"{one:.{places}f}"[-1] == "0" for one in known):
+            places -= 1
+        fixed = {one: f"{one:z.{places}f}" for one in known}
+    else:
+        fixed = {one: shown(to_digits(one, count)) for one in known}
+    return ["null" if one is None else fixed.get(one) or shown(one) for one in values]
 
 
 def parameter_columns(report: Report, places: Sequence[int]) -> list[Column]:

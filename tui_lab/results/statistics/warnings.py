@@ -9,7 +9,7 @@ import polars as pl
 
 from tui_lab.results.extraction.hints import too_slow
 from tui_lab.results.numeric.whole_numbers import TOO_FAR_APART, beyond_floats
-from tui_lab.results.plain import shown
+from tui_lab.results.plain import read
 from tui_lab.results.statistics.intervals import FEWEST
 from tui_lab.results.statistics.report import MetricReport, Report
 from tui_lab.results.statistics.sample import FENCE, outliers
@@ -44,7 +44,7 @@ def warnings_per(reports: Sequence[Report], texts: Sequence[Sequence[str]]) -> l
     """The warnings of the reports on each value of a parameter, each line once, with the values that it is of."""
     of_line: dict[str, list[str]] = {}
     for report, lines in zip(reports, texts, strict=True):
-        value = shown(report.per[1]) if report.per and report.per[1] is not None else "null"
+        value = read(report.per[1]) if report.per and report.per[1] is not None else "null"
         for line in lines:
             of_line.setdefault(line, []).append(value)
     name = reports[0].per[0] if reports[0].per else ""

@@ -18,6 +18,8 @@ from tui_lab.results.statistics.text import brackets, even, even_values, interva
         ([0.30000000000000004, 0.7000000000000001], ["0.3", "0.7"]),
         ([1.0000001234567, 1.0000002234567], ["1.0000001", "1.0000002"]),
         ([1.0, 1e-300], ["1.0", "1e-300"]),
+        ([0.01, 0.0398107170553497, 0.1], ["0.01000", "0.03981", "0.10000"]),
+        ([0.0001, 0.0398107170553497, 123456.789], ["0.0001", "0.03981", "123457.0"]),
     ],
 )
 def test_floats_have_the_digits_that_tell_them_apart(values: list[float | None], cells: list[str]) -> None:

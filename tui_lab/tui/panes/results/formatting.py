@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from textual.content import Content
 
-from tui_lab.client.formatting import brief
+from tui_lab.results.plain import shown
 from tui_lab.results.statistics.importance import Importance
 from tui_lab.results.statistics.report import MetricReport, Report
 from tui_lab.results.statistics.table import GOALS, interval_note, verdict_text
 from tui_lab.results.statistics.text import number, share
 from tui_lab.tui.panes.results.rows import words
 from tui_lab.tui.panes.results.view import View
+from tui_lab.tui.widgets.table.cells import visible
 
+_SHORT = 60
+"""Cells of the name of a setting up to which it is said with all digits."""
 _BAR = 10
 """Cells of a bar for all of the variance."""
 
@@ -47,10 +51,10 @@ def setting(report: Report, metric: MetricReport, place: int) -> Content:
 
 
 def _heading(report: Report, place: int) -> str:
-    """Return the name of a setting as `words`, its numbers rounded where they are long."""
+    """Return the name of a setting as `words`; where it is short, with all digits of its numbers."""
     label = report.settings.label(place)
-    said = " ".join(f"{name}={'null' if value is None else brief(value)}" for name, value in label.items())
-    return said or words(report, place)
+    said = " ".join(f"{name}={'null' if value is None else shown(value)}" for name, value in label.items())
+    return visible(said) if said and cell_len(said) <= _SHORT else words(report, place)
 
 
 def importance_line(explained: Importance, single: bool) -> Content:

@@ -10,7 +10,7 @@ import polars as pl
 
 from tui_lab.client.formatting import STATE_MARKS
 from tui_lab.experiment.data_types import Row
-from tui_lab.results.plain import shown
+from tui_lab.results.plain import read
 from tui_lab.results.sql.text import is_equal
 from tui_lab.results.statistics.comparison import Verdict
 from tui_lab.results.statistics.report import MetricReport, Report, Standing
@@ -251,7 +251,7 @@ def key(report: Report, place: int) -> str:
 def words(report: Report, place: int) -> str:
     """Return the name of a setting, such as `lr=0.1 optimizer=sgd`."""
     label = report.settings.label(place)
-    said = [f"{name}={'null' if value is None else shown(value)}" for name, value in label.items()]
+    said = [f"{name}={'null' if value is None else read(value)}" for name, value in label.items()]
     return visible(" ".join(said)) or "the only setting"
 
 
