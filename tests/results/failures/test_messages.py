@@ -66,6 +66,9 @@ def test_the_line_is_read_from_the_end_of_the_last_stream(tmp_path: Path) -> Non
     assert telling_line(tmp_path, 2) == ""
     assert telling_line(tmp_path, 2, signal_number=13) == PIPE
     assert telling_line(tmp_path, 1, "there is no such program") == "there is no such program"
+    (tmp_path / "stdout.2").write_bytes(b"epoch 1\nno licence left\n")
+    assert telling_line(tmp_path, 2) == "no licence left"
+    assert telling_line(tmp_path, 2, signal_number=13) == PIPE
 
 
 VALUES = st.one_of(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual.widgets import Static
 
 from tests.tui.conftest import wait_until
 from tests.workbench import Workbench
@@ -13,6 +14,7 @@ from tui_lab.store.events import Paused
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.base import panes
 from tui_lab.tui.base.snapshot import ExperimentSnapshot, SnapshotTaken
+from tui_lab.tui.widgets import dialogs
 from tui_lab.tui.widgets.dialogs import Ask, Decide
 
 LONG = "command: 'while [ ! -e go ]; do sleep 0.02; done; echo {x}'\nparameters: {x: [1, 2, 3]}\n"
@@ -85,7 +87,9 @@ async def test_each_key_acts_from_every_pane_and_is_undone(own_lab: Workbench, m
         await wait_until(pilot, lambda: "long: nothing is running or waits" in said(app))
 
 
-async def test_the_question_names_what_is_lost_and_all_that_runs(small_lab: Path) -> None:
+async def test_the_question_names_what_is_lost_and_all_that_runs(
+    small_lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app = LabApp(small_lab)
     async with app.run_test(size=(100, 30), notifications=True) as pilot:
         await wait_until(pilot, lambda: app.pane is not None and app.current)
@@ -117,3 +121,12 @@ async def test_the_question_names_what_is_lost_and_all_that_runs(small_lab: Path
             await pilot.pause()
             await pilot.press(key)
             assert found.pop() == answer
+        counts = iter(["2 running tasks", "no running task"])
+
+        async def again() -> str:
+            return next(counts, "none")
+
+        monkeypatch.setattr(dialogs, "AGAIN", 0.01)
+        question = Decide("Stop grid?", "12 running tasks", answers, again=again)
+        app.push_screen(question)
+        await wait_until(pilot, lambda: str(question.query_one("#body", Static).render()) == "none")

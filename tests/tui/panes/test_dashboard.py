@@ -140,6 +140,9 @@ def test_where_no_task_runs_the_key_that_goes_on_is_named() -> None:
     one = ExperimentSnapshot("grid", queued=3, paused=Paused(1.0, "first_failures", 10))
     assert idle(one) == Empty("Paused: the first tasks failed", "app.pause", "goes on")
     assert idle(replace(one, queued=0)) == idle(None)  # nothing is left to go on with
+    stopped = replace(one, paused=None, counts={"stopped": 41})
+    assert idle(stopped, True) == Empty("No task runs: 41 tasks stopped", "app.undo", "runs them again")
+    assert idle(stopped) == idle(None)
 
 
 async def test_the_dashboard_of_a_run(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,10 +94,17 @@ def _after_traceback(lines: Sequence[bytes]) -> bytes:
 
 def telling_line(place: Path, attempt: int, message: str | None = None, signal_number: int | None = None) -> str:
     """Return the message of the end of a failed attempt, else the line of its standard error that says why it failed,
-    or else its reason. place: the folder of its task. It may hold control characters."""
+    or else its reason; where that is empty, of its standard output. place: the folder of its task. It may hold control
+    characters."""
     if message:
         return message
-    for step in _streams(place, attempt):
+    line = _said(place, attempt, "stderr") or (PIPE if signal_number == signal.SIGPIPE else "")
+    return line or _said(place, attempt, "stdout")
+
+
+def _said(place: Path, attempt: int, stream: str) -> str:
+    """Return the line of a stream's file that says why an attempt failed; empty where it says nothing."""
+    for step in _streams(place, attempt, stream):
         try:
             with open(step.open(), "rb") as file:
                 size = os.fstat(file.fileno()).st_size
@@ -109,7 +116,7 @@ def telling_line(place: Path, attempt: int, message: str | None = None, signal_n
             lines = lines[1:]  # its beginning is not there
         if line := telling(lines):
             return _shortened(line)
-    return PIPE if signal_number == signal.SIGPIPE else ""
+    return ""
 
 
 def _shortened(line: bytes) -> str:
@@ -120,9 +127,9 @@ def _shortened(line: bytes) -> str:
     return text.rstrip("\ufffd") + "…" if len(line) > MOST else text
 
 
-def _streams(place: Path, attempt: int) -> list[TaskFile]:
-    """The standard error files of an attempt, the one written last first."""
+def _streams(place: Path, attempt: int, stream: str) -> list[TaskFile]:
+    """The files of an attempt's stream, one for each step, the one written last first."""
     suffix = "" if attempt == 1 else f".{attempt}"
-    found = [(name, facts) for name, facts in listed(place) if name.endswith("stderr" + suffix) and facts.st_size]
+    found = [(name, facts) for name, facts in listed(place) if name.endswith(stream + suffix) and facts.st_size]
     found.sort(key=lambda one: one[1].st_mtime, reverse=True)
     return [TaskFile(str(place), name) for name, _ in found]

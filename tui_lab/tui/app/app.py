@@ -415,6 +415,10 @@ class LabApp(App[int]):
         """Copy a text to the clipboard, also over SSH, and say so. what: its name, as shown."""
         self._messages.copy(text, what)
 
+    def brings_back(self, experiment: str) -> bool:
+        """Return whether the key for undo runs the tasks of an experiment again that were stopped."""
+        return self._control.brings_back(experiment)
+
     async def confirm(self, title: str, body: str, yes: str) -> bool:
         """Ask before something that can't be undone. Only in a worker."""
         from tui_lab.tui.widgets.dialogs import Confirm

@@ -106,7 +106,6 @@ class LabControl:
         except (LabError, OSError) as error:
             self._app.tell(str(error), "error")
             return
-        plans = [plan for plan in plans if plan.preview.undo is not None]  # others have ended since the last look
         if not plans:
             self._app.tell(NOTHING_RUNS, "warning")
             return
@@ -114,18 +113,34 @@ class LabControl:
         answers = [(THIS, "y", f"Stop {name}")] if chosen else []
         everything = "Stop all" if len(plans) > 1 else f"Stop {plans[0].operation.subject}"
         answers += [(ALL, "a", everything)] if len(plans) > 1 or not chosen else []
+        title = f"Stop {name}?" if chosen else "Stop what runs?"
+        also = {"a": THIS} if len(plans) == 1 and chosen else {}
+
+        async def body() -> str:
+            return self._of_stop(await asyncio.to_thread(self._plan_stop, going), name)
+
+        answer = await self._app.ask(Decide(title, self._of_stop(plans, name), answers, also, body))
+        if answer in (THIS, ALL):
+            try:  # what runs is another now than when it was asked
+                plans = await asyncio.to_thread(self._plan_stop, [name] if answer == THIS and name else going)
+            except (LabError, OSError) as error:
+                self._app.tell(str(error), "error")
+                return
+            if plans:
+                await self._do(plans, start=True)
+            else:
+                self._app.tell(NOTHING_RUNS, "warning")
+
+    def _of_stop(self, plans: Sequence[_Planned], name: str | None) -> str:
+        """Return what stopping an experiment, or what runs, would do."""
+        chosen = [plan for plan in plans if plan.operation.subject == name]
+        body = "" if name is None else f"{name} is not running."
         if chosen:
-            title, body = f"Stop {name}?", _lines(chosen, self._app.key("app.undo"))
-        else:
-            title, body = "Stop what runs?", "" if name is None else f"{name} is not running."
+            body = _lines(chosen, self._app.key("app.undo"))
         if others := [plan.operation.subject for plan in plans if plan not in chosen]:
             more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
             body += f"\n\na stops {', '.join(others[:NAMED])}{more}{', too' if chosen else ''}."
-        also = {"a": THIS} if len(plans) == 1 and chosen else {}
-        answer = await self._app.ask(Decide(title, body.strip(), answers, also))
-        wanted = chosen if answer == THIS else plans if answer == ALL else []
-        if wanted:
-            await self._do(wanted, start=True)
+        return body.strip()
 
     async def priority(self) -> None:
         """Ask for another priority of the current experiment."""
@@ -235,6 +250,11 @@ class LabControl:
                 return
             await self._send(plans, start=True, say=True, undoable=False)
 
+    def brings_back(self, name: str) -> bool:
+        """Return whether the last operation stopped an experiment: undo runs its tasks again."""
+        done = self._done_here()
+        return bool(done) and done[-1].title in (f"stop {name}", "stop all")
+
     async def _do(self, plans: Sequence[_Planned], *, start: bool) -> None:
         async with self._turn:
             await self._send(plans, start=start, say=True)
@@ -321,7 +341,8 @@ class LabControl:
         from tui_lab.client.control import stop
 
         environment = self._app.command_environment()
-        return [_planned(partial(stop, self._folder(name), environment)) for name in names]
+        plans = [_planned(partial(stop, self._folder(name), environment)) for name in names]
+        return [plan for plan in plans if plan.preview.undo is not None]  # others have ended
 
     def _priority_of(self, name: str) -> int:
         from tui_lab.client.control import priority_of

@@ -155,6 +155,10 @@ class Host(Protocol):
         of it."""
         ...
 
+    def brings_back(self, experiment: str) -> bool:
+        """Return whether the key for undo runs the tasks of an experiment again that were stopped."""
+        ...
+
     def arrangements(self, pane: str) -> dict[str, str]:
         """Return how a pane's panels were arranged; what is put into it is kept."""
         ...

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import ClassVar, Final
 
 from textual import on
 from textual.app import ComposeResult
@@ -15,8 +16,12 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from tui_lab.experiment.error import TuiLabError
+from tui_lab.tui.base.workers import work
 from tui_lab.tui.widgets.menu import Menu
 
+AGAIN: Final = 1.0
+"""Seconds after which a question is brought up to date."""
 _CSS = """
     align: center middle;
     & > #dialog {
@@ -67,7 +72,8 @@ class Confirm(ModalScreen[bool]):
 
 class Decide(ModalScreen[str]):
     """A question with several answers; empty where none was given. answers: (answer, key, label). also: further keys,
-    each with its answer."""
+    each with its answer. again: returns what is said below the title as it is now; it is asked every second. What it
+    raises leaves what is said as it is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n,escape,q", "leave", "No"),
@@ -82,19 +88,36 @@ class Decide(ModalScreen[str]):
     """
 
     def __init__(
-        self, title: str, body: str, answers: Sequence[tuple[str, str, str]], also: Mapping[str, str] | None = None
+        self,
+        title: str,
+        body: str,
+        answers: Sequence[tuple[str, str, str]],
+        also: Mapping[str, str] | None = None,
+        again: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         super().__init__()
         self.words = title, body
         self.answers = answers
         self._keys = {key: answer for answer, key, _ in answers} | dict(also or {})
+        self._again = again
+
+    def on_mount(self) -> None:
+        if self._again is not None:
+            self.set_interval(AGAIN, self._say_again)
+
+    @work(exclusive=True)
+    async def _say_again(self) -> None:
+        if self._again is not None:
+            with suppress(TuiLabError, OSError):
+                body = await self._again()
+                self.query_one("#body", Static).update(Content(body))
 
     def compose(self) -> ComposeResult:
         title, body = self.words
         with Vertical(id="dialog") as dialog:
             dialog.border_title = Content(title)
             dialog.border_subtitle = Content(" / ".join([*(key for _, key, _ in self.answers), "n"]))
-            yield Static(Content(body))
+            yield Static(Content(body), id="body")
             with Horizontal(id="buttons"):
                 for number, (_, key, label) in enumerate(self.answers):
                     yield Button(

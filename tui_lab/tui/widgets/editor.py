@@ -114,9 +114,12 @@ class Editor(EditArea):
         return self.marks[index]
 
     def apply(self, edit: Edit) -> None:
-        """Change a part of the text, in one step of undo, and put the cursor at the end of it."""
+        """Change a part of the text, in one step of undo, and put the cursor at the end of it, on its last line."""
         start, end = self._location(edit.start), self._location(edit.end)
         self.replace(edit.text, start, end, maintain_selection_offset=False)
+        if edit.text.endswith(("\n", "\r")):
+            line = max(0, self.cursor_location[0] - 1)
+            self.move_cursor((line, len(self.document.get_line(line))))
         self.scroll_cursor_visible()
 
     def _location(self, index: int) -> tuple[int, int]:

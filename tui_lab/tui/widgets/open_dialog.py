@@ -104,12 +104,13 @@ class OpenDialog(ModalScreen[Path | None]):
         recent = [] if typed else [str(path) for path in self._recent]
         if recent:
             here = [name for name in here if str(self._start / name) not in recent and not name.endswith("/")]
-        self._paths = [*recent, *here]
-        self.query_one(".label", Static).update("recent files, and those here" if recent else "")
+        self._paths = [*here, *recent]
+        self.query_one(".label", Static).update("files here, and recent ones" if recent else "")
         options = self.query_one(OptionList)
         options.clear_options()
         options.add_options(Option(Content(mirrors.as_there(path))) for path in self._paths)
         options.display = bool(self._paths)
+        options.highlighted = None if typed or not self._paths else 0  # which enter opens
 
     def action_complete(self) -> None:
         field = self.query_one(Input)
@@ -131,8 +132,11 @@ class OpenDialog(ModalScreen[Path | None]):
 
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:
+        chosen = self.query_one(OptionList).highlighted
         if event.value.strip():
             self._choose(event.value.strip())
+        elif chosen is not None:
+            self._choose(self._paths[chosen])
 
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:

@@ -50,7 +50,7 @@ def test_each_metric_and_what_the_nodes_do_have_a_chart() -> None:
     assert load is not None and load.y.range == (0, 1.5) and [one.name for one in load.series] == ["n1", "n2"]
     assert [part.height for part in stretches(load.series[0].points, load.gap)] == [20, 20]  # no line between them
     slots = subject.made("slots in use").chart
-    assert slots is not None and slots.table["slots in use"].max() == 3
+    assert slots is not None and slots.table["slots in use"].max() == 3 and slots.y.whole
     assert [even_shape(count, 4, 4) for count in (0, 1, 4, 5, 7, 9, 16, 17)] == [
         (1, 1), (1, 1), (4, 1), (3, 2), (4, 2), (3, 3), (4, 4), (4, 4)
     ]  # fmt: skip

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 from textual.screen import Screen
-from textual.widgets import Checkbox, Input, Static
+from textual.widgets import Checkbox, Input, OptionList, Static
 
 from tests.tui.conftest import wait_until
 from tests.workbench import Workbench, searching, until
@@ -407,6 +408,7 @@ async def test_what_tasks_print_becomes_a_metric(own_lab: Workbench) -> None:
         assert "makes loss: {pattern: '\\bloss: *(@float@)', goal: min}" in shown(app, "OffersScreen Static")
         await pilot.press("end", "enter")
         await wait_until(pilot, lambda: pane.side.text.endswith("\n  loss: '\\bloss: *(@float@)'\n"))
+        assert pane.side.editor.cursor_location[0] == pane.side.text.count("\n") - 1  # what it finds is shown
         await pilot.press("i", "ctrl+z", "ctrl+z")
         assert pane.side.text == before
         await pilot.press("escape")
@@ -505,9 +507,26 @@ async def test_opening_another_file(own_lab: Workbench) -> None:
         await wait_until(pilot, lambda: isinstance(app.screen, OpenDialog))
         await pilot.press(*"oth", "tab")
         assert app.screen.query_one(Input).value == "other.yaml"
+        app.screen.query_one(Input).value = ""
+        await wait_until(pilot, lambda: app.screen.query_one(OptionList).highlighted == 0)
         await pilot.press("enter")
         await wait_until(pilot, lambda: pane.side.file is not None and pane.side.file.path == other)
         await wait_until(pilot, lambda: "3 tasks to run" in shown(app, "#forecast-text"))
+
+
+async def test_keys_wait_for_the_file_of_the_experiment(own_lab: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_find, find = threading.Event(), ExperimentFolder.file
+    monkeypatch.setattr(ExperimentFolder, "file", lambda self: (may_find.wait(60), find(self))[1])
+    app = LabApp(own_lab.lab_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        try:
+            await pilot.press("alt+1")
+            await wait_until(pilot, lambda: app.query_one(ExperimentPane).side.file is None)
+            app.post_message(events.Key("ctrl+r", None))
+            await pilot.pause()
+        finally:
+            may_find.set()
+        await wait_until(pilot, lambda: isinstance(app.screen, LaunchDialog))
 
 
 async def test_a_text_typed_while_another_file_is_looked_for_stays(

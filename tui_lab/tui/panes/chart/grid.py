@@ -63,9 +63,8 @@ class Subject:
             columns: dict[Role, str] = {"x": "time", "y": name, "hue": "node"}
             top = max(1.0, float(source.frame[name].max() or 0))  # type: ignore[arg-type]
             ranges: dict[Role, tuple[float, float]] = {"y": (0.0, top)}
-            return made(
-                Request(MEANS, columns, error="none", ranges=ranges, labels={"y": name}, gap=_gap(source)), source
-            )
+            request = Request(MEANS, columns, error="none", ranges=ranges, labels={"y": name}, gap=_gap(source))
+            return _of_counts(made(request, source)) if NODES[name] == "busy" else made(request, source)
         assert self.rows is not None
         return made(of_metric(self.request, name), self.rows.source)
 
@@ -83,6 +82,11 @@ class Subject:
         }
         frame = pl.DataFrame(rows, schema=schema, orient="row").drop_nulls(name)
         return Source(frame, ("time", "node"), (name,), "nodes", palette=self.palette)
+
+
+def _of_counts(one: MadeChart) -> MadeChart:
+    """Return a chart whose axis has marks at whole numbers only."""
+    return one if one.chart is None else replace(one, chart=replace(one.chart, y=replace(one.chart.y, whole=True)))
 
 
 def _gap(source: Source) -> float:

@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
-from tui_lab.client.formatting import printable
+from tui_lab.client.formatting import plural, printable
 from tui_lab.experiment.facts import FACTS
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
@@ -56,12 +56,16 @@ _SLOTS: Final = 16  # cells of a node's slots at most
 _FEW: Final = 8  # running tasks that do with a low panel
 
 
-def idle(one: ExperimentSnapshot | None) -> Empty:
-    """Return what stands in place of the tasks that run, where none does."""
+def idle(one: ExperimentSnapshot | None, brings_back: bool = False) -> Empty:
+    """Return what stands in place of the tasks that run, where none does. brings_back: undo runs those that were
+    stopped."""
     if one is not None and one.paused is not None and one.queued:
         return Empty(paused_words(one.paused).capitalize(), "app.pause", "goes on")
     if one is not None and one.active:
         return Empty("No task runs just now", "app.tasks", "shows the tasks")
+    stopped = one.counts.get("stopped", 0) if one is not None and brings_back else 0
+    if stopped:
+        return Empty(f"No task runs: {plural(stopped, 'task')} stopped", "app.undo", "runs them again")
     return Empty("No task runs", *NO_EXPERIMENT)
 
 
@@ -218,7 +222,9 @@ Where there is no room for all panels, `|` shows the others.
         self.now = now
         ascii = self.lab_app.config.ascii
         if reader is not None:
-            self.table.placeholder = now.problem or idle(self.lab_app.snapshot.experiment(self.lab_app.current))
+            app, name = self.lab_app, self.lab_app.current
+            back = name is not None and app.brings_back(name)
+            self.table.placeholder = now.problem or idle(app.snapshot.experiment(name), back)
         if now.running.width:
             names = ["task_id", *SHOWN, *now.parameters]
             live = [name for name in SCHEMA if name in now.running.columns]

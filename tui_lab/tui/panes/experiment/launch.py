@@ -179,7 +179,7 @@ class LaunchDialog(ModalScreen[Launch | None]):
             yield Static(id="wrong")
             yield Tick("Go on even if the first tasks all fail", id="keep-going", compact=True)
             if failed and not self._given.new:
-                yield Tick(f"Don't run the {failed:,} failed and lost tasks alone", id="new", compact=True)
+                yield Tick(f"Leave out the {plural(failed, 'task')} that failed or were lost", id="new", compact=True)
             if prepared.reasons:
                 yield Tick("Keep the results of tasks that are new only because of an edit", id="adopt", compact=True)
             if done and self._given.only is None:

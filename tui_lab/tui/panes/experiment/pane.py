@@ -164,13 +164,22 @@ class ExperimentPane(Pane):
                 self.side.editor.go_to(place[0] - 1, place[1] - 1)
         elif current is not None and current != before:
             if not self.side.unsaved and (before is not None or self.side.file is None):
-                self._open_experiment(current, self.side.file)
+                release = self.lab_app.hold_input() if self.side.file is None else None
+                self._open_experiment(current, self.side.file, release)
         elif self.side.file is None and current is None and snapshot.taken and here.is_file():
             self.load_file(here)
 
     @work(thread=True, exclusive=True, group="experiment-find")
-    def _open_experiment(self, name: str, before: EditedFile | None) -> None:
-        """Open the file that an experiment of the lab came from. before: the file in the editor."""
+    def _open_experiment(self, name: str, before: EditedFile | None, release: Callable[[], None] | None = None) -> None:
+        """Open the file that an experiment of the lab came from. before: the file in the editor. release: lets the keys
+        act that were typed meanwhile, which are for the file."""
+        try:
+            self._find_file(name, before)
+        finally:
+            if release is not None:
+                self.app.call_from_thread(release)
+
+    def _find_file(self, name: str, before: EditedFile | None) -> None:
         lab = self.lab_app.lab
         try:
             assert lab is not None

@@ -27,7 +27,7 @@ async def may_change_file(host: Host, side: EditorSide) -> bool:
     if not side.unsaved or side.file is None:
         return True
     body = f"{side.file.path.name} has changes that were not saved."
-    if await host.confirm("Discard the changes?", body, "Give up"):
+    if await host.confirm("Discard the changes?", body, "Discard"):
         side.give_up()
         return True
     return False
