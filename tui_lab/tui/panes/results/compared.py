@@ -46,9 +46,11 @@ class ComparedSettings(Subject):
 
     @property
     def count(self) -> int:
+        """The number of settings."""
         return len(self.places)
 
     def compare(self, lab: Lab, metric: str | None, paint: Paint) -> Compared:
+        """Compare them. metric: by default the one that leads. Blocks. Raises LabError, SpecError, OSError."""
         report, places = self.report, self.places
         by = next((one for one in report.metrics if one.name == metric), self.metric)
         colors = colors_of(paint.palette, report, places)

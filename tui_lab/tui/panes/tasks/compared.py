@@ -39,9 +39,11 @@ class ComparedTasks(Subject):
 
     @property
     def count(self) -> int:
+        """The number of tasks."""
         return len(self.tasks)
 
     def compare(self, lab: Lab, metric: str | None, paint: Paint) -> Compared:
+        """Compare them. metric: by default the one that leads. Blocks. Raises LabError, SpecError, OSError."""
         now, name = self.source.read(), self.source.folder.name
         found = {row["task_id"]: row for row in now.frame.filter(pl.col("task_id").is_in(self.tasks)).to_dicts()}
         rows = [found.get(task, {}) for task in self.tasks]
