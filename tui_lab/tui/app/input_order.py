@@ -14,13 +14,15 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from textual import events
+from textual import actions, events
 from textual.command import CommandPalette
 
 from tui_lab.tui.base.pane import is_text
+from tui_lab.tui.base.repeated import AddsUp
 
 if TYPE_CHECKING:
     from textual.app import App
+    from textual.binding import ActiveBinding
     from textual.screen import Screen
 
 T = TypeVar("T")
@@ -65,8 +67,10 @@ class InputOrder:
         if self._turns and event is self._turns[0]:
             del self._turns[0]
         elif self._settling is not None:
-            before = self._waiting[-1].event.time if self._waiting else -math.inf
-            way_out = self._is_way_out(event)
+            last = self._waiting[-1] if self._waiting else None
+            before = last.event.time if last is not None else -math.inf
+            # To ask takes a while, and a key that is held down comes often.
+            way_out = last.way_out if last is not None and _is_same(last.event, event) else self._is_way_out(event)
             self._waiting.append(_Waiting(event, way_out, way_out and event.time - before >= PAUSE))
             return False
         if self._settling is None and not isinstance(event, _PASSING):
@@ -134,23 +138,31 @@ class InputOrder:
 
     def _next(self) -> list[events.Event]:
         """Take the next event; and with a key that does nothing but move a cursor or a window, those behind it that are
-        the same: it is not painted where a key that is held down has been meanwhile."""
+        the same: it is not painted where a key that is held down has been meanwhile. Where their moves add up, they
+        are one move, and the last key."""
         taken = [self._waiting.popleft().event]
-        key = taken[0].key if isinstance(taken[0], events.Key) and self._moves(taken[0].key) else None
-        while key is not None and self._waiting and len(taken) < _REPEATED:
-            following = self._waiting[0].event
-            if not isinstance(following, events.Key) or following.key != key:
-                break
+        if not self._waiting or not _is_same(taken[0], self._waiting[0].event):
+            return taken
+        moving = self._moving(taken[0])
+        if moving is None:
+            return taken
+        while self._waiting and len(taken) < _REPEATED and _is_same(taken[0], self._waiting[0].event):
             taken.append(self._waiting.popleft().event)
-        return taken
+        name, numbers = actions.parse(moving.binding.action)[1:]
+        if len(taken) == 1 or not isinstance(moving.node, AddsUp) or name not in moving.node.ADDS_UP:
+            return taken
+        whole = "", name, tuple(number * (len(taken) - 1) for number in numbers if isinstance(number, int))
+        self._app.call_later(self._app.run_action, whole, moving.node)
+        return taken[-1:]
 
-    def _moves(self, key: str) -> bool:
-        active = self._app.screen.active_bindings.get(key) if self._app.screen_stack else None
-        return (
-            active is not None
-            and active.node is self._app.focused
-            and active.binding.action.partition("(")[0] in _MOVING
-        )
+    def _moving(self, event: events.Event) -> ActiveBinding | None:
+        """Return what a key does, if that is a move of the widget with the focus."""
+        if not isinstance(event, events.Key) or not self._app.screen_stack:
+            return None
+        active = self._app.screen.active_bindings.get(event.key)
+        if active is None or active.node is not self._app.focused or not active.enabled:
+            return None
+        return active if active.binding.action.partition("(")[0] in _MOVING else None
 
     async def _quiet(self) -> None:
         """Wait until the app has nothing left to do at once."""
@@ -210,6 +222,11 @@ def too_long(event: events.Paste) -> str:
         return ""
     size = f"{len(event.text):,} characters; at most {LONGEST_PASTE:,} are the most"
     return f"that is too long to be pasted: {size}; a file is opened instead (1, then o)"
+
+
+def _is_same(one: events.Event, other: events.Event) -> bool:
+    """Return whether two events are the same key."""
+    return isinstance(one, events.Key) and isinstance(other, events.Key) and one.key == other.key
 
 
 def _ready() -> bool:

@@ -50,6 +50,7 @@ class LogView(ScrollView, can_focus=True):
     """
 
     ALLOW_SELECT = False
+    ADDS_UP: ClassVar = frozenset({"move"})
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "log--title",
         "log--match",

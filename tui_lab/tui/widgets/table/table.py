@@ -103,6 +103,7 @@ class FrameTable(ScrollView, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = CLASSES
     DEFAULT_CSS = CSS
     BINDINGS: ClassVar[list[BindingType]] = KEYS
+    ADDS_UP: ClassVar = frozenset({"cursor"})
 
     cursor_row: reactive[int] = reactive(0, repaint=False)
     cursor_column: reactive[int] = reactive(0, repaint=False)
