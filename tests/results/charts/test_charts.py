@@ -21,9 +21,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from scipy import stats
 
+from tui_lab.results.charts.choice import choose
 from tui_lab.results.charts.kinds.pareto import in_front
 from tui_lab.results.charts.making import make
 from tui_lab.results.charts.model import AGGREGATES, Chart, ChartError, NothingToDraw, Request, Source
+from tui_lab.results.charts.registry import CURVES
 from tui_lab.results.charts.terminal.marks import thin_line
 from tui_lab.results.statistics.text import apart, chosen
 
@@ -331,6 +333,20 @@ def test_the_experiment_decides() -> None:
     assert (chart("pareto").x.label, chart("pareto").y.label) == ("acc", "loss")
     assert chart("lines", columns={"y": "loss"}).legend == "activation"
     assert chart("lines", columns={"x": "neurons", "y": "loss"}).legend == ""
+
+
+def test_the_hue_is_the_parameter_that_explains_most() -> None:
+    rows = [
+        (lr, opt, step, lr * 10 + step / 10 + (opt == "b") / 50)
+        for lr in (0.1, 0.5, 1.0)
+        for opt in "ab"
+        for step in range(5)
+    ]
+    frame = pl.DataFrame(rows, schema=["lr", "opt", "step", "loss"], orient="row")
+    source = Source(frame, ("opt", "lr"), ("loss",))
+    assert choose(Request(CURVES), source)["hue"] == "lr"
+    flat = Source(frame.with_columns(loss=pl.lit(1.0)), ("opt", "lr"), ("loss",))
+    assert choose(Request(CURVES), flat)["hue"] == "opt"  # nothing is explained: the one with the fewest values
 
 
 def test_columns_of_a_query_or_of_patas_csv() -> None:

@@ -37,7 +37,7 @@ _KINDS: Final = "".join(f"  {name:<12} {about}\n" for name, about in OWN.items()
 _EPILOG = f"""kinds:
 {_KINDS}
 If no columns are named: x is the parameter with most values, y the first metric, hue
-the parameter with fewest values. in_NAME and out_NAME find NAME, too.
+the parameter that explains most of y. in_NAME and out_NAME find NAME, too.
 
 A CODE is a SQL expression over X, Y, Z, H (hue), S (style) and all columns: 'X / 1000', 'log10(loss)'.
 

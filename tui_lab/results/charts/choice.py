@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.results.charts.model import ChartError, ChartKind, Request, Role, Source
-from tui_lab.results.charts.natural import fewest, is_category, is_geometric, is_number
+from tui_lab.results.charts.natural import fewest, is_category, is_geometric, is_number, telling
 from tui_lab.results.charts.registry import kind_of
 from tui_lab.results.facts import is_fact, of_steps
 
@@ -38,9 +38,12 @@ def choose(request: Request, source: Source) -> dict[Role, str]:
             have = ", ".join(source.frame.columns[:12]) or "none"
             raise ChartError(f"{kind.name} needs --{role}-column; the columns are {have}")
     if kind.hues != "none" and not {"x", "hue", "style"} & request.columns.keys():
-        hue = fewest(source.frame, [p for p in parameters if p not in chosen.values()], is_category)
+        free = [name for name in parameters if name not in chosen.values()]
+        texts = [name for name in free if is_category(source.frame[name])]
+        hue = telling(source.frame, free if kind.hues == "any" else texts, chosen.get("y"))
+        hue = hue or fewest(source.frame, texts)
         if hue is None and kind.hues == "any":
-            hue = fewest(source.frame, [p for p in parameters if p not in chosen.values()])
+            hue = fewest(source.frame, free)
         if hue is not None:
             chosen["hue"] = hue
     return chosen

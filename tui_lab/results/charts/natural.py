@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import polars as pl
 
 from tui_lab.results.charts.model import Role
+
+FEW: Final = 8
+"""Values of a column up to which each has a colour that can be told from the others."""
+UNSURE: Final = 0.01
+"""A share of the variance by which another column has to explain more."""
+_VALUE: Final = "the value of the metric"
 
 
 def is_number(series: pl.Series) -> bool:
@@ -38,6 +45,26 @@ def fewest(frame: pl.DataFrame, names: Sequence[str], fits: Callable[[pl.Series]
     counts = {name: frame[name].n_unique() for name in names if fits(frame[name])}
     counts = {name: count for name, count in counts.items() if count > 1}
     return min(counts, key=lambda name: counts[name]) if counts else None
+
+
+def telling(frame: pl.DataFrame, names: Sequence[str], metric: str | None) -> str | None:
+    """Return the column that explains most of a metric's variance, of those with few values but more than one. Of equal
+    ones that with the fewest. None where there is none, or nothing is explained."""
+    counts = {name: frame[name].n_unique() for name in names}
+    names = sorted((name for name in names if 1 < counts[name] <= FEW), key=lambda name: counts[name])
+    if len(names) < 2 or metric is None or not frame[metric].dtype.is_numeric():
+        return names[0] if names and metric is not None else None
+    value = frame[metric].cast(pl.Float64, strict=False)
+    rows = frame.select(names).with_columns((value / value.abs().max()).alias(_VALUE)).filter(value.is_finite())
+    best, least = None, UNSURE
+    for name in names:
+        left = rows.select((pl.col(_VALUE) - pl.col(_VALUE).mean().over(name)).pow(2).sum()).item()
+        whole = rows.select((pl.col(_VALUE) - pl.col(_VALUE).mean()).pow(2).sum()).item()
+        free = rows.height - counts[name]
+        share = 1 - (left / free) / (whole / (rows.height - 1)) if free > 0 and whole > 0 else 0.0
+        if share > least:
+            best, least = name, share + UNSURE
+    return best
 
 
 def most(frame: pl.DataFrame, names: Sequence[str], fits: Callable[[pl.Series], bool]) -> str | None:
