@@ -141,6 +141,10 @@ class LabApp(App[int]):
         self.set_keymap(self.config.keys)
         ScrollBar.renderer = ThinScrollbars
 
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Return variables that a theme need not have."""
+        return themes.DEFAULTS
+
     @cached_property
     def available_themes(self) -> dict[str, Theme]:
         """Every theme that can be chosen, by name."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 # `tui_lab.client.formatting` is imported when there is something to show: the screen's frame stands before that.
 # In ASCII each mark is a letter of its own.
 ASCII_MARKS: Final = {"done": "+", "failed": "x", "running": ">", "pending": ".", "stopped": "#", "lost": "?"}
-MUTED: Final = "$foreground 68%"
-"""As quiet as it can be read, by WCAG AA, on the grounds of our themes."""
+MUTED: Final = "$foreground 68% $quiet"
+"""As quiet as it can be read, by WCAG AA, on the grounds of our themes; dim where a theme has sixteen colours."""
 # Styles by the theme: fitting for light, dark and terminal colours.
 STATE_STYLES: Final = {
     "done": "$text-success",

@@ -63,7 +63,7 @@ def _of_sixteen(theme: Theme, accent: str, warning: str, row: str, on_row: str) 
     chosen = {"block-cursor-blurred-background": row, "block-cursor-blurred-foreground": on_row}
     bars = _scrollbars("ansi_bright_black", "ansi_default")
     borders = {"border": theme.primary, "border-blurred": "ansi_bright_black"}
-    variables = {**theme.variables, **grounds, **chosen, **bars, **borders}
+    variables = {**theme.variables, **grounds, **chosen, **bars, **borders, "quiet": "dim"}
     return replace(theme, accent=accent, warning=warning, variables=variables)
 
 
@@ -74,6 +74,8 @@ ANSI_DARK: Final = _of_sixteen(
 )
 ANSI_LIGHT: Final = _of_sixteen(BUILTIN_THEMES["ansi-light"], "ansi_cyan", "ansi_magenta", "ansi_white", "ansi_black")
 OWN: Final = (DARK, LIGHT, ANSI_DARK, ANSI_LIGHT)
+DEFAULTS: Final = {"quiet": "not dim"}
+"""What themes may say beside Textual's variables. quiet: how muted text looks, where it has no paler colour."""
 # One after the other by ctrl+t.
 CYCLE: Final = tuple(theme.name for theme in OWN)
 

@@ -271,11 +271,13 @@ class EditorSide(Panel):
         host = host_of(self)
         if self.file is None:
             open_one, make = host.key("experiment.open"), host.key("experiment.new")
-            return Content.styled(f"no file: {open_one} opens one, {make} makes one from a template", "$foreground 68%")
+            return Content.styled(
+                f"no file: {open_one} opens one, {make} makes one from a template", "$foreground 68% $quiet"
+            )
         path = self.file.path
         parts = [
             Content.from_markup(
-                "[bold]$name[/] [$foreground 68%]$folder[/]", name=path.name, folder=_short(path.parent)
+                "[bold]$name[/] [$foreground 68% $quiet]$folder[/]", name=path.name, folder=_short(path.parent)
             )
         ]
         if self.conflict:

@@ -133,10 +133,10 @@ def forecast_lines(forecast: Forecast) -> Iterator[Content]:
     product = plural(forecast.combinations, "combination")
     if repeats == int(repeats):
         product += f" × {plural(int(repeats), 'repeat')}"
-    yield Content.from_markup("[$foreground 68%]$it[/]", it=f"{product} = {plural(plan.tasks.height, 'task')}")
+    yield Content.from_markup("[$foreground 68% $quiet]$it[/]", it=f"{product} = {plural(plan.tasks.height, 'task')}")
     yield counts_content(prepared.parts)
     if prepared.stages:
-        yield Content.from_markup("[$foreground 68%]stages[/] $it", it=stages_line(prepared))
+        yield Content.from_markup("[$foreground 68% $quiet]stages[/] $it", it=stages_line(prepared))
     if forecast.replaces:
         words = f"{forecast.replaces}: this one takes its place"
         yield Content.from_markup("[$text-warning]▲[/] $it", it=words)
@@ -149,11 +149,13 @@ def forecast_lines(forecast: Forecast) -> Iterator[Content]:
     if forecast.commands:
         yield Content("")
         first = "the first commands" if queued > len(forecast.commands) else "the commands"
-        yield Content.from_markup("[$foreground 68%]$it[/]", it=first if len(forecast.commands) > 1 else "the command")
+        yield Content.from_markup(
+            "[$foreground 68% $quiet]$it[/]", it=first if len(forecast.commands) > 1 else "the command"
+        )
         for command in forecast.commands:
             for i, line in enumerate(command.splitlines() or [""]):
                 yield Content.from_markup(
-                    "[$foreground 68%]$sign[/] $line", sign="$" if i == 0 else " ", line=printable(line)
+                    "[$foreground 68% $quiet]$sign[/] $line", sign="$" if i == 0 else " ", line=printable(line)
                 )
 
 
@@ -189,7 +191,7 @@ def problem_line(marks: Sequence[Mark], signs: dict[str, str], key: str) -> Text
     return Content("\n").join(
         Content.from_markup(
             f"[{'$text-error' if mark.level == 'error' else '$text-warning'}]$sign $words[/]"
-            + ("  [$text-accent bold]$key[/] [$foreground 68%]corrects it[/]" if mark.fix else ""),
+            + ("  [$text-accent bold]$key[/] [$foreground 68% $quiet]corrects it[/]" if mark.fix else ""),
             key=key,
             sign=signs[mark.level],
             words=mark.text,

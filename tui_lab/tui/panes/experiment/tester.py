@@ -58,7 +58,7 @@ def trial_lines(trial: Trial, width: int, height: int) -> Iterator[Content]:
     if trial.task is not None:
         task, attempt = trial.task
         place = f" in {trial.source or 'its output'} of task {task}" + (f".{attempt}" if attempt > 1 else "")
-    yield Content.from_markup("[bold]$name[/][$foreground 68%]$place[/]", name=asked.name, place=place)
+    yield Content.from_markup("[bold]$name[/][$foreground 68% $quiet]$place[/]", name=asked.name, place=place)
     yield verdict(trial)
     used = 2
     if trial.columns:
@@ -79,7 +79,7 @@ def trial_lines(trial: Trial, width: int, height: int) -> Iterator[Content]:
 def verdict(trial: Trial) -> Content:
     """Return the result of a trial, such as `✓ 0.9123 (float), the last of 3 matches`."""
     if trial.message:
-        return Content.from_markup("[$foreground 68%]$it[/]", it=trial.message)
+        return Content.from_markup("[$foreground 68% $quiet]$it[/]", it=trial.message)
     if not trial.found:
         return Content.from_markup("[$text-error]✗ nothing matches here[/]")
     if isinstance(trial.asked.what, Rows):
@@ -98,7 +98,7 @@ def verdict(trial: Trial) -> Content:
         return Content.from_markup("[$text-error]✗ $it[/]", it=words)
     shown = f'"{printable(trial.value)}"' if isinstance(trial.value, str) else f"{trial.value!r}"
     return Content.from_markup(
-        "[$text-success bold]✓ $value$unit[/] [$foreground 68%]$type$of[/]",
+        "[$text-success bold]✓ $value$unit[/] [$foreground 68% $quiet]$type$of[/]",
         value=shown,
         unit=unit,
         type=trial.type,
@@ -114,7 +114,8 @@ def columns_line(trial: Trial) -> Content:
         count = f"{column.count:,}" if all_of_them else f"{column.count:,} of {trial.matches:,}"
         parts.append(
             Content.from_markup(
-                "[bold]$name[/] [$foreground 68%]$type[/] " + ("$count" if all_of_them else "[$text-warning]$count[/]"),
+                "[bold]$name[/] [$foreground 68% $quiet]$type[/] "
+                + ("$count" if all_of_them else "[$text-warning]$count[/]"),
                 name=printable(column.name),
                 type=_TYPES.get(column.type, column.type),
                 count=count,
@@ -137,7 +138,7 @@ def output_line(line: Line, digits: int, width: int, value: tuple[int, int] | No
     cut = Content.styled("…", MUTED)
     text = Content.assemble(cut if begin else "", text, cut if end < len(line.text) else "")
     number = Content.from_markup(
-        "[$text-success bold]$it[/]" if focus else "[$foreground 68%]$it[/]",
+        "[$text-success bold]$it[/]" if focus else "[$foreground 68% $quiet]$it[/]",
         it=f"{'▸' if focus else ' '}{line.number + 1:>{digits}} ",
     )
     return number + text

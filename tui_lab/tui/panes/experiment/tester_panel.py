@@ -83,7 +83,7 @@ class TesterPanel(Panel):
             older, newer = (host_of(self).key(f"experiment.{action}") for action in ("older", "newer"))
             place = f"output {trial.asked.which % trial.outputs + 1} of {trial.outputs:,}, esc, then {older} or {newer}"
             place += " for others"
-            title += Content.from_markup("[not bold $foreground 68%]  $place[/]", place=place)
+            title += Content.from_markup("[not bold $foreground 68% $quiet]  $place[/]", place=place)
         self.set_title(title)
 
     # --- Metrics that are offered

@@ -38,7 +38,7 @@ def how(report: Report, metric: MetricReport, key: str) -> Content:
     parts += [] if metric.known.deterministic else [interval_note(report, metric)]
     if report.baseline is not None:
         parts.insert(0, f"◆ baseline {words(report, report.baseline)}")
-    return Content.from_markup("[$foreground 68%]$it[/]", it=" · ".join(parts))
+    return Content.from_markup("[$foreground 68% $quiet]$it[/]", it=" · ".join(parts))
 
 
 def setting(report: Report, metric: MetricReport, place: int) -> Content:
@@ -63,11 +63,11 @@ def importance_line(explained: Importance, single: bool) -> Content:
     rest += [] if single else [("repeats", explained.repeats)]
     parts = []
     for name, value in [*explained.parameters.items(), *rest]:
-        color = "$text-primary" if name in explained.parameters else "$foreground 68%"
+        color = "$text-primary" if name in explained.parameters else "$foreground 68% $quiet"
         bar = "━" * round(_BAR * value)
         bar += " " if bar else ""
         parts.append(Content.from_markup(f"$name [{color}]$bar[/]$share", name=name, bar=bar, share=share(value)))
-    return Content.assemble(Content.from_markup("[$foreground 68%]importance  [/]"), Content("  ").join(parts))
+    return Content.assemble(Content.from_markup("[$foreground 68% $quiet]importance  [/]"), Content("  ").join(parts))
 
 
 def notes(view: View, most: int = 4) -> Content:
