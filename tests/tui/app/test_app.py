@@ -61,7 +61,7 @@ async def test_the_screen_opens_on_a_lab_and_shows_how_it_stands(small_lab: Path
         assert found is not None
         assert (found.planned, found.counts["done"], found.counts["failed"]) == (8, 6, 2)
         await wait_until(pilot, lambda: "100%" in text(app.query_one(Runs)))
-        assert "✓ 6  ✗ 2" in text(app.query_one(Runs))
+        assert "✓ 6 done  ✗ 2 failed" in text(app.query_one(Runs))
         assert "small" in text(app.query_one(LabLine))
         await wait_until(pilot, lambda: "no engine" in text(app.query_one(LabLine)))
 

@@ -61,7 +61,7 @@ def test_words_have_another_colour_than_their_ground(theme: Any) -> None:
     assert colours[f"{row}-foreground"] != colours[f"{row}-background"] != colours["background"]
 
 
-@pytest.mark.parametrize(("theme", "colours"), [("ansi-dark", (0, 7)), ("ansi-light", (15, 4))])
+@pytest.mark.parametrize(("theme", "colours"), [("ansi-dark", (15, 8)), ("ansi-light", (0, 7))])
 async def test_the_chosen_line_of_a_list_can_be_read(small_lab: Path, theme: str, colours: tuple[int, int]) -> None:
     app = LabApp(small_lab, config=Config(theme=theme))
     async with app.run_test(size=(80, 24)) as pilot:
