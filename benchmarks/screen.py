@@ -1,12 +1,14 @@
 """How the screen behaves on a large lab that is running: answers to keys, processor time, memory.
 
     python benchmarks/screen.py [--tasks 1000000] [--events 500] [--keys 300] [--seconds 60] [--size 120x40]
-                                [--panes tasks] [--check]
+                                [--panes tasks] [--engine] [--check]
 
 The lab is made of a real plan and journal; a writer appends events to the journal as an engine does, and the first of
 its tasks write steps. The screen runs on a terminal of its own and paints every frame. In Tasks a key counts as
 answered when the terminal has got the row that it leads to; in other panes (`--panes all`) when it gets anything after
 ctrl+g, which puts a letter on each panel. Processor time is compared with a Textual clock on the same kind of terminal.
+
+--engine: an engine is attached while nothing happens: it runs a task that waits, and says nothing.
 
 --check: ends with 1, and says why, where a limit is exceeded in each of three tries. A key has as long as KEY says, or
 SLOWER times as long as one of the clock. On a machine that is busy with others, which the clock's keys tell, the time
@@ -30,9 +32,9 @@ import tempfile
 import termios
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
@@ -275,6 +277,22 @@ def answers(terminal: Terminal, clock: Terminal, presses: int) -> tuple[list[flo
     return found, alone, plain
 
 
+@contextmanager
+def idle_engine(folder: Path) -> Iterator[None]:
+    """An engine of the lab with a task that waits."""
+    os.mkfifo(folder / "pipe")
+    file = folder / "waits.yaml"
+    file.write_text(f"name: waits\ncommand: cat {folder}/pipe\n")
+    words = ["--run", str(file), "--node", "localhost", "1", "--lab", str(folder / "lab")]
+    silent = subprocess.DEVNULL
+    run = subprocess.Popen([sys.executable, "-m", "tui_lab", *words], stdin=silent, stdout=silent, stderr=silent)
+    try:
+        with (folder / "pipe").open("w"):  # the task reads it: it runs
+            yield
+    finally:
+        run.wait(60)
+
+
 def measured(pane: str, folder: Path, count: int, args: argparse.Namespace) -> dict[str, float]:
     """What the screen does that shows a pane: while nothing happens, then while tasks run."""
     lab, size = folder / "lab", args.size
@@ -288,8 +306,14 @@ def measured(pane: str, folder: Path, count: int, args: argparse.Namespace) -> d
     time.sleep(5)
     with ThreadPoolExecutor(2) as both:  # at the same time: what others do on the machine then hurts both
         used, plain = both.map(lambda one: one.used(args.seconds), (terminal, clock))
+        report["idle, processor"], report["idle, of the clock"] = round(used, 5), round(plain, 5)
+        if args.engine:
+            with idle_engine(folder):
+                time.sleep(10)  # the start of a run is told
+                used, plain = both.map(lambda one: one.used(args.seconds), (terminal, clock))
+            report["idle with an engine, processor"] = round(used, 5)
+            report["idle with an engine, of the clock"] = round(plain, 5)
     clock.close()
-    report["idle, processor"], report["idle, of the clock"] = round(used, 5), round(plain, 5)
     writer = Writer(lab / "big" / "journal.jsonl", count * 6 // 10, count - 1, args.events)
     writer.start()
     time.sleep(5)
@@ -325,6 +349,8 @@ def exceeded(pane: str, report: dict[str, float], tasks: int) -> list[str]:
         "live, processor": LIVE,
         "memory, MB": MEMORY[0] + MEMORY[1] * tasks / 1e6,
     }
+    if (plain := report.get("idle with an engine, of the clock")) is not None:
+        limits["idle with an engine, processor"] = IDLE * plain + NOISE
     return [f"{pane}: {name}: {report[name]:g}, limit {most:g}" for name, most in limits.items() if report[name] > most]
 
 
@@ -336,6 +362,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--size", type=lambda text: tuple(map(int, text.split("x"))), default=(120, 40))
     parser.add_argument("--panes", nargs="+", choices=("all", *PANES), default=["tasks"])
+    parser.add_argument("--engine", action="store_true")
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
     report: dict[str, Any] = {"size": "{}x{}".format(*args.size), "load": os.getloadavg()[0], "panes": {}}
