@@ -561,7 +561,7 @@ async def test_a_server_that_is_frozen_is_given_up(
     monkeypatch.setattr("tui_lab.engine.transfer.channel.STALLED", 0.3)
     (tmp_path / "file").write_text("x")
     async with opened(transport) as files:
-        assert await files.read(str(tmp_path), str(tmp_path / "file")) == (b"x", 1)
+        assert await files.list_files(str(tmp_path.parent), str(tmp_path))  # it may take its time to begin
         os.kill(server(files), signal.SIGSTOP)
         with pytest.raises(TransferError, match="no answer for 0 s") as caught:
             await files.read(str(tmp_path), str(tmp_path / "file"))

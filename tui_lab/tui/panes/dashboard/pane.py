@@ -307,7 +307,9 @@ Where there is no room for all panels, `|` shows the others.
                     ("" if node.state == "up" else f"  {node.state}", "$text-warning"),
                 )
             )
-        self._put("#now-machines", lines, Empty("No engine runs, so no nodes are used", "app.nodes", "shows the nodes"))
+        is_away = snapshot.engine is not None and snapshot.engine.away
+        why = "No connection, so nothing is known of the nodes" if is_away else "No engine runs, so no nodes are used"
+        self._put("#now-machines", lines, Empty(why, "app.nodes", "shows the nodes"))
 
     def _show_events(self, snapshot: LabSnapshot) -> None:
         """Show what happened last, in all experiments. Of tasks of the current one more is known."""
