@@ -1,7 +1,8 @@
-"""Ways to nodes: this machine over a pipe, others by SSH. The agent and its messages are the same.
+"""Ways to nodes: this machine over a pipe, others by SSH, and engines that grant nodes. The agent and its messages are
+the same.
 
 Who adds one adds its module to this package, and its name here. Other packages bring theirs as entry points of
-`tui_lab.transports`: a function with the arguments of `transport_for`, which returns a `Transport`.
+`tui_lab.transports`: a function with the arguments of `transport_for`, which returns a `Transport`, or a `Supply`.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from tui_lab.experiment.cluster.entry import NodeEntry
+from tui_lab.experiment.cluster.transports import KEYS
 from tui_lab.experiment.registry import PluginError, Registry
 
 if TYPE_CHECKING:
     from tui_lab.engine.transports.channel import Channel, Transport
+    from tui_lab.engine.transports.supply import Supply
     from tui_lab.store.lab import Lab
 
-MakeTransport: TypeAlias = "Callable[[NodeEntry, Lab, Mapping[str, str]], Transport]"
+MakeTransport: TypeAlias = "Callable[[NodeEntry, Lab, Mapping[str, str]], Transport | Supply]"
 
 
 def _local(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Transport:
@@ -73,13 +76,44 @@ def is_remote(entry: NodeEntry) -> bool:
     return transport_of(entry) != "local"
 
 
+def is_pool(entry: NodeEntry) -> bool:
+    """Return whether an entry means an engine that grants nodes. Such a node is none."""
+    try:
+        key = KEYS.get(entry.get("transport") or "")
+    except PluginError:
+        return False
+    return key is not None and key.pool and not entry.get("pool")
+
+
 def transport_for(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Transport:
     """Return the way to the node of an entry. `environment` is the submitter's."""
-    name = transport_of(entry)
+    from tui_lab.engine.transports.supply import Supply
+
     try:
-        make = TRANSPORTS.get(name)
+        made = _made(entry, lab, environment)
     except PluginError as error:
         return _NoTransport(str(error))
+    if not isinstance(made, Supply):
+        return made
+    return _NoTransport(f'"{transport_of(entry)}" grants nodes, and its key in the cluster file does not say so')
+
+
+def supply_for(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Supply:
+    """Return the engine of an entry that is a pool. Raises SupplyError."""
+    from tui_lab.engine.transports.supply import Supply, SupplyError
+
+    try:
+        made = _made(entry, lab, environment)
+    except PluginError as error:
+        raise SupplyError(str(error), fatal=True) from error
+    if not isinstance(made, Supply):
+        raise SupplyError(f'"{transport_of(entry)}" grants no nodes', fatal=True)
+    return made
+
+
+def _made(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Transport | Supply:
+    name = transport_of(entry)
+    make = TRANSPORTS.get(name)
     if make is None:
-        return _NoTransport(f'no package that is installed here has the transport "{name}"')
+        raise PluginError(f'no package that is installed here has the transport "{name}"')
     return make(entry, lab, environment)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
         """What a cluster file says of a node, as JSON; keys that it does not give are left out. Each node has a name;
         machines on the way to one have none.
 
-        The names are those of `ClusterNode`. `transport` is the name of a transport that another package brings; what
-        the file says for it stands under a key of that name, and only that transport knows its type.
+        The names are those of `ClusterNode`. `transport` is the name of a transport that does not follow from `host`;
+        what the file says for it stands under a key of that name, and only that transport knows its type.
         """
 
         name: str
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
         lost_after: float
         spool: str
         transport: str
+        pool: str
+        """The name of the entry that was granted this node, where none names it."""
 
 else:
     # Where a journal or a command is read: msgspec would drop the keys of a TypedDict that it does not know, and other

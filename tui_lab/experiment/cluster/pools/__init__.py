@@ -1,0 +1,1 @@
+"""Engines that grant nodes, as a cluster file names them."""
