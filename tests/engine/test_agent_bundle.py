@@ -56,7 +56,7 @@ def test_a_traceback_names_the_module_and_its_line(tmp_path: Path) -> None:
     words = [sys.executable, "-S", "-E", str(program)]
     said = subprocess.run([*words, str(tmp_path), "files"], input=b"no request\n", capture_output=True, check=False)
     assert b"no request that this agent knows" in said.stdout
-    program.write_text(bundle().replace("main(sys.argv[1]", "main(7"))
+    program.write_text(bundle().replace("main(*sys.argv[1:]", "main(7"))
     failed = subprocess.run([*words, "x"], capture_output=True, text=True, check=False)
     source = next(path for path in MODULES if path.name == "paths.py").read_text().splitlines()
     line = next(number for number, text in enumerate(source, 1) if "def expand" in text)

@@ -26,12 +26,12 @@ _TAIL: Final = """\
 sys.meta_path.insert(0, Bundle())
 if __name__ == "__main__":
     from tui_lab.engine.agent.boot import main
-    main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "relay")
+    main(*sys.argv[1:])
 """
 
 
 def bundle() -> str:
-    """The agent as a program that is called with a spool and a mode, `relay` or `files`."""
+    """The agent as a program that is called with a spool and a mode (`tui_lab.engine.agent.boot`)."""
     sources = {"tui_lab": "", "tui_lab.engine": ""}
     for package in PACKAGES:
         for file in sorted(resources.files(package).iterdir(), key=lambda file: file.name):

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.workbench import alive, until
 from tui_lab.engine.agent_bundle import packed
-from tui_lab.engine.transports.channel import GREETING, MARK, boot_command
+from tui_lab.engine.transports.channel import GREETING, MARK, Mode, boot_command
 from tui_lab.protocol.agent import decode
 
 PATIENCE = 20.0  # seconds
@@ -41,6 +41,7 @@ class Talk:
         self.python = python
         self.spool = folder / "spool"
         self.spool_name = str(self.spool)  # as the agent is told
+        self.mode: Mode = "relay"
         self.environment = dict(os.environ)  # of the agent
         self.body = b""  # the bytes behind the last message
         self.relay: subprocess.Popen[bytes] | None = None
@@ -52,7 +53,7 @@ class Talk:
     def open(self) -> None:
         self.hang_up()
         self.relay = subprocess.Popen(
-            boot_command(self.python, self.spool_name),
+            boot_command(self.python, self.spool_name, self.mode),
             env=self.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""The entry point: a relay to the agent, which it starts where none is running, or a file server."""
+"""The entry point: a relay to the agent, which it starts where none is running; a file server; or the agent itself."""
 
 import os
 import select
@@ -22,10 +22,15 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 16
 START_TIMEOUT = 20.0  # seconds that an agent may take to come up
+NO_AGENT = 75  # exit status of a relay that found no agent (EX_TEMPFAIL)
 
 
-def main(spool: str, mode: str) -> None:
-    """Run in the mode `relay` or `files`. Raises SystemExit with one line of text where the node can't do it."""
+def main(spool: str, mode: str = "relay", leave: str = "") -> None:
+    """Run in a mode. Raises SystemExit with one line of text where the node can't do it.
+
+    `relay`: to the agent, which is started where none is running. `attach`: likewise, but nothing is started. `files`:
+    a server of files. `stay`: the agent itself, in this process; whoever has started it ends with it, and it ends
+    after `leave` seconds without engine and work."""
     if not sys.platform.startswith("linux"):
         raise SystemExit("the agent needs Linux, this is %s" % sys.platform)
     try:
@@ -33,6 +38,10 @@ def main(spool: str, mode: str) -> None:
             from tui_lab.engine.agent.files import FileServer
 
             FileServer(0, 1).run()
+        elif mode == "attach":
+            relay(attach(spool_path(spool)))
+        elif mode == "stay":
+            stay(spool_path(spool), leave)
         else:
             relay(connect_or_start(spool_path(spool)))
     except OSError as error:
@@ -78,7 +87,10 @@ def connect_or_start(spool: str) -> socket.socket:
         if child == 0:
             try:
                 os.close(read_end)
-                serve(spool, lock, write_end)
+                os.setsid()
+                if os.fork():
+                    os._exit(0)
+                serve(spool, lock, ready=write_end)
             except BaseException:  # noqa: BLE001 (the child of a fork must not go on as the relay)
                 import traceback  # late: it would slow down every start
 
@@ -97,6 +109,29 @@ def connect_or_start(spool: str) -> socket.socket:
     raise SystemExit("the agent did not start: %s" % last_line(os.path.join(spool, "agent.log")))
 
 
+def attach(spool: str) -> socket.socket:
+    """Return a connection to the agent of a spool, which somebody else has started or is about to. Raises
+    SystemExit."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        channel = connect(spool)
+        if channel is not None:
+            return channel
+        time.sleep(0.05)
+    sys.stderr.write("its agent does not answer\n" if is_locked(spool) else "there is no agent\n")
+    raise SystemExit(NO_AGENT)
+
+
+def stay(spool: str, leave: str) -> None:
+    """Be the agent of a spool, in this process. Raises SystemExit, OSError."""
+    make_private(spool)
+    lock = acquire_lock(spool)
+    if lock is None:
+        raise SystemExit("another agent runs there")
+    prepare_spool(spool)
+    serve(spool, lock, leave)
+
+
 def connect(spool: str):
     """Return a connection to the agent of a spool; None where no agent runs, or it takes no more connections."""
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -111,13 +146,10 @@ def connect(spool: str):
     return channel
 
 
-def serve(spool: str, lock: int, ready: int) -> None:
-    """Become the agent: detach from the session, listen, report to the relay, run the loop.
+def serve(spool: str, lock: int, leave: str = "", ready: int = -1) -> None:
+    """Become the agent: listen, report to the relay that waits for it, run the loop.
 
     The lock stays open until the process ends."""
-    os.setsid()
-    if os.fork():
-        os._exit(0)
     os.chdir("/")
     os.ftruncate(lock, 0)
     os.write(lock, b"%d\n" % os.getpid())  # for those who read the file
@@ -129,13 +161,14 @@ def serve(spool: str, lock: int, ready: int) -> None:
 
     shim = Shim(spool)  # before the imports that make this process large
     from tui_lab.engine.agent.connection import listen
-    from tui_lab.engine.agent.daemon import Agent
+    from tui_lab.engine.agent.daemon import IDLE_LIMIT, Agent
 
     with SocketAddress(spool) as address:
         listener = listen(address)
-    agent = Agent(spool, shim)
-    os.write(ready, b"1")
-    os.close(ready)
+    agent = Agent(spool, shim, float(leave or IDLE_LIMIT))
+    if ready >= 0:
+        os.write(ready, b"1")
+        os.close(ready)
     if agent.run(listener):
         remove_spool(spool)
     os._exit(0)

@@ -37,10 +37,13 @@ TOUCH_EVERY = 6 * 3600.0  # seconds; programs that clean up /tmp remove old file
 
 
 class Agent:
-    """The state that the parts share, and the dispatch of messages to them."""
+    """The state that the parts share, and the dispatch of messages to them.
 
-    def __init__(self, spool: str, shim: Shim) -> None:
+    leave: seconds without work and without a message after which it ends."""
+
+    def __init__(self, spool: str, shim: Shim, leave: float) -> None:
         self.spool = spool
+        self.leave = leave
         self.timers = Timers()
         self.ledger = Ledger(spool, self.pause)
         self.connection = Connection(self.handle)
@@ -104,10 +107,10 @@ class Agent:
             if self.notice != self.default_notice and not self.is_paused():
                 self.set_notice(self.default_notice)
             now = time.monotonic()
-            if connection.report_delay(now, IDLE_LIMIT) <= 0 or not self.launcher.is_saturated:
+            if connection.report_delay(now, self.leave) <= 0 or not self.launcher.is_saturated:
                 connection.flush_reports()
             connection.flush()
-            limit = max(self.idle_since, connection.last_heard) + IDLE_LIMIT
+            limit = max(self.idle_since, connection.last_heard) + self.leave
             patience = connection.report_delay(now, max(0.0, limit - now) + 0.01)
             if self.contexts.setups:
                 waiting = [attempt.message["context"] for attempt in self.launcher.queue if not attempt.is_over]

@@ -14,7 +14,9 @@ from tui_lab.engine.agent_bundle import packed
 from tui_lab.engine.transports.failures import ChannelError as ChannelError
 from tui_lab.engine.transports.failures import agent_failure, python_error
 
-Mode = Literal["relay", "files"]  # what becomes of the process: a relay to the agent, or a server of files
+Mode = Literal["relay", "attach", "files", "stay"]
+"""What becomes of the process: a relay to the agent, which it starts where none runs; a relay that starts nothing; a
+server of files; the agent itself."""
 
 _LINE: Final = "tui-lab agent{nonce}, {what}\n"
 READY: Final = "send the source"
@@ -40,7 +42,7 @@ _BOOT: Final = (
 
 
 def boot_command(python: str, spool: str, mode: Mode = "relay", *, nonce: str = "") -> list[str]:
-    """The program that becomes the relay to the agent of a spool, or a file server beside it."""
+    """The program that becomes a relay to the agent of a spool, a file server beside it, or the agent."""
     size = str(len(packed()))
     boot = _BOOT.replace("NONCE", nonce).replace("READY", READY).replace("SIZE", size)
     return [python, "-S", "-E", "-c", boot, spool, mode]
