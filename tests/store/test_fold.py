@@ -112,6 +112,14 @@ def test_losses_are_counted_apart() -> None:
     assert (state.columns["losses"][0], state.columns["base"][0]) == (0, 2)
 
 
+def test_losses_that_are_nobodys_fault_are_not_spent() -> None:
+    state = fold(ALL, assigned(0), finished(0, state="lost", reason="walltime", again=0.0))
+    assert (state.columns["losses"][0], state.columns["spent"][0]) == (1, 0)
+    for event in (assigned(0, attempt=2), finished(0, 2, state="lost", reason="node-lost", again=1.0)):
+        state.apply(event)
+    assert (state.columns["losses"][0], state.columns["spent"][0]) == (2, 1)
+
+
 def test_a_later_submission_shrinks_the_plan_and_keeps_the_facts() -> None:
     state = fold(ALL, assigned(5), finished(5), submitted([[0, 1]], [[0, 1]]))
     assert state.planned == 2

@@ -23,7 +23,7 @@ from tui_lab.store.errors import LabError
 from tui_lab.store.events import Changes, Ended, Key, NodesChanged, Paused, Prioritized, Raised, Submitted
 from tui_lab.store.fold import COLUMNS, STATES, State
 
-FORMAT: Final = 10
+FORMAT: Final = 11
 _METADATA: Final = "tui_lab"
 _BLOCK: Final = 1 << 22
 

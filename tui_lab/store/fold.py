@@ -76,7 +76,10 @@ REASONS: Final = (
     "start",
     "exception",
     "outs",
+    "preempted",
+    "cancelled",
 )
+FAULTLESS: Final = ("walltime", "preempted", "cancelled")  # reasons of a loss that is nobody's fault
 TOO_MANY_FAILED: Final = ("first_failures", "max_failures")  # reasons of a pause
 EXPLAINED: Final = ("start", "outs")  # reasons of which the event has a `message`
 _STATE_CODE: Final = {name: code for code, name in enumerate(STATES)}
@@ -100,9 +103,10 @@ COLUMNS: Final[dict[str, tuple[str, float]]] = {
     "attempt": ("i", NONE),  # the one that counts: the last that ended
     "base": ("i", 0),  # attempts before the submission or retry that asked for the task
     "losses": ("h", 0),  # attempts lost since then
+    "spent": ("h", 0),  # those of them that were not faultless
     "waits": ("b", 0),  # the task itself has ended well, but not all runs of its other last stages
     "assigned": ("b", 0),  # handed to a node, not yet ended
-    "node": ("h", NONE),  # index into `State.nodes`
+    "node": ("i", NONE),  # index into `State.nodes`
     "submission": ("i", NONE),  # under which the last attempt was assigned
     "exit_code": ("i", NONE),
     "signal": ("h", NONE),
@@ -379,7 +383,7 @@ class State:
         ids = ids[self._view("assigned")[ids] == 0]
         self._view("state")[ids] = PENDING
         base[ids] = attempts[ids]
-        self._view("losses")[ids] = 0
+        self._view("losses")[ids] = self._view("spent")[ids] = 0
         self._recount()
 
     def _recount(self) -> None:
@@ -402,6 +406,7 @@ class State:
         for task, attempt in event.attempts:
             if columns["attempts"][task] == attempt == columns["attempt"][task] and columns["losses"][task]:
                 columns["losses"][task] -= 1  # its node has come back with it: it was not lost
+                columns["spent"][task] -= REASONS[columns["reason"][task]] not in FAULTLESS
             columns["attempts"][task] = attempt
             columns["assigned"][task] = 1
             columns["node"][task] = node
@@ -473,6 +478,7 @@ class State:
         state = _STATE_CODE[event.state]
         if state == LOST:
             columns["losses"][task] += 1
+            columns["spent"][task] += event.reason not in FAULTLESS
         if event.again is not None or event.waits:  # the task goes back to the queue, `again` seconds later
             self._move(task, PENDING)
             columns["waits"][task] = event.waits

@@ -119,7 +119,8 @@ class NodeAdded(msgspec.Struct, frozen=True):
     """A node was added; it has not been reached yet. `slots`: 0 for as many as it has cores.
 
     ahead: attempts, or seconds of work (`ahead_seconds`), that it may be handed beyond its slots. lost_after: seconds
-    without a connection after which its tasks run elsewhere.
+    without a connection after which its tasks run elsewhere. pool: that it was granted by; empty where an entry names
+    it.
     """
 
     node: str
@@ -128,12 +129,20 @@ class NodeAdded(msgspec.Struct, frozen=True):
     ahead: int | None = None
     ahead_seconds: float | None = None
     lost_after: float | None = None
+    pool: str = ""
 
 
 class NodeRemoved(msgspec.Struct, frozen=True):
     """A node was removed."""
 
     node: str
+
+
+class AllocationEnded(msgspec.Struct, frozen=True):
+    """A node is gone for good, because the engine that granted it says so. reason: of the loss of its tasks."""
+
+    node: str
+    reason: str
 
 
 class NodeWelcomed(msgspec.Struct, frozen=True):
@@ -250,6 +259,29 @@ class OutputsBlocked(msgspec.Struct, frozen=True):
     blocked: bool
 
 
+# --- Pools
+
+
+class PoolAdded(msgspec.Struct, frozen=True):
+    """An entry of a submission is an engine that grants nodes."""
+
+    pool: str
+
+
+class PoolSurveyed(msgspec.Struct, frozen=True):
+    """How an engine stands to a pool. hopeless: why it can grant nothing; empty while it may."""
+
+    pool: str
+    hopeless: str = ""
+
+
+class PoolDrained(msgspec.Struct, frozen=True):
+    """Start nothing new on the nodes of a pool (`drained`), or use it again."""
+
+    pool: str
+    drained: bool
+
+
 # --- Time
 
 
@@ -281,6 +313,7 @@ Event = (
     | AssignRefused
     | NodeAdded
     | NodeRemoved
+    | AllocationEnded
     | NodeWelcomed
     | NodeDisconnected
     | NodeRetried
@@ -294,6 +327,9 @@ Event = (
     | InputsGone
     | OutputsFetched
     | OutputsBlocked
+    | PoolAdded
+    | PoolSurveyed
+    | PoolDrained
     | Tick
     | Woken
     | UnstartedAbandoned

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from tui_lab.engine.core.model import RunSettings
 from tui_lab.engine.core.node import NodeState
 from tui_lab.engine.core.node_runs import NodeRuns
+from tui_lab.engine.core.pools import home_of
 from tui_lab.engine.core.queue import TaskQueue
 from tui_lab.experiment.cluster.tags import fit
 from tui_lab.store.fold import State
@@ -39,11 +40,11 @@ class Lanes:
     def _takes(self, node: NodeState, lane: Hashable) -> bool:
         if isinstance(lane, tuple):
             return bool(lane[1] == node.name)
-        return fit(self._run_on.get(str(lane), ()), self._tags_of(node.name))
+        return fit(self._run_on.get(str(lane), ()), self._tags_of(home_of(node)))
 
-    def _tags_of(self, node: str) -> Sequence[str]:
+    def _tags_of(self, home: str) -> Sequence[str]:
         entries = (self._state.placement or self._state.submissions[-1]).nodes
         if entries is not self._entries:
             self._entries = entries
             self._tags = {entry["name"]: entry.get("tags", []) for entry in reversed(entries)}
-        return self._tags.get(node, ())
+        return self._tags.get(home, ())

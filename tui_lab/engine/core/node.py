@@ -16,8 +16,9 @@ RATE_WINDOW: Final = 0.5  # seconds that the rate of ended attempts is an averag
 class NodeState:
     """Changes only while the scheduler handles an event."""
 
-    def __init__(self, name: str, *, remote: bool = False, slots: int = 0) -> None:
+    def __init__(self, name: str, *, remote: bool = False, slots: int = 0, pool: str = "") -> None:
         self.name = name
+        self.pool = pool  # that it was granted by; empty where an entry names it
         self.remote = remote
         self.wanted_slots = slots  # 0: as many as the node has cores
         self.slots = slots

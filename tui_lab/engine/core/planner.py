@@ -60,7 +60,8 @@ class Planner:
         quarantined = run.state.quarantined
         usable = [node.name for node in nodes if node.takes and node.name not in quarantined]
         coming = (node for node in nodes if not node.ready and not node.drained)
-        run.health.compare(usable, [node.name for node in coming if not self.is_useless(run, node)])
+        expected = [node.name for node in coming if not self.is_useless(run, node)]
+        run.health.compare(usable, [*expected, *(pool.name for pool in state.hopes(run))])
         if run.order and not run.held and not state.outputs_blocked:
             takers = self._takers(run, nodes)
             self._fill(run, takers)
@@ -91,7 +92,7 @@ class Planner:
         if events := run.hand_out.make_on_nodes({node.name for node in useful}, run.first_free, state.now):
             state.record(run, events)
             self._fill(run, self._takers(run, nodes))
-        failed = run.fail_blocked(useful, state.now)
+        failed = [] if self._awaits_first(run) else run.fail_blocked(useful, state.now)
         state.record(run, failed)
         if failed or run.hand_out.lacks_some:
             state.plan()
@@ -229,7 +230,7 @@ class Planner:
 
     def _fail_unplaceable(self, run: RunState, nodes: Sequence[NodeState]) -> None:
         """Fail tasks that need more than any node offers, once all nodes have reported what they offer."""
-        if not all(node.was_connected or node.unrecoverable for node in nodes):
+        if self._awaits_first(run) or not all(node.was_connected or node.unrecoverable for node in nodes):
             return
         some = False
         for _ in range(len(run.order)):
@@ -346,16 +347,24 @@ class Planner:
 
     def why_stuck(self, run: RunState) -> str:
         """Return why a run can't continue; empty where it can."""
+        pools = self._state.pools_of(run)
+        if not all(pool.hopeless for pool in pools):
+            return ""
         nodes = self._state.nodes_of(run)
         there = [node for node in nodes if not self.is_useless(run, node)]
-        if not nodes or any(node.resources is None for node in there):
+        if not (nodes or pools) or any(node.resources is None for node in there):
             return ""
         if there and (run.in_flight or run.held or not run.order or not (run.needs.matter or run.lanes.matter)):
             return ""
         if any(map(run.hand_out.fits_any, there)):
             return ""
         useless = [f"node {node.name}: {self._why(run, node)}" for node in nodes if node not in there]
+        useless += [f"{pool.name}: {pool.hopeless}" for pool in pools]
         return "; ".join(useless) + ("; the others lack what the tasks need" if useless and there else "")
+
+    def _awaits_first(self, run: RunState) -> bool:
+        """Return whether a pool may grant its first node, of which nothing is known yet."""
+        return any(not pool.is_known for pool in self._state.hopes(run))
 
     @staticmethod
     def _why(run: RunState, node: NodeState) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 
 from tui_lab.engine.core.model import RunSettings
 from tui_lab.store.events import Finished
-from tui_lab.store.fold import State
+from tui_lab.store.fold import FAULTLESS, State
 
 LOSS_BUDGET: Final = 3  # lost attempts of a task that use none of its retries
 BACKOFF: Final = 1.0  # seconds before the first retry; doubles
@@ -22,7 +22,9 @@ def next_attempt_in(state: State, settings: RunSettings | None, event: Finished,
     if not columns["planned"][task] or not columns["queued"][task] or event.state == "stopped":
         return None
     if event.state == "lost":
-        return BACKOFF if columns["losses"][task] < LOSS_BUDGET else None
+        if event.reason in FAULTLESS:
+            return 0.0
+        return BACKOFF if columns["spent"][task] < LOSS_BUDGET else None
     if event.state != "failed" or settings is None:
         return None
     tries = event.attempt - columns["base"][task] - columns["losses"][task]

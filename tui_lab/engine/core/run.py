@@ -43,6 +43,7 @@ from tui_lab.store.events import Finished as AttemptFinished
 from tui_lab.store.events import NodeRuns as NodeRunsNeeded
 from tui_lab.store.fold import DONE, FAILED, REASONS, STOPPED, State
 
+NODE_LOST: Final = "node-lost"
 GRACE: Final = 10.0  # seconds between TERM and KILL where the experiment can't be read
 
 
@@ -352,7 +353,7 @@ class RunState:
         if self.state.has_result(task) or attempt not in (known, known + 1) or attempt == columns["base"][task]:
             return []
         # Its end is recorded, but the agent has not got the `ack`.
-        if attempt == columns["attempt"][task] and REASONS[columns["reason"][task]] != "node-lost":
+        if attempt == columns["attempt"][task] and REASONS[columns["reason"][task]] != NODE_LOST:
             return []
         self.in_flight[key] = node
         self.needs.hold_tokens(key)
@@ -429,13 +430,13 @@ class RunState:
         """Return the event of an attempt that can't be started."""
         return self.finished(key, structs.replace(ended_event(key, "failed", "start", now), message=message), now)
 
-    def lost(self, key: AttemptKey, now: Moment) -> AttemptFinished:
+    def lost(self, key: AttemptKey, now: Moment, reason: str = NODE_LOST) -> AttemptFinished:
         """Return the event of an attempt whose node is lost, or does not know it any more."""
-        return self.finished(key, ended_event(key, "lost", "node-lost", now), now)
+        return self.finished(key, ended_event(key, "lost", reason, now), now)
 
-    def lose(self, node: str, now: Moment) -> list[KnownEvent]:
+    def lose(self, node: str, now: Moment, reason: str = NODE_LOST) -> list[KnownEvent]:
         """Return the events of all attempts that were open on a lost node."""
-        return [self.lost(key, now) for key in self.in_flight.on(node)]
+        return [self.lost(key, now, reason) for key in self.in_flight.on(node)]
 
     def late_result_counts(self, key: AttemptKey, state: str) -> bool:
         """Return whether the result of a lost attempt counts, because it came before that of its replacement."""

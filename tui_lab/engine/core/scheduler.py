@@ -9,6 +9,7 @@ from tui_lab.engine.core.agent_events import AgentEventHandler
 from tui_lab.engine.core.effects import DropOutputs, Effect, Stopped
 from tui_lab.engine.core.events import (
     AgentMessages,
+    AllocationEnded,
     AssignRefused,
     DiskFree,
     DiskFull,
@@ -26,6 +27,9 @@ from tui_lab.engine.core.events import (
     OutputsBlocked,
     OutputsFetched,
     PauseRequested,
+    PoolAdded,
+    PoolDrained,
+    PoolSurveyed,
     PriorityRequested,
     Recorded,
     RunBegun,
@@ -44,7 +48,8 @@ from tui_lab.engine.core.events import (
 from tui_lab.engine.core.model import Moment
 from tui_lab.engine.core.node import LOST_AFTER, NodeState
 from tui_lab.engine.core.planner import UNREACHABLE, Planner
-from tui_lab.engine.core.run import RunState
+from tui_lab.engine.core.pools import PoolState, home_of
+from tui_lab.engine.core.run import NODE_LOST, RunState
 from tui_lab.engine.core.state import SchedulerState
 from tui_lab.protocol.agent import AbandonUnstarted, Slots, WireKey
 from tui_lab.store import ranges
@@ -71,6 +76,7 @@ class Scheduler:
         self._arrivals = 0
         self.runs = self._state.runs
         self.nodes = self._state.nodes
+        self.pools = self._state.pools
         self.active = self._state.active
 
     def handle(self, event: Event, now: Moment) -> list[Effect]:
@@ -94,8 +100,14 @@ class Scheduler:
                 self._on_run_loaded(RunState(name, state, settings))
             case NodeAdded():
                 self._on_node_added(event)
+            case PoolAdded(pool=name):
+                self._state.pools.setdefault(name, PoolState(name))
+            case PoolSurveyed(pool=name) | PoolDrained(pool=name):
+                if name in self.pools:
+                    self._on_pool_event(self.pools[name], event)
             case (
                 AgentMessages(node=name)
+                | AllocationEnded(node=name)
                 | NodeWelcomed(node=name)
                 | NodeDisconnected(node=name)
                 | NodeRemoved(node=name)
@@ -137,8 +149,9 @@ class Scheduler:
 
     def uses(self, node: str) -> bool:
         """Return whether an active run needs a node."""
+        home = home_of(self.nodes[node]) if node in self.nodes else node
         return any(node in run.in_flight.values() for run in self.runs.values()) or any(
-            node in self.runs[name].node_names for name in self.active
+            home in self.runs[name].node_names for name in self.active
         )
 
     def working(self) -> set[str]:
@@ -248,8 +261,10 @@ class Scheduler:
         state.record(run, run.settle_dependencies(state.now, again=event.again))
         state.record(run, run.settle_node_runs(state.now, again=event.again))
         drained = [] if run.state.placement is None else run.state.placement.drained
+        for pool in state.pools_of(run):
+            pool.drained = pool.name in drained
         for node in state.nodes_of(run):
-            node.drained = node.name in drained
+            node.drained = home_of(node) in drained
             self._planner.count_needs(run, node)
             self._planner.send_contexts(run, node)
         self.active.add(run.name)
@@ -315,7 +330,11 @@ class Scheduler:
     def _on_node_added(self, event: NodeAdded) -> None:
         node = self.nodes.get(event.node)
         if node is None:
-            node = self.nodes[event.node] = NodeState(event.node, remote=event.remote, slots=event.slots)
+            node = NodeState(event.node, remote=event.remote, slots=event.slots, pool=event.pool)
+            self.nodes[event.node] = node
+            if node.pool:
+                pool = self.pools.setdefault(node.pool, PoolState(node.pool))
+                pool.nodes[node.name], node.drained = node, pool.drained
         node.wanted_slots = event.slots
         node.ahead, node.ahead_seconds = event.ahead, event.ahead_seconds
         node.lost_after = LOST_AFTER if event.lost_after is None else event.lost_after
@@ -337,21 +356,40 @@ class Scheduler:
                 state.plan()
             case NodeRemoved():
                 del self.nodes[node.name]
+                if node.pool in self.pools:
+                    self.pools[node.pool].nodes.pop(node.name, None)
+            case AllocationEnded(reason=reason):
+                node.ready = False
+                self._lose(node, reason)
             case NodeRetried():
                 node.on_retried()
             case SlotsSet(slots=slots):
                 self._set_slots(node, slots)
                 state.plan()
             case NodeDrained(drained=drained):
-                node.drained = drained
-                if drained:
-                    for run in self.runs.values():
-                        self._planner.take_back(run, node.name)
+                self._drain_node(node, drained)
                 state.plan()
             case LatencyMeasured(seconds=seconds):
                 node.latency = seconds
             case _:
                 raise TypeError(f"{event!r} is no event of a node")
+
+    def _drain_node(self, node: NodeState, drained: bool) -> None:
+        node.drained = drained
+        if drained:
+            for run in self.runs.values():
+                self._planner.take_back(run, node.name)
+
+    def _on_pool_event(self, pool: PoolState, event: PoolSurveyed | PoolDrained) -> None:
+        match event:
+            case PoolSurveyed(hopeless=hopeless):
+                pool.hopeless = hopeless
+                self._check_nodes()
+            case PoolDrained(drained=drained):
+                pool.drained = drained
+                for node in pool.nodes.values():
+                    self._drain_node(node, drained)
+        self._state.plan()
 
     def _set_slots(self, node: NodeState, slots: int) -> None:
         node.slots = node.wanted_slots = slots
@@ -378,10 +416,10 @@ class Scheduler:
             if why:
                 self._planner.give_up(self.runs[name], "no_node", why)
 
-    def _lose(self, node: NodeState) -> None:
+    def _lose(self, node: NodeState, reason: str = NODE_LOST) -> None:
         """Run the open attempts of a lost node elsewhere."""
         node.lost = True
         self._state.emit(DropOutputs(node.name))
         for run in self.runs.values():
-            self._state.record(run, run.lose(node.name, self._state.now))
+            self._state.record(run, run.lose(node.name, self._state.now, reason))
         self._state.plan()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from tui_lab.engine.core.effects import Acknowledge, Commit, Discard, DropCopy, Effect, Send, WakeAt
 from tui_lab.engine.core.model import AttemptKey, Moment
 from tui_lab.engine.core.node import NodeState
+from tui_lab.engine.core.pools import PoolState
 from tui_lab.engine.core.run import RunState
 from tui_lab.protocol.agent import Stop, ToAgent, WireKey
 from tui_lab.store.events import KnownEvent, OutputsDiscarded
@@ -22,6 +23,7 @@ class SchedulerState:
     def __init__(self) -> None:
         self.runs: dict[str, RunState] = {}
         self.nodes: dict[str, NodeState] = {}
+        self.pools: dict[str, PoolState] = {}
         self.active: set[str] = set()  # experiments with a run that has not ended
         self.outputs_blocked = False  # the disk has no room for outputs that are fetched
         self.now = Moment(0.0, 0.0)  # of the event that is being handled
@@ -44,8 +46,22 @@ class SchedulerState:
         return run
 
     def nodes_of(self, run: RunState) -> list[NodeState]:
-        """Return the nodes of a run's newest submission."""
-        return [self.nodes[name] for name in run.node_names if name in self.nodes]
+        """Return the nodes of a run's newest submission, also those that its pools were granted."""
+        found: list[NodeState] = []
+        for name in run.node_names:
+            if name in self.pools:
+                found += self.pools[name].nodes.values()
+            elif name in self.nodes:
+                found.append(self.nodes[name])
+        return found
+
+    def pools_of(self, run: RunState) -> list[PoolState]:
+        """Return the pools of a run's newest submission."""
+        return [self.pools[name] for name in run.node_names if name in self.pools] if self.pools else []
+
+    def hopes(self, run: RunState) -> list[PoolState]:
+        """Return those of them that may grant another node."""
+        return [pool for pool in self.pools_of(run) if pool.has_hope]
 
     def active_runs(self) -> list[RunState]:
         """Return the runs that have attempts, or will have: they share tokens."""

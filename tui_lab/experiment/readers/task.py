@@ -26,6 +26,8 @@ ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _NOT_RETRIED: Final = {
     "node-lost": "a task whose node was lost runs again automatically",
     "walltime": "a task whose allocation ended runs again automatically",
+    "preempted": "a task whose allocation was taken away runs again automatically",
+    "cancelled": "a task whose allocation was cancelled runs again automatically",
     "dependency": "it runs when what it depends on is done",
     "stopped": "stopped tasks wait for `tui-lab retry`",
 }
