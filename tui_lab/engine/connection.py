@@ -286,7 +286,7 @@ class NodeConnection:
         return Hello(
             epoch=self.epoch,
             lab=self.lab,
-            node=self.name,
+            node=self.entry.get("pool") or self.name,  # allocations share what their machines share
             slots=self.state.slots,
             marker=marker,
             gpus=self.entry.get("gpus"),

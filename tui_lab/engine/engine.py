@@ -58,11 +58,12 @@ from tui_lab.engine.core.scheduler import ASLEEP, SUPPLIED_IN, TICK, Scheduler
 from tui_lab.engine.discarding import Discarding
 from tui_lab.engine.durability import Durability
 from tui_lab.engine.extending import Extending, More
-from tui_lab.engine.node_facts import KnownFacts, NodeFacts
+from tui_lab.engine.node_facts import KnownFacts, NodeFacts, record
 from tui_lab.engine.output_staging import OutputStaging
 from tui_lab.engine.outputs import IncomingOutputs, OutputFetcher, write_piece
+from tui_lab.engine.pools.pools import Pools
 from tui_lab.engine.registry import NodeRegistry
-from tui_lab.engine.run_files import RunFiles, now
+from tui_lab.engine.run_files import RunFiles
 from tui_lab.engine.samples import Samples
 from tui_lab.engine.staging import CodeStaging
 from tui_lab.engine.starting import Starting
@@ -81,10 +82,9 @@ from tui_lab.protocol.agent import (
     Welcome,
     WireKey,
 )
-from tui_lab.store import environment as captured
 from tui_lab.store import ranges
 from tui_lab.store.errors import LabError
-from tui_lab.store.events import EnvironmentCaptured, KnownEvent
+from tui_lab.store.events import KnownEvent
 from tui_lab.store.lab import Lab
 
 log = logging.getLogger(__name__)
@@ -127,6 +127,7 @@ class Engine:
         self._inbox: deque[Event] = deque()
         self._feeding = False
         self._timer: asyncio.Handle | None = None
+        self.pools = Pools(lab, self.scheduler, self.registry, self.feed, self.durability.sync)
         self.stopped = 0  # the scheduler's answer to `StopRequested`
         self._ticked = time.monotonic()
         self._wake = asyncio.Event()
@@ -168,7 +169,8 @@ class Engine:
             case Fetch(experiment=name, node=node, message=message):
                 self.outputs.fetch(IncomingOutputs(self.runs[name], self.nodes[node], message))
             case DropOutputs(node=name):
-                self.samples.note(self.nodes[name])
+                if name in self.nodes:
+                    self.samples.note(self.nodes[name])
                 self.outputs.forget(lambda incoming: incoming.node.name == name)
             case DropCopy(experiment=name, node=node, run=one):
                 if node in self.nodes:
@@ -335,21 +337,12 @@ class Engine:
     def _on_facts(self, node: NodeConnection, facts: KnownFacts) -> None:
         """Record the facts of a node in the experiments that run on it, or have just ended there."""
         for run in self.runs.values():
-            if run.environment is not None and any(entry["name"] == node.name for entry in run.nodes):
-                self._record_facts(run, node.name, facts)
+            home = node.entry.get("pool") or node.name
+            if run.environment is not None and any(entry["name"] == home for entry in run.nodes):
+                event = record(run, home, facts)
+                if event is not None:
+                    self.feed(Recorded(run.name, [event]))
         self.wake()
-
-    def _record_facts(self, run: RunFiles, name: str, facts: KnownFacts) -> None:
-        if run.journal.removed:
-            return  # the folder must not come back
-        try:
-            digest = captured.capture(run.folder.path, {"kind": "node", **facts})
-        except LabError as error:
-            log.warning("%s: %s", run.name, error)
-            return
-        event = EnvironmentCaptured(now(), name, digest)
-        if run.state.environments.get(name) != digest and run.append_now([event]):
-            self.feed(Recorded(run.name, [event]))
 
     # --- Life
 
@@ -386,6 +379,7 @@ class Engine:
         await self.staging.close()
         await self.durability.sync()
         await self.discarding.close()
+        await self.pools.close(at_once=self._stop)
         await self.registry.close(at_once=self._stop)  # what is being stopped ends meanwhile, and is acknowledged
         syncing.cancel()
         for run in self.runs.values():
@@ -408,7 +402,7 @@ class Engine:
 
     def _busy(self) -> bool:
         """Return whether there is work, or will be."""
-        here = self.outputs.busy or self.facts.busy or self.extending.busy or self._needed > 0
+        here = self.outputs.busy or self.facts.busy or self.extending.busy or self.pools.busy or self._needed > 0
         return here or self.scheduler.busy(moment())
 
     def shutdown(self) -> None:
@@ -430,10 +424,12 @@ class Engine:
                     run = self.load(name)
                     entries = run.entries()
                     for node in sorted(set(self.scheduler.runs[name].in_flight.values())):
-                        self.registry.connect(entries.get(node, {"name": node}), {})
+                        if not self.pools.pool_of(node, entries):
+                            self.registry.connect(entries.get(node, {"name": node}), {})
             except (LabError, SpecError) as error:
                 log.error("%s: %s", name, error)
                 self.refused[name] = str(error)
+        self.pools.recover()
 
     def abandon_unstarted(self) -> None:
         """Give up attempts of an earlier engine that have not started: no client has supplied their environment."""

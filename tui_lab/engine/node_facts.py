@@ -9,8 +9,12 @@ from typing import Final, cast
 
 from tui_lab.engine.channel_pool import FileChannelPool, Unreachable
 from tui_lab.engine.connection import NodeConnection
+from tui_lab.engine.run_files import RunFiles, now
 from tui_lab.engine.transfer.errors import TransferError
 from tui_lab.protocol.agent import Facts
+from tui_lab.store import environment as captured
+from tui_lab.store.errors import LabError
+from tui_lab.store.events import EnvironmentCaptured
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +26,19 @@ class KnownFacts(Facts, total=False):
     """What a node is, with the packages of its Python where it could list them."""
 
     packages: dict[str, str]
+
+
+def record(run: RunFiles, name: str, facts: KnownFacts) -> EnvironmentCaptured | None:
+    """Write the facts of a node to an experiment; return the event, None where it has them."""
+    if run.journal.removed:
+        return None  # the folder must not come back
+    try:
+        digest = captured.capture(run.folder.path, {"kind": "node", **facts})
+    except LabError as error:
+        log.warning("%s: %s", run.name, error)
+        return None
+    event = EnvironmentCaptured(now(), name, digest)
+    return event if run.state.environments.get(name) != digest and run.append_now([event]) else None
 
 
 class NodeFacts:

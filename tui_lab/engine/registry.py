@@ -11,6 +11,7 @@ from tui_lab.engine.connection import Listener, NodeConnection
 from tui_lab.engine.core.events import Event, NodeAdded, NodeRemoved, NodeRetried, SlotsSet
 from tui_lab.engine.core.scheduler import Scheduler
 from tui_lab.engine.transports import is_remote, transport_for, transport_of
+from tui_lab.engine.transports.channel import Transport
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.store import layout
 from tui_lab.store.errors import LabError
@@ -18,7 +19,7 @@ from tui_lab.store.lab import Lab
 
 FAREWELL: Final = 5.0  # seconds that an agent has for its end
 
-_IDENTITY: Final = ("host", "port", "user", "spool", "transport")
+_IDENTITY: Final = ("host", "port", "user", "spool", "transport", "pool")
 """What makes a node of the same name another one, besides what its transport is to know."""
 
 
@@ -43,6 +44,7 @@ class NodeRegistry:
         self.nodes: dict[str, NodeConnection] = {}
         self._lives: dict[NodeConnection, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        self._granted: dict[str, Callable[[], Transport]] = {}  # the ways to nodes that no entry names
 
     def connect(self, entry: NodeEntry, environment: Mapping[str, str]) -> NodeConnection:
         """Return the node of an entry; connect if it is new, or can't be reached. environment: of the client, for its
@@ -65,6 +67,15 @@ class NodeRegistry:
             self.try_again(node, environment)
         return node
 
+    def grant(self, entry: NodeEntry, way: Callable[[], Transport]) -> NodeConnection:
+        """Return the node of an allocation, which is being connected. entry: that of its pool, with its own name."""
+        self._granted[entry["name"]] = way
+        return self.connect(entry, {})
+
+    def _way(self, entry: NodeEntry, environment: Mapping[str, str]) -> Transport:
+        way = self._granted.get(entry["name"])
+        return transport_for(entry.copy(), self.lab, environment) if way is None else way()
+
     def check(self, entries: Iterable[NodeEntry]) -> None:
         """Raises LabError where a name stands for another machine in a running experiment."""
         for entry in entries:
@@ -77,7 +88,7 @@ class NodeRegistry:
         node = NodeConnection(
             entry,
             self.scheduler.nodes[entry["name"]],
-            transport_for(entry.copy(), self.lab, environment),
+            self._way(entry, environment),
             lab=self.lab.identity,
             marker=self.lab.path.resolve() / layout.ENGINE_FILE,
             epoch=self.epoch,
@@ -90,19 +101,21 @@ class NodeRegistry:
     def try_again(self, node: NodeConnection, environment: Mapping[str, str]) -> None:
         """Try at once to connect to a node. environment: of the client, for its SSH agent."""
         self.feed(NodeRetried(node.name))
-        node.reconnect(transport_for(node.entry, self.lab, environment))
+        node.reconnect(self._way(node.entry, environment))
 
     # --- Letting go
 
-    def drop(self, node: NodeConnection) -> None:
-        """Remove a node; its agent ends."""
+    def drop(self, node: NodeConnection) -> asyncio.Task[None]:
+        """Remove a node; its agent ends, and the task that is returned with it."""
         if self.nodes.get(node.name) is node:
             del self.nodes[node.name]
+            self._granted.pop(node.name, None)
             self.feed(NodeRemoved(node.name))
         self.listener.on_dropped(node)
         task = asyncio.create_task(self._say_bye([node]))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
+        return task
 
     async def _say_bye(self, nodes: list[NodeConnection]) -> None:
         """Send `bye` to agents, and wait until they end; those with tasks continue alone."""
@@ -156,4 +169,5 @@ def _added(entry: NodeEntry) -> NodeAdded:
         ahead=ahead if isinstance(ahead, int) else None,
         ahead_seconds=None if ahead is None or isinstance(ahead, int) else ahead["seconds"],
         lost_after=entry.get("lost_after"),
+        pool=entry.get("pool", ""),
     )

@@ -36,7 +36,7 @@ class RunCommands:
                 if run.environment is None and run.state.ended is None:
                     self._begin(run, environment, umask, again=True)
                 return index
-        self.engine.registry.check(event.nodes)
+        self.engine.pools.check(event.nodes)
         if run.name in self.engine.scheduler.active:
             event = structs.replace(event, joins=True)
         self.engine.feed(Recorded(run.name, [run.submit(event, seen)]))
@@ -55,7 +55,7 @@ class RunCommands:
         """Queue tasks again: `retry`. changes: what differs from the file this time, as `timeout` in seconds. step: the
         one that they begin at, by default the first that is not done."""
         run = self.engine.submitted(name)
-        self.engine.registry.check(run.nodes)
+        self.engine.pools.check(run.nodes)
         self.engine.feed(Recorded(name, [run.requeue(tasks, changes, step)]))
         self._begin(run, environment, umask, again=True)
         return run.submission
@@ -63,7 +63,7 @@ class RunCommands:
     def resume(self, name: str, environment: Mapping[str, str], umask: int | None) -> None:
         """Continue what was requested, after a pause or the death of an engine."""
         run = self.engine.submitted(name)
-        self.engine.registry.check(run.nodes)
+        self.engine.pools.check(run.nodes)
         resumed = run.resume()
         if resumed is not None:
             self.engine.feed(Recorded(name, [resumed]))
@@ -84,10 +84,11 @@ class RunCommands:
         run.environment, run.umask = dict(environment), umask
         self.engine.discarding.resume(run)
         for entry in run.nodes:
-            self.engine.registry.connect(entry, environment)
+            self.engine.pools.connect(entry, environment)
         self.engine.feed(RunBegun(run.name, settings, fresh=fresh, again=again))
         for entry in run.nodes:
-            self.engine.facts.tell(self.engine.nodes[entry["name"]])
+            if entry["name"] in self.engine.nodes:  # else it is a pool
+                self.engine.facts.tell(self.engine.nodes[entry["name"]])
 
     def pause(self, name: str) -> None:
         """Start nothing more of an experiment until it is resumed; running tasks continue."""

@@ -1,6 +1,6 @@
 """Names and places of files in a lab. Nothing here touches the disk.
 
-lab/lab.json, engine.json, engine.log, nodes.jsonl
+lab/lab.json, engine.json, engine.log, nodes.jsonl, allocations.jsonl
 lab/EXPERIMENT/experiment.yaml, journal.jsonl, state.parquet, results.parquet
 lab/EXPERIMENT/environment/DIGEST.json
 lab/EXPERIMENT/code/HASH/, code/HASH.json
@@ -21,6 +21,7 @@ ENGINE_FILE: Final = "engine.json"
 SUBMIT_LOCK: Final = "submit.lock"
 ENGINE_LOG: Final = "engine.log"
 NODES_FILE: Final = "nodes.jsonl"
+ALLOCATIONS_FILE: Final = "allocations.jsonl"
 SPEC_FILE: Final = "experiment.yaml"
 JOURNAL_FILE: Final = "journal.jsonl"
 CHECKPOINT_FILE: Final = "state.parquet"

@@ -1,0 +1,114 @@
+"""Nodes that an engine grants: asked for as tasks wait, lost with their allocation, and all given back."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_plugins import install
+from tests.workbench import Workbench, until
+
+POINTS = {
+    "tui_lab.node_keys": {"processes": "tests.made_up.supply:Processes"},
+    "tui_lab.transports": {"processes": "tests.made_up.supply:make"},
+}
+
+
+class Pool:
+    """A pool of processes of this machine, and what a test does to them. `env`: under which its package is there."""
+
+    def __init__(self, workbench: Workbench, folder: Path) -> None:
+        folder.mkdir()
+        self.workbench = workbench
+        self.folder = folder
+        self.env = install(workbench.folder, POINTS)
+
+    def cluster(self, *, room: int, more: str = "", slots: int = 1) -> None:
+        """Write c.yaml."""
+        key = f"{{folder: {self.folder}, room: {room}, every: 0.1, leave: 30{more}}}"
+        self.workbench.write("c.yaml", f"nodes:\n- {{name: big, slots: {slots}, processes: {key}}}\n")
+
+    def cut_off(self, task: int, cause: str) -> None:
+        """End the allocation of a running task."""
+        node = until(lambda: next(e["node"] for e in self.workbench.events("assigned") if [task, 1] in e["attempts"]))
+        number = node.removeprefix("big.")
+        name = next(path.stem for path in self.folder.glob("*.pid") if path.read_text() == number)
+        (self.folder / f"{name}.cause").write_text(cause)
+        os.kill(int(number), signal.SIGKILL)
+
+    @property
+    def running(self) -> list[int]:
+        """The processes that are left."""
+        pids = [int(path.read_text()) for path in self.folder.glob("*.pid")]
+        return [pid for pid in pids if Path(f"/proc/{pid}/exe").exists() and not _is_zombie(pid)]
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].startswith(" Z")
+    except OSError:
+        return True
+
+
+@pytest.fixture
+def pool(workbench: Workbench, tmp_path: Path) -> Pool:
+    return Pool(workbench, tmp_path / "pool")
+
+
+def test_tasks_run_in_allocations_which_are_all_given_back(workbench: Workbench, pool: Pool) -> None:
+    pool.cluster(room=2, more=", max: 3")
+    workbench.write(
+        "e.yaml", "name: e\ncommand: 'echo $TUI_LAB_NODE; sleep 0.2'\nparameters: {p: [1, 2, 3, 4, 5, 6]}\n"
+    )
+    workbench.process("--run", "e.yaml", "--cluster", "c.yaml", env=pool.env)
+    nodes = workbench.process("query", "SELECT node, state FROM e", "--format", "csv", env=pool.env).lines[1:]
+    assert len(nodes) == 6 and all(line.startswith("big.") and line.endswith(",done") for line in nodes)
+    assert 1 <= len(set(nodes)) <= 3
+    assert not pool.running and not list(pool.folder.glob("*.asked")), "also what was still waiting"
+    asked = [line for line in (workbench.lab_path / "allocations.jsonl").read_text().splitlines() if "asked" in line]
+    assert len(asked) == 3, "six tasks, and at most three"
+
+
+def test_what_ends_with_its_allocation_runs_again_at_no_cost(workbench: Workbench, pool: Pool) -> None:
+    pool.cluster(room=4)
+    wait = "until [ -e go ]; do sleep 0.02; done"
+    workbench.write("e.yaml", f"name: e\ncommand: '{wait}'\nparameters: {{p: [1, 2, 3, 4]}}\n")
+    run = workbench.start("--run", "e.yaml", "--cluster", "c.yaml", env=pool.env)
+    until(lambda: len(workbench.events("started")) == 4)
+    shown = workbench.process("nodes", env=pool.env).out
+    assert sum(line.startswith("big.") and " up " in line for line in shown.splitlines()) == 4
+    causes = ("walltime", "preempted", "cancelled", "node-lost")
+    for task, cause in enumerate(causes):
+        pool.cut_off(task, cause)
+    until(lambda: len(workbench.events("started")) == 8)
+    (workbench.folder / "go").touch()
+    run.communicate(timeout=60)
+    assert run.returncode == 0
+    lost = {event["task"]: event for event in workbench.events("finished") if event["state"] == "lost"}
+    assert [lost[task]["reason"] for task in range(4)] == list(causes)
+    assert [lost[task]["again"] for task in range(4)] == [0, 0, 0, 1]
+    spent = workbench.experiment().state().columns["spent"]
+    assert list(spent) == [0, 0, 0, 1]
+    assert not pool.running
+
+
+def test_another_engine_takes_over_what_works_and_gives_all_back(workbench: Workbench, pool: Pool) -> None:
+    pool.cluster(room=2, more=", max: 4")
+    wait = "until [ -e go ]; do sleep 0.02; done"
+    workbench.write("e.yaml", f"name: e\ncommand: '{wait}'\nparameters: {{p: [1, 2, 3, 4]}}\n")
+    workbench.process("--run", "e.yaml", "--cluster", "c.yaml", "--detach", env=pool.env)
+    until(lambda: len(workbench.events("started")) == 2)
+    workbench.kill_engine()
+    until(lambda: workbench.engine_pid() is None)
+    assert len(pool.running) == 2 and len(list(pool.folder.glob("*.asked"))) == 4
+    workbench.process("resume", "e", "--detach", env=pool.env)
+    (workbench.folder / "go").touch()
+    until(lambda: workbench.events("ended"), 60)
+    until(lambda: workbench.engine_pid() is None)
+    assert Counter(event["state"] for event in workbench.events("finished")) == {"done": 4}
+    assert max(event["attempt"] for event in workbench.events("finished")) == 1, "no loss"
+    assert not pool.running and not list(pool.folder.glob("*.asked"))

@@ -1,0 +1,422 @@
+"""The allocations of one pool: how many are asked for, how they stand, and when they are given back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import posixpath
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tui_lab.engine.connection import NodeConnection
+from tui_lab.engine.core.events import AllocationEnded, Event, NodeAdded, NodeRemoved, PoolSurveyed
+from tui_lab.engine.core.run import RunState
+from tui_lab.engine.core.scheduler import SUPPLIED_IN, Scheduler
+from tui_lab.engine.pools.record import AllocationRecord
+from tui_lab.engine.registry import NodeRegistry
+from tui_lab.engine.transports.supply import Cause, Offer, Request, Supply, SupplyError
+from tui_lab.experiment.cluster.entry import NodeEntry
+from tui_lab.experiment.cluster.model import NOT_IN_NODE_NAMES
+from tui_lab.store.errors import LabError
+from tui_lab.store.fold import FAULTLESS
+
+log = logging.getLogger(__name__)
+
+STEP: Final = 0.25  # seconds between two looks at what is needed
+SOON: Final = 2.0  # seconds after which a new request is asked about
+BETWEEN: Final = 1.0  # seconds between two requests
+TO_CONNECT: Final = 5.0  # seconds that nodes of other entries have to show their free slots
+FAILURES: Final = 3  # allocations in a row that fail before their agent answers, and no more are asked for
+UNSEEN: Final = 3  # surveys that do not name an allocation, which is then over
+BACK_OFF: Final = 300.0  # seconds that an engine which does not answer is left alone at most
+PATIENCE: Final = 60.0  # seconds without an answer after which our own engine need not wait for it
+LAST: Final = 20.0  # seconds for the end
+
+
+@dataclass(eq=False)
+class Allocation:
+    """One request, and what has come of it. `nodes`: by their names, as the engine offers them. `known`: nodes that it
+    was to an earlier engine of ours."""
+
+    name: str
+    since: float  # monotonic: when it was asked for, or found
+    ours: bool = True  # else an earlier engine has asked for it
+    offer: Offer | None = None
+    nodes: dict[str, Offer] = field(default_factory=dict)
+    known: Sequence[str] = ()
+    unseen: int = 0  # surveys in a row that did not name it
+    idle_since: float | None = None  # monotonic
+    answered: bool = False  # its agent has
+    leaving: bool = False  # it is being given back
+
+    @property
+    def up(self) -> bool:
+        """Whether it is there."""
+        return bool(self.nodes)
+
+
+class Pool:
+    """`settle` is called before a node is given back: what it has reported must be durable, and acknowledged."""
+
+    def __init__(
+        self,
+        entry: NodeEntry,
+        supply: Supply,
+        record: AllocationRecord,
+        scheduler: Scheduler,
+        registry: NodeRegistry,
+        feed: Callable[[Event], None],
+        settle: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.entry = entry.copy()
+        self.name = entry["name"]
+        self.supply = supply
+        self.why = ""  # what the engine said last, where it was no answer
+        self.hopeless = ""
+        self.allocations: dict[str, Allocation] = {}
+        settings: Any = dict(entry).get(entry["transport"]) or {}
+        self.least: int = settings.get("min", 0)
+        self.most: int = settings.get("max", 64)
+        self.idle: float = settings.get("idle", 10.0)
+        self.every: float = settings.get("every", supply.traits.every)
+        self.leave: float = settings.get("leave", 600.0)
+        self._record = record
+        self._scheduler = scheduler
+        self._registry = registry
+        self._feed = feed
+        self._settle = settle
+        self._born = self._begun = time.monotonic()
+        self._surveyed = self._asked = float("-inf")
+        self._due = float("inf")  # of the next survey
+        self._needless_since: float | None = None
+        self._failed = 0  # allocations in a row
+        self._troubles = 0  # questions in a row that had no answer
+        self._silent_since: float | None = None
+        self._next = 0.0  # monotonic: nothing is asked of the engine before
+        self._slots = entry.get("slots", 0)
+        self._wake = asyncio.Event()
+        self._stop = False
+        self._life: asyncio.Task[None] | None = None
+
+    # --- Life
+
+    def begin(self, environment: Mapping[str, str]) -> None:
+        """A run begins that names this pool."""
+        self.supply.renew(environment)
+        self._begun = time.monotonic()
+        self._failed = self._troubles = 0
+        self._next = 0.0
+        self._say_hopeless("")
+        self.start()
+
+    def adopt(self, names: Sequence[str]) -> None:
+        """Take up what an earlier engine has asked for."""
+        now = time.monotonic()
+        for name in names:
+            self.allocations[name] = Allocation(name, now, ours=False, known=tuple(self._record.open[name].nodes))
+        self._due = now
+        self.start()
+
+    def start(self) -> None:
+        """Begin to look after it, at once."""
+        self._wake.set()
+        if self._life is None or self._life.done():
+            self._life = asyncio.create_task(self._keep())
+
+    @property
+    def active(self) -> bool:
+        """Whether a run needs it."""
+        return bool(self._runs())
+
+    @property
+    def busy(self) -> bool:
+        """Whether our engine is needed: there are allocations, and the engine that granted them answers."""
+        silent = self._silent_since is not None and time.monotonic() - self._silent_since > PATIENCE
+        return bool(self.allocations) and not silent
+
+    def _runs(self) -> list[RunState]:
+        runs = (self._scheduler.runs[name] for name in self._scheduler.active)
+        return [run for run in runs if self.name in run.node_names]
+
+    async def _keep(self) -> None:
+        while not self._stop and (self.allocations or self.active):
+            if time.monotonic() >= self._next:
+                try:
+                    await self._look()
+                    self._troubles, self._silent_since, self.why = 0, None, ""
+                except SupplyError as error:
+                    self._on_trouble(str(error), fatal=error.fatal)
+                except LabError as error:
+                    self._on_trouble(str(error), fatal=False)
+                except Exception as error:
+                    log.exception("%s", self.name)
+                    self._on_trouble(f"the engine failed: {error!r}; see engine.log", fatal=True)
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(STEP):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    def _on_trouble(self, why: str, *, fatal: bool) -> None:
+        now = time.monotonic()
+        log.warning("%s: %s", self.name, why)
+        self.why = why
+        self._troubles += 1
+        self._silent_since = self._silent_since or now
+        self._next = now + min(BACK_OFF, 2.0 ** min(self._troubles, 10))
+        if fatal:
+            self._say_hopeless(why)
+
+    def _say_hopeless(self, why: str) -> None:
+        if why != self.hopeless:
+            self.hopeless = why
+            self._feed(PoolSurveyed(self.name, why))
+
+    async def _look(self) -> None:
+        now = time.monotonic()
+        if now >= self._due:
+            await self._survey()
+        self._note_answers()
+        await self._give_back(self._needless(time.monotonic()))
+        missing = self._wanted() - self._coming()
+        if missing > 0 and not self.hopeless and now - self._asked >= BETWEEN:
+            await self._ask(missing)
+
+    # --- How many
+
+    def _coming(self) -> int:
+        return sum(not one.leaving for one in self.allocations.values())
+
+    def _wanted(self) -> int:
+        """How many allocations the waiting tasks ask for, and those that run in some."""
+        runs = self._runs()
+        if not runs or self._scheduler.pools[self.name].drained:
+            return 0
+        waiting = 0
+        for run in runs:
+            mine = sum(len(run.in_flight.on(node)) for one in self.allocations.values() for node in one.nodes)
+            others = [node for node in self._scheduler.nodes_of(run) if node.pool != self.name]
+            if any(node.state == "connecting" for node in others) and time.monotonic() - self._begun < TO_CONNECT:
+                return self.least
+            queued = 0 if run.held else len(run.order) - sum(node.free for node in others)
+            waiting += max(0, queued) + mine
+        slots = self._slots or 1
+        wanted = -(-waiting // slots)
+        if not self._slots:
+            wanted = min(wanted, 1)  # the first shows how many tasks one takes
+        if self.hopeless:
+            return min(wanted, self.counts()["up"])
+        return max(self.least, min(self.most, wanted))
+
+    def _needless(self, now: float) -> list[Allocation]:
+        """What is to be given back now."""
+        if not self.active:
+            # Where an earlier engine has asked for it, a client may be about to go on.
+            settled = now - self._born > SUPPLIED_IN
+            return [one for one in self.allocations.values() if (one.ours or settled) and not self._works(one)]
+        spare = self._coming() - self.least
+        found = [one for one in self.allocations.values() if one.leaving]  # it could not be given back before
+        spare += len(found)
+        for one in self.allocations.values():
+            is_idle = one.up and not self._works(one) and not one.leaving and self._is_ready(one)
+            one.idle_since = (one.idle_since or now) if is_idle else None
+            if one.idle_since is not None and now - one.idle_since >= self.idle and len(found) < spare:
+                found.append(one)
+        pending = [one for one in self.allocations.values() if not one.up and not one.leaving]
+        needless = min(len(pending), spare - len(found), self._coming() - self._wanted())
+        if needless <= 0:
+            self._needless_since = None
+        else:
+            self._needless_since = self._needless_since or now
+            if now - self._needless_since >= self.idle:
+                found += pending[-needless:]
+        return found
+
+    def _works(self, one: Allocation) -> bool:
+        names = {*one.nodes, *one.known}
+        return any(run.in_flight.uses(node) for run in self._scheduler.runs.values() for node in names)
+
+    def _is_ready(self, one: Allocation) -> bool:
+        return all(node in self._registry.nodes and self._registry.nodes[node].ready for node in one.nodes)
+
+    def _note_answers(self) -> None:
+        for one in self.allocations.values():
+            for name in one.nodes:
+                node = self._registry.nodes.get(name)
+                if node is None:
+                    continue
+                if node.ready:
+                    one.answered, self._failed = True, 0
+                    self._slots = self.entry.get("slots", 0) or node.state.slots
+
+    # --- Talking to the engine
+
+    async def _ask(self, count: int) -> None:
+        names = self._record.ask(self.name, self.entry, count)
+        now = self._asked = time.monotonic()
+        self.allocations |= {name: Allocation(name, now) for name in names}
+        self._due = min(self._due, max(now + min(SOON, self.every), self._surveyed + self.every))
+        slots = self.entry.get("slots", 0)
+        await self.supply.ask([Request(name, self._spool(name), slots, self.leave) for name in names])
+
+    def _spool(self, name: str) -> str:
+        return posixpath.join(self.entry.get("spool") or "", name)
+
+    async def _survey(self) -> None:
+        offers = await self.supply.survey()
+        now = self._surveyed = time.monotonic()
+        self._due = now + self.every
+        by_name: dict[str, list[Offer]] = {}
+        for offer in offers:
+            by_name.setdefault(offer.name, []).append(offer)
+        for one in list(self.allocations.values()):
+            self._take(one, by_name.get(one.name, []))
+        strangers = [name for name in by_name if self._is_stranger(name, by_name[name])]
+        if strangers:  # a lab that has lost its file
+            log.warning("%s: gives back %s", self.name, ", ".join(strangers))
+            await self.supply.give_back(strangers)
+
+    def _is_stranger(self, name: str, offers: Sequence[Offer]) -> bool:
+        prefix = self._record.prefix_of(self.name)
+        mine = name.startswith(prefix) and name[len(prefix) :].isdigit()
+        return mine and name not in self.allocations and any(offer.state != "ended" for offer in offers)
+
+    def _take(self, one: Allocation, offers: Sequence[Offer]) -> None:
+        if one.leaving:
+            if all(offer.state == "ended" for offer in offers):
+                self._forget([one], "ended")
+            return
+        one.unseen = 0 if offers else one.unseen + 1
+        if not offers:
+            if one.offer is not None or one.unseen >= UNSEEN or not one.ours:
+                self._on_ended(one, "node-lost", "it is not known there any more")
+            return
+        for offer in offers:
+            one.offer = offer
+            if offer.state == "up":
+                self._on_up(one, offer)
+            elif offer.state == "ended":
+                self._end_node(one, self.node_name(offer), offer.cause, offer.why)
+            elif offer.never:
+                self._say_hopeless(offer.why or "it can't ever grant this")
+        if all(offer.state == "ended" for offer in offers):
+            self._on_ended(one, offers[0].cause, offers[0].why)
+
+    def node_name(self, offer: Offer) -> str:
+        """Return what an offer is called as a node."""
+        number = offer.id or offer.name.rpartition("-")[2]
+        return NOT_IN_NODE_NAMES.sub("-", ".".join(filter(None, (self.name, number, offer.part))))
+
+    def _on_up(self, one: Allocation, offer: Offer) -> None:
+        name = self.node_name(offer)
+        if name not in one.nodes:
+            self._record.grant(one.name, offer.id, name)
+            one.nodes[name] = offer
+            entry: NodeEntry = {**self.entry, "name": name, "pool": self.name}
+            self._registry.grant(entry, lambda: self.supply.way(one.nodes.get(name, offer)))
+        one.nodes[name] = offer
+
+    def _end_node(self, one: Allocation, name: str, cause: Cause, why: str) -> None:
+        """What a node ran is lost at once."""
+        if one.nodes.pop(name, None) is not None:
+            log.info("node %s has ended: %s %s", name, cause, why)
+            self._feed(AllocationEnded(name, loss_of(cause)))
+            if name in self._registry.nodes:
+                self._registry.drop(self._registry.nodes[name])
+
+    def _on_ended(self, one: Allocation, cause: Cause, why: str) -> None:
+        """An allocation is over, and not by us."""
+        errors = [node.state.error for node in self._nodes(one) if node.state.error]
+        for name in list(one.nodes):
+            self._end_node(one, name, cause, why)
+        for name in one.known:
+            lose(self._feed, name, self.name, cause)
+        del self.allocations[one.name]
+        self._record.end([one.name], cause)
+        if one.ours and not one.answered and cause in ("failed", "ended", "node-lost"):
+            self._failed += 1
+            if self._failed >= FAILURES:
+                said = why or (errors[0] if errors else "their agents did not answer")
+                self._say_hopeless(f"{self._failed} allocations have failed; the last: {said}")
+
+    def _nodes(self, one: Allocation) -> list[NodeConnection]:
+        return [self._registry.nodes[name] for name in one.nodes if name in self._registry.nodes]
+
+    async def _give_back(self, given: Sequence[Allocation]) -> None:
+        """End allocations: first their agents, in order."""
+        if not given:
+            return
+        await self._settle()
+        given = [one for one in given if one.name in self.allocations and (one.leaving or not self._works(one))]
+        for one in given:
+            one.leaving = True
+        for node in [node for one in given for node in self._nodes(one) if self._works(one)]:
+            self._feed(AllocationEnded(node.name, "cancelled"))
+        farewells = [self._registry.drop(node) for one in given for node in self._nodes(one)]
+        if farewells:
+            await asyncio.wait(farewells)
+        await self.supply.give_back([one.name for one in given])
+        self._forget(given, "ended")
+
+    def _forget(self, given: Sequence[Allocation], cause: Cause) -> None:
+        for one in given:
+            for name in list(one.nodes):
+                self._end_node(one, name, cause, "given back")
+            self.allocations.pop(one.name, None)
+        self._record.end([one.name for one in given], cause)
+
+    async def close(self, *, at_once: bool) -> None:
+        """Give back what is left; at once, what works goes on if it can, for another engine to take it up."""
+        self._stop = True
+        self._wake.set()
+        try:
+            async with asyncio.timeout(LAST):
+                if self._life is not None:
+                    await asyncio.shield(self._life)
+                stay = at_once and self.supply.traits.survives
+                given = [one for one in self.allocations.values() if not (stay and self._works(one))]
+                for one in given:
+                    one.leaving = True
+                await self._give_back(given)
+        except TimeoutError:
+            log.warning("%s: the next engine gives back what is left", self.name)
+        except (SupplyError, LabError) as error:
+            log.warning("%s: %s; the next engine gives back what is left", self.name, error)
+        await self.supply.close()
+
+    # --- How it stands
+
+    def counts(self) -> Counter[str]:
+        """Return how many allocations are up, and how many wait."""
+        return Counter("up" if one.up else "pending" for one in self.allocations.values() if not one.leaving)
+
+    def text(self) -> str:
+        """Return how it stands, for the user; empty where nothing is to be said."""
+        pending = [one for one in self.allocations.values() if not one.up and not one.leaving]
+        if self.hopeless or self.why:
+            return self.hopeless or f"{self.why}; it is tried again"
+        if not pending:
+            return ""
+        whys = Counter(one.offer.why for one in pending if one.offer is not None and one.offer.why)
+        starts = [one.offer.starts_in for one in pending if one.offer is not None and one.offer.starts_in is not None]
+        about = [why for why, _ in whys.most_common(2)]
+        if starts:
+            about.append(f"the first in about {max(0.0, min(starts)) / 60:.0f} min")
+        shown = f" ({', '.join(about)})" if about else ""
+        return f"{len(pending)} allocation{'s wait' if len(pending) > 1 else ' waits'} to begin{shown}"
+
+
+def loss_of(cause: str) -> str:
+    """Return the reason of the loss of what ran in an allocation that has ended."""
+    return cause if cause in FAULTLESS else "node-lost"
+
+
+def lose(feed: Callable[[Event], None], node: str, pool: str, cause: str) -> None:
+    """Lose what an earlier engine left on a node whose allocation is over."""
+    feed(NodeAdded(node, remote=True, pool=pool))
+    feed(AllocationEnded(node, loss_of(cause)))
+    feed(NodeRemoved(node))
