@@ -75,6 +75,7 @@ class Starter:
         self.unwritten: Any = []  # (file, line), while the disk is full
         self.umask: Any = None
         self.wake: Any = []  # the ends of the pipe into which signals write
+        self.leash = -1  # a descriptor whose end means that the agent is gone
 
     def run(self) -> None:
         """Run the loop of the process."""
@@ -88,6 +89,8 @@ class Starter:
         poll.register(wake_read, select.POLLIN)
         channel = self.channel.fileno()
         poll.register(channel, select.POLLIN)
+        if self.leash >= 0:
+            poll.register(self.leash, select.POLLIN)
         while self.listening or self.names:
             waits = bool(self.unsent)
             if waits:
@@ -101,10 +104,15 @@ class Starter:
                 except BlockingIOError:
                     pass
             self.reap()
-            if channel in ready and self.listening:
-                self.receive()
+            if self.listening:
+                if channel in ready:
+                    self.receive()
+                elif self.leash in ready and not os.read(self.leash, CHUNK):
+                    self.hang_up()
                 if not self.listening:
                     poll.unregister(channel)
+                    if self.leash >= 0:
+                        poll.unregister(self.leash)
             self.write()
             self.send()
         self.write()
@@ -141,13 +149,21 @@ class Starter:
                 files.frombytes(content[: len(content) - len(content) % files.itemsize])
                 self.files.append(list(files))
         if not data:
-            self.listening = False
-            self.unsent = bytearray()
-            mark(self.lock, CLOSED)
+            self.hang_up()
             return
         self.unread += data
         for request in split_frames(self.unread):
             self.start(request, self.files.pop(0))
+
+    def hang_up(self) -> None:
+        """Start nothing more: the agent is gone."""
+        self.listening = False
+        self.unsent = bytearray()
+        mark(self.lock, CLOSED)
+        self.agent_is_gone()
+
+    def agent_is_gone(self) -> None:
+        """What is to be done then: by default nothing, for the next agent asks for what runs."""
 
     def start(self, request: "tuple[Any, ...]", outputs: "list[int]") -> None:
         """Start a process, and tell the agent whether that worked."""

@@ -109,7 +109,7 @@ class _Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fi
 
 class Hello(_Message, frozen=True):
     """The first message. `slots`: 0 for as many as there are cores. `steps`: whether the engine takes the message
-    `step`. For the others see below."""
+    `step`. `ends_in`: as in `deadline`. For the others see below."""
 
     epoch: int
     lab: str
@@ -121,6 +121,7 @@ class Hello(_Message, frozen=True):
     data: str | None = None
     sample: float | None = None
     steps: bool = False
+    ends_in: float | None = None
 
 
 class Context(_Message, frozen=True):
@@ -152,7 +153,7 @@ class Start(_Message, frozen=True):
     at the first step where those are not in its folder. `exception` is the name of a file in which its program says
     which exception has ended it: then the reason is `exception`, and `finished` has what the file says. `outs` are
     globs: where one matches no file of the folder at the end of an attempt that is done, it has failed, with the reason
-    `outs`."""
+    `outs`. `takes`: seconds that it may take; it is given back where the agent ends before."""
 
     experiment: str
     task: int
@@ -173,6 +174,7 @@ class Start(_Message, frozen=True):
     resume: Resume | None = None
     exception: str | None = None
     outs: Sequence[str] | None = None
+    takes: float | None = None
 
     @property
     def key(self) -> WireKey:
@@ -208,6 +210,15 @@ class Slots(_Message, frozen=True):
     """So many slots from now on."""
 
     slots: int
+
+
+class Deadline(_Message, frozen=True):
+    """What the agent runs in ends in so many seconds; null: never. Tasks that start from now on find the time in
+    `TUI_LAB_DEADLINE`. Two seconds before it, those that run are [cut off](#agents-that-stay), with `reason`
+    (`walltime`)."""
+
+    ends_in: float | None
+    reason: str | None = None
 
 
 class AbandonUnstarted(_Message, frozen=True, tag="forsake"):
@@ -359,8 +370,17 @@ class Notice(_Message, frozen=True):
     text: str
 
 
-ToAgent = Hello | Context | Start | Return | Stop | Ack | Slots | AbandonUnstarted | Ping | Bye
-FromAgent = Welcome | Refused | Started | StepEnded | Finished | Returned | Output | Sample | Setup | Pong | Notice
+class Ending(_Message, frozen=True):
+    """What the agent runs in ends, in `left` seconds if that is known. It takes nothing new, and what has not begun
+    comes back."""
+
+    left: float | None
+
+
+ToAgent = Hello | Context | Start | Return | Stop | Ack | Slots | Deadline | AbandonUnstarted | Ping | Bye
+FromAgent = (
+    Welcome | Refused | Started | StepEnded | Finished | Returned | Output | Sample | Setup | Pong | Notice | Ending
+)
 
 TO_AGENT: Final[tuple[type[ToAgent], ...]] = get_args(ToAgent)
 FROM_AGENT: Final[tuple[type[FromAgent], ...]] = get_args(FromAgent)

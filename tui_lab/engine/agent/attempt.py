@@ -60,6 +60,8 @@ class Attempt:
         self.oom_before = 0
         self.metrics_sent = 0  # bytes of live metrics, on this connection
         self.stopping: Any = None  # the reason, once it is being stopped
+        self.is_cut_off = False  # by the end of the agent's lease
+        self.suspect: Any = None  # the exit status of its last program, while that may be such an end
         self.kill_at = 0.0  # monotonic, end of the grace period
         self.terminated: Any = set()  # pids that TERM was sent to
         self.timers: Any = []

@@ -2,13 +2,16 @@
 
 import os
 import select
+import signal
 import socket
 import sys
 import time
 
 from tui_lab.engine.agent.spool import (
+    STAYS,
     SocketAddress,
     acquire_lock,
+    clear_spool,
     is_locked,
     make_private,
     prepare_spool,
@@ -29,8 +32,8 @@ def main(spool: str, mode: str = "relay", leave: str = "") -> None:
     """Run in a mode. Raises SystemExit with one line of text where the node can't do it.
 
     `relay`: to the agent, which is started where none is running. `attach`: likewise, but nothing is started. `files`:
-    a server of files. `stay`: the agent itself, in this process; whoever has started it ends with it, and it ends
-    after `leave` seconds without engine and work."""
+    a server of files. `stay`: the agent itself, in this process; TERM ends it, or `leave` seconds without engine and
+    work. `leash`: likewise, and it ends when its standard input does."""
     if not sys.platform.startswith("linux"):
         raise SystemExit("the agent needs Linux, this is %s" % sys.platform)
     try:
@@ -40,8 +43,8 @@ def main(spool: str, mode: str = "relay", leave: str = "") -> None:
             FileServer(0, 1).run()
         elif mode == "attach":
             relay(attach(spool_path(spool)))
-        elif mode == "stay":
-            stay(spool_path(spool), leave)
+        elif mode in ("stay", "leash"):
+            stay(spool_path(spool), leave, os.dup(0) if mode == "leash" else -1)
         else:
             relay(connect_or_start(spool_path(spool)))
     except OSError as error:
@@ -122,14 +125,26 @@ def attach(spool: str) -> socket.socket:
     raise SystemExit(NO_AGENT)
 
 
-def stay(spool: str, leave: str) -> None:
+def stay(spool: str, leave: str, leash: int) -> None:
     """Be the agent of a spool, in this process. Raises SystemExit, OSError."""
     make_private(spool)
     lock = acquire_lock(spool)
     if lock is None:
         raise SystemExit("another agent runs there")
-    prepare_spool(spool)
-    serve(spool, lock, leave)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the agent handles it
+    errors = os.dup(2)
+    try:
+        clear_spool(spool)  # nothing of an earlier agent runs any more
+        prepare_spool(spool)
+        with open(os.path.join(spool, STAYS), "w"):
+            pass
+        serve(spool, lock, leave=leave, leash=leash)
+    except SystemExit:
+        remove_spool(spool)
+        raise
+    except Exception as error:
+        os.write(errors, ("%s: %s\n" % (type(error).__name__, error)).encode("utf-8", "replace"))
+        raise  # the shim tidies up
 
 
 def connect(spool: str):
@@ -146,10 +161,10 @@ def connect(spool: str):
     return channel
 
 
-def serve(spool: str, lock: int, leave: str = "", ready: int = -1) -> None:
+def serve(spool: str, lock: int, ready: int = -1, leave=None, leash: int = -1) -> None:
     """Become the agent: listen, report to the relay that waits for it, run the loop.
 
-    The lock stays open until the process ends."""
+    leave: where the agent stays in this process. The lock stays open until the process ends."""
     os.chdir("/")
     os.ftruncate(lock, 0)
     os.write(lock, b"%d\n" % os.getpid())  # for those who read the file
@@ -159,17 +174,20 @@ def serve(spool: str, lock: int, leave: str = "", ready: int = -1) -> None:
         os.dup2(source, target)
     from tui_lab.engine.agent.shim import Shim
 
-    shim = Shim(spool)  # before the imports that make this process large
+    stays = leave is not None
+    shim = Shim(spool, stays, leash)  # before the imports that make this process large
     from tui_lab.engine.agent.connection import listen
     from tui_lab.engine.agent.daemon import IDLE_LIMIT, Agent
+    from tui_lab.engine.agent.lease import OFFERS, Lease
 
     with SocketAddress(spool) as address:
         listener = listen(address)
-    agent = Agent(spool, shim, float(leave or IDLE_LIMIT))
+    offers = os.environ.pop(OFFERS, "")
+    agent = Agent(spool, shim, Lease(stays, leash, float(leave or IDLE_LIMIT), offers if stays else ""))
     if ready >= 0:
         os.write(ready, b"1")
         os.close(ready)
-    if agent.run(listener):
+    if agent.run(listener) or stays:
         remove_spool(spool)
     os._exit(0)
 

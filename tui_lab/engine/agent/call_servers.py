@@ -23,7 +23,10 @@ OF_A_CALL = (CALL.encode(), FUNCTION.encode())  # variables that the process of 
 OF_A_TASK = (
     tuple(
         b"TUI_LAB_" + name
-        for name in (b"TASK_ID", b"REPEAT", b"ATTEMPT", b"SEED", b"OUTPUT", b"METRICS", b"PARAMS", b"SLOT", b"STAGE")
+        for name in (
+            *(b"TASK_ID", b"REPEAT", b"ATTEMPT", b"SEED", b"OUTPUT", b"METRICS", b"PARAMS", b"SLOT", b"STAGE"),
+            b"DEADLINE",
+        )
     )
     + OF_A_CALL
 )

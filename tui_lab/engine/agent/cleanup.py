@@ -8,7 +8,7 @@ import time
 
 from tui_lab.engine.agent.attempt import replay
 from tui_lab.engine.agent.ledger import LEDGER, ledger_lines
-from tui_lab.engine.agent.spool import acquire_lock, is_current_boot, read_boot, remove_spool
+from tui_lab.engine.agent.spool import STAYS, acquire_lock, is_current_boot, read_boot, remove_spool
 from tui_lab.engine.agent.text import decode
 
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ STALE_AFTER = 24 * 3600.0  # seconds; a living agent touches its spool more ofte
 
 def remove_stale_spools(own: str) -> None:
     """Remove the spools beside one's own that dead agents left a day ago or more, and that no engine needs any more:
-    all is acknowledged, or the machine was restarted since."""
+    all is acknowledged, or the machine was restarted since, or the agent stayed in what has ended with it."""
     folder = os.path.dirname(own)
     try:
         names = os.listdir(folder)
@@ -29,10 +29,11 @@ def remove_stale_spools(own: str) -> None:
     for name in names:
         spool = os.path.join(folder, name)
         try:
-            if spool != own and re.match("[0-9a-f]{16}-.", name) and is_stale(spool):
+            stayed = os.path.exists(os.path.join(spool, STAYS))
+            if spool != own and (stayed or re.match("[0-9a-f]{16}-.", name)) and is_stale(spool):
                 lock = acquire_lock(spool)
                 if lock is not None:
-                    if not (is_current_boot(spool) and has_open_attempts(spool)):
+                    if stayed or not (is_current_boot(spool) and open_attempts(spool)):
                         remove_spool(spool)
                     os.close(lock)
         except OSError:
@@ -48,8 +49,8 @@ def is_stale(spool: str) -> bool:
     return read_boot(spool)[0] == os.uname().nodename
 
 
-def has_open_attempts(spool: str) -> bool:
-    """Return whether a spool has attempts that no engine has acknowledged, without a change to it."""
+def open_attempts(spool: str) -> list:
+    """Return the attempts of a spool that no engine has acknowledged, without a change to it."""
     attempts: Any = {}
     try:
         for line in ledger_lines(os.path.join(spool, LEDGER))[0]:
@@ -59,4 +60,4 @@ def has_open_attempts(spool: str) -> bool:
                 pass
     except OSError:
         pass  # there is no ledger
-    return bool(attempts)
+    return list(attempts.values())

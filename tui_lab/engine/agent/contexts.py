@@ -3,10 +3,11 @@
 They hold the environment, so they are kept in memory only."""
 
 import os
+import signal
 import time
 
 from tui_lab.engine.agent.paths import expand
-from tui_lab.engine.agent.processes import children, process_stat
+from tui_lab.engine.agent.processes import children, process_stat, signal_each
 from tui_lab.engine.agent.programs import DEFAULT_PATH
 from tui_lab.engine.agent.setups import TIMEOUT, Setup, format_duration, stop_orphans
 from tui_lab.engine.agent.text import decode, encode
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 TASK_VARIABLES = (b"TUI_LAB_P_", b"TUI_LAB_F_", b"TUI_LAB_V_") + tuple(
     b"TUI_LAB_" + name
     for name in (b"EXPERIMENT", b"TASK_ID", b"REPEAT", b"ATTEMPT", b"SEED", b"OUTPUT", b"NODE", b"SLOT", b"METRICS")
-    + (b"PARAMS",)
+    + (b"PARAMS", b"DEADLINE")
 )
 START_FILE = b"BASH_ENV"
 NOT_NEEDED = "was stopped"
@@ -162,6 +163,11 @@ class Contexts:
             self.stopping += self.finished
             self.finished = []
             self.continue_stopping()
+
+    def kill_setups(self) -> None:
+        """Kill everything that setups have started."""
+        for setup in list(self.setups.values()) + self.finished + self.stopping:
+            signal_each(setup.processes(), signal.SIGKILL)
 
     @property
     def is_idle(self) -> bool:

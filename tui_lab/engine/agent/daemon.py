@@ -10,10 +10,11 @@ from tui_lab.engine.agent.attempt import Attempt
 from tui_lab.engine.agent.collect import CollectedFiles, remove_collected
 from tui_lab.engine.agent.connection import Connection
 from tui_lab.engine.agent.contexts import Contexts
-from tui_lab.engine.agent.facts import LOGOUT_NOTICE, cores, kills_at_logout
+from tui_lab.engine.agent.facts import LOGOUT_NOTICE, kills_at_logout
 from tui_lab.engine.agent.gpus import Gpus
 from tui_lab.engine.agent.handshake import Handshake
 from tui_lab.engine.agent.launcher import Launcher
+from tui_lab.engine.agent.lease import Lease
 from tui_lab.engine.agent.ledger import Ledger
 from tui_lab.engine.agent.messages import find_error, is_key
 from tui_lab.engine.agent.probes import ProbeRunner
@@ -34,16 +35,16 @@ CLEANUP_AFTER = 2.0  # seconds from the start to the search for spools of dead a
 RETRY_AFTER = 1.0  # seconds between attempts to start a task where the node has no room
 OOM_EVERY = 1.0  # seconds for which the count of out-of-memory kills is cached
 TOUCH_EVERY = 6 * 3600.0  # seconds; programs that clean up /tmp remove old files
+HANDLED = tuple(getattr(signal, "SIG" + name) for name in "CHLD TERM INT HUP PIPE USR1".split())
 
 
 class Agent:
-    """The state that the parts share, and the dispatch of messages to them.
+    """The state that the parts share, and the dispatch of messages to them."""
 
-    leave: seconds without work and without a message after which it ends."""
-
-    def __init__(self, spool: str, shim: Shim, leave: float) -> None:
+    def __init__(self, spool: str, shim: Shim, lease: Lease) -> None:
         self.spool = spool
-        self.leave = leave
+        self.lease = lease
+        lease.agent = self
         self.timers = Timers()
         self.ledger = Ledger(spool, self.pause)
         self.connection = Connection(self.handle)
@@ -95,11 +96,11 @@ class Agent:
         os.set_blocking(wake_write, False)
         signal.set_wakeup_fd(wake_write)
         # Handlers, not SIG_IGN, which tasks would inherit. Only a message of the engine or KILL ends an
-        # agent.
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+        # agent, and the end of its lease.
+        for number in HANDLED:
             signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # shells make background processes ignore it
-        connection = self.connection
+        connection, lease = self.connection, self.lease
         self.reap()
         while True:
             self.launcher.pump()
@@ -107,10 +108,10 @@ class Agent:
             if self.notice != self.default_notice and not self.is_paused():
                 self.set_notice(self.default_notice)
             now = time.monotonic()
-            if connection.report_delay(now, self.leave) <= 0 or not self.launcher.is_saturated:
+            if connection.report_delay(now, lease.leave) <= 0 or not self.launcher.is_saturated:
                 connection.flush_reports()
             connection.flush()
-            limit = max(self.idle_since, connection.last_heard) + self.leave
+            limit = max(self.idle_since, connection.last_heard) + lease.leave
             patience = connection.report_delay(now, max(0.0, limit - now) + 0.01)
             if self.contexts.setups:
                 waiting = [attempt.message["context"] for attempt in self.launcher.queue if not attempt.is_over]
@@ -120,6 +121,8 @@ class Agent:
                 self.launcher.call_servers.close_all()
                 if self.contexts.is_idle:
                     return True
+            if lease.is_over():
+                return True
             if self.by_pid or self.contexts.setups:
                 self.idle_since = now  # something runs
             elif now > limit:
@@ -128,6 +131,8 @@ class Agent:
                 self.idle_since = now
             shims = [shim for shim in self.launcher.shims.values() if shim.alive]
             reading: Any = [listener, wake_read] + list(self.recovery.by_pidfd)
+            if lease.leash >= 0:
+                reading.append(lease.leash)
             writing: Any = []
             for shim in shims:
                 reading.append(shim.channel)
@@ -138,15 +143,15 @@ class Agent:
                 if connection.unsent:
                     writing.append(connection.channel)
             readable, _, _ = select.select(reading, writing, [], self.timers.next(now, patience))
+            if wake_read in readable:  # the end of the lease comes first: tasks end of the same signal
+                lease.signalled(os.read(wake_read, 4096))
+            if lease.leash in readable and lease.leash_has_ended():
+                return True
             for shim in shims:
                 if shim.channel in readable and shim.alive:
                     self.launcher.receive(shim)
                 shim.flush()
             if wake_read in readable:
-                try:
-                    os.read(wake_read, 4096)
-                except BlockingIOError:
-                    pass
                 self.reap()
             self.recovery.handle_ready(readable)
             if connection.channel is not None and connection.channel in readable:
@@ -244,7 +249,9 @@ class Agent:
                 self.acknowledged(key, stay.get(key, ()))
             self.ledger.compact(self.attempts)
         elif kind == "slots":
-            self.launcher.resize(message["slots"] or cores())
+            self.launcher.resize(message["slots"] or self.lease.cores)
+        elif kind == "deadline":
+            self.lease.set_end(message.get("ends_in"), message.get("reason"))
         elif kind == "forsake":
             self.abandon_unstarted(message["contexts"])
         elif kind == "ping":
@@ -304,6 +311,8 @@ class Agent:
             self.attempts[key] = attempt
             self.launcher.add(attempt)
             self.telemetry.follow_metrics()
+            if self.lease.is_ending:
+                self.return_unstarted([key])
         elif known.event is not None:
             self.report_event(known)
 

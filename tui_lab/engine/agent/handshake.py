@@ -4,7 +4,7 @@ import os
 import sys
 
 from tui_lab.engine.agent import PROTOCOL
-from tui_lab.engine.agent.facts import cores, memory_usage, node_facts
+from tui_lab.engine.agent.facts import node_facts
 from tui_lab.engine.agent.paths import lab_home, sees_lab
 from tui_lab.engine.agent.resources import Resources
 
@@ -56,10 +56,13 @@ class Handshake:
             return  # the engine has disconnected meanwhile
         agent.connection.is_open = True
         agent.connection.wants_steps = hello.get("steps") or False
-        slots = hello["slots"] or cores()
+        lease = agent.lease
+        slots = hello["slots"] or lease.cores
         gpus = agent.gpus.offered(hello.get("gpus"), os.environb)
-        memory = hello.get("memory") or memory_usage()[0]
-        agent.launcher.offer(Resources(slots, cores(), memory, gpus), slots, hello.get("gpus"))
+        memory = hello.get("memory") or lease.memory
+        agent.launcher.offer(Resources(slots, lease.cores, memory, gpus), slots, hello.get("gpus"))
+        if hello.get("ends_in") is not None:
+            lease.set_end(hello["ends_in"])
         agent.connection.send(
             {
                 "type": "welcome",
@@ -67,7 +70,7 @@ class Handshake:
                 "pid": os.getpid(),
                 "spool": agent.ledger.identity,
                 "python": "%d.%d.%d" % sys.version_info[:3],
-                "cores": cores(),
+                "cores": lease.cores,
                 "slots": slots,
                 "gpus": gpus,
                 "open": [attempt.key for attempt in agent.attempts.values()],
@@ -85,4 +88,6 @@ class Handshake:
                 agent.report_started(attempt)
                 for step in range(attempt.first_step, attempt.step):
                     agent.report_step(attempt, step)
+        if lease.is_ending:
+            lease.report()
         agent.telemetry.start(hello.get("sample") or 0)

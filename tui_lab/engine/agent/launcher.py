@@ -153,6 +153,7 @@ class Launcher:
         ready: Any = []
         waiting: Any = []
         overtaken: Any = []  # those of `waiting` that have no room
+        late: Any = []  # those that can't end in time
         turn = Turn(self.resources, time.monotonic())
         while self.queue and len(waiting) < LOOK_AHEAD and len(ready) < BATCH:
             attempt = self.queue[0]
@@ -164,6 +165,9 @@ class Launcher:
             context = self.agent.contexts.get(attempt.message["context"])
             if context is None or not self.agent.contexts.is_prepared(context):
                 waiting.append(attempt)
+                continue
+            if attempt.slot is None and not self.agent.lease.has_time_for(attempt):
+                late.append(attempt)
                 continue
             if attempt.slot is None:
                 self.restrict_gpus(attempt, context)
@@ -186,7 +190,15 @@ class Launcher:
                 continue
             ready.append(attempt)
         self.queue.extendleft(reversed(waiting))
+        self.give_back(late)
         return ready
+
+    def give_back(self, attempts: list) -> None:
+        """Give attempts that have not begun back to the engine; keep them while there is none."""
+        if attempts and self.agent.connection.is_open:
+            self.agent.return_unstarted([attempt.key for attempt in attempts])
+        else:
+            self.queue.extend(attempts)
 
     def restrict_gpus(self, attempt: Attempt, context: dict) -> None:
         """Restrict an attempt to the GPUs that its own environment grants.
@@ -379,6 +391,8 @@ class Launcher:
         if not os.path.isdir(encode(workdir)):
             raise FileNotFoundError(errno.ENOENT, "the working folder does not exist", workdir)
         environment = program_environment(attempt, context, workdir)
+        if self.agent.lease.deadline:
+            environment[b"TUI_LAB_DEADLINE"] = self.agent.lease.deadline.encode()
         if context.get("serve_calls"):
             words = self.shell_words(attempt, context)
             command = self.programs.runnable(words, context["environment"], workdir, words[0])
@@ -410,7 +424,7 @@ class Launcher:
 
         last: no other program is tried where this one can't be executed. Raises OSError."""
         if not self.shim.alive:
-            self.shim = Shim(self.agent.spool)
+            self.shim = Shim(self.agent.spool, self.agent.lease.stays, self.agent.lease.leash)
             self.shims[self.shim.pid] = self.shim
         program = (file, [encode(word) for word in words], environment)
         self.send(self.shim, attempt, program, (attempt, words[0], environment, workdir, last), workdir)

@@ -103,6 +103,7 @@ MEMBERS = {
             "memory": is_number,
             "data": is_text,
             "sample": is_number,
+            "ends_in": is_number,
             "steps": lambda value: isinstance(value, bool),
         },
     ),
@@ -129,6 +130,7 @@ MEMBERS = {
         },
         {
             "timeout": is_number,
+            "takes": is_number,
             "argv": lambda value: all(
                 one is None or (one != [] and isinstance(one, list) and are_texts(one)) for one in value
             ),
@@ -149,4 +151,5 @@ MEMBERS = {
     ),
     "stop": ({"key": lambda value: isinstance(value, list), "reason": is_text, "grace": is_number}, {}),
     "slots": ({"slots": are_slots}, {}),
+    "deadline": ({}, {"ends_in": is_number, "reason": is_text}),
 }

@@ -110,15 +110,15 @@ class StarterEnd:
 class Shim(StarterEnd):
     """The agent's end of a shim: starts the process, and exchanges messages with it."""
 
-    def __init__(self, spool: str) -> None:
-        """Fork a new shim. Raises OSError."""
+    def __init__(self, spool: str, bound: bool = False, leash: int = -1) -> None:
+        """Fork a new shim. bound, leash: see ShimProcess. Raises OSError."""
         path, lock = create_file(spool)
         channel, other = socket.socketpair()
         pid = os.fork()
         if pid == 0:
             channel.close()
             try:
-                serve(other, lock)
+                serve(other, lock, spool if bound else "", leash)
             except BaseException:  # noqa: BLE001 (the child of a fork must not go on as the agent)
                 import traceback  # late: it would make the shim larger
 
@@ -146,26 +146,54 @@ def create_file(spool: str) -> tuple:
 # --- The shim's end
 
 
-def serve(channel: socket.socket, lock: int) -> None:
+def serve(channel: socket.socket, lock: int, spool: str, leash: int) -> None:
     """Run the shim's process."""
     os.setsid()
     mark(lock, b"%d\n" % os.getpid())
     signal.set_wakeup_fd(-1)
     for number in HANDLED:
         signal.signal(number, lambda *_: None)  # not SIG_IGN, which programs would inherit
-    keep = {0, 1, 2, channel.fileno(), lock}
+    keep = {0, 1, 2, channel.fileno(), lock, leash}
     for name in os.listdir("/proc/self/fd"):
         if int(name) not in keep:
             try:
                 os.close(int(name))
             except OSError:
                 pass  # the descriptor of the listing itself
-    ShimProcess(channel, lock).run()
+    shim = ShimProcess(channel, lock, spool, leash)
+    shim.run()
+    if spool:
+        shim.remove_spool()
     os._exit(0)
 
 
 class ShimProcess(Starter):
-    """Starts programs."""
+    """Starts programs.
+
+    spool: where nothing may outlive the agent, that has stayed in a process of somebody else. leash: a descriptor whose
+    end means the same; -1 for none."""
+
+    def __init__(self, channel: socket.socket, lock: int, spool: str, leash: int) -> None:
+        super().__init__(channel, lock)
+        self.spool = spool
+        self.leash = leash
+
+    def agent_is_gone(self) -> None:
+        """Kill all that the agent has started, where nothing may outlive it."""
+        if self.spool:
+            from tui_lab.engine.agent.orphans import kill_orphans  # late: it would make the shim larger
+
+            kill_orphans(self.spool, set(self.names))
+
+    def remove_spool(self) -> None:
+        """Remove the spool of an agent that was killed."""
+        from tui_lab.engine.agent.spool import acquire_lock, remove_spool  # late, likewise
+
+        try:
+            if acquire_lock(self.spool) is not None:
+                remove_spool(self.spool)
+        except OSError:
+            pass  # the agent has removed it
 
     def launch(self, executable: bytes, words: list, environment: dict, outputs: list) -> int:
         """Start a program, and return its pid. Raises OSError, ValueError."""

@@ -1,7 +1,7 @@
 """The spool: the folder on the node that belongs to one agent, with its lock, its socket and its boot id.
 
-Files in it: `lock` (held by the living agent), `boot` (host and boot id), `agent.sock`, `agent.log`, and what `ledger`,
-`shim` and `setups` write.
+Files in it: `lock` (held by the living agent), `boot` (host and boot id), `agent.sock`, `agent.log`, `stays`, and what
+`ledger`, `shim` and `setups` write.
 """
 
 import fcntl
@@ -12,6 +12,7 @@ from tui_lab.engine.agent.processes import boot_id
 from tui_lab.engine.agent.text import encode
 
 SOCKET = "agent.sock"
+STAYS = "stays"  # a file: the agent stays in a process of somebody else, and no other one comes after it
 ADDRESS_LIMIT = 100  # bytes; every Unix system takes a socket address of this length
 
 
@@ -145,21 +146,26 @@ def prepare_spool(spool: str) -> None:
     if host and boot != here[1]:
         if host != here[0]:
             raise SystemExit("%s is in use by the machine %s (if that is gone for good, remove it)" % (spool, host))
-        for name in os.listdir(spool):
-            if name != "lock":
-                os.unlink(os.path.join(spool, name))
+        clear_spool(spool)
     with open(os.path.join(spool, "boot"), "w") as file:
         file.write("%s %s" % here)
 
 
+def clear_spool(spool: str) -> None:
+    """Remove the files of a spool, but for its lock. Raises OSError."""
+    for name in os.listdir(spool):
+        if name != "lock":
+            os.unlink(os.path.join(spool, name))
+
+
 def remove_spool(spool: str) -> None:
     """Remove a spool with its files. What can't be removed stays."""
-    for name in os.listdir(spool):
-        try:
-            os.unlink(os.path.join(spool, name))
-        except OSError:
-            pass
     try:
+        for name in os.listdir(spool):
+            try:
+                os.unlink(os.path.join(spool, name))
+            except OSError:
+                pass
         os.rmdir(spool)
     except OSError:
         pass

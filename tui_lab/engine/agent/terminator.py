@@ -7,6 +7,7 @@ import time
 from tui_lab.engine.agent.attempt import Attempt, intent_record, step_record
 from tui_lab.engine.agent.done_steps import measure
 from tui_lab.engine.agent.exception import raised_exception
+from tui_lab.engine.agent.lease import HOLD
 from tui_lab.engine.agent.outs import missing_outs
 from tui_lab.engine.agent.processes import (
     all_pids,
@@ -51,17 +52,21 @@ class Terminator:
         """Stop an attempt whose time limit is over."""
         self.stop(attempt, "timeout", attempt.message["grace"])
 
-    def stop(self, attempt: Attempt, reason: str, grace: float) -> None:
-        """Stop an attempt: TERM to its process groups, KILL after `grace` seconds. The first reason is kept."""
+    def stop(self, attempt: Attempt, reason: str, grace: float, cut: bool = False) -> None:
+        """Stop an attempt: TERM to its process groups, KILL after `grace` seconds. The first reason is kept.
+
+        cut: the lease of this agent ends."""
         if attempt.is_over or attempt.stopping is not None:
             return
-        attempt.stopping = reason
+        attempt.stopping, attempt.is_cut_off = reason, cut
         if attempt.is_recorded:
             self.agent.ledger.append({"record": "stopping", "key": attempt.key, "reason": reason})
             self.agent.ledger.write()
         attempt.kill_at = time.monotonic() + grace
         if attempt.pid is not None:
             self.terminate(attempt)
+        elif attempt.suspect is not None:
+            self.settle(attempt, attempt.suspect)
         elif not attempt.is_requested:  # else the shim will report a program or a failure
             self.end_unstarted(attempt)
 
@@ -73,8 +78,7 @@ class Terminator:
 
     def end_unstarted(self, attempt: Attempt) -> None:
         """End an attempt that is being stopped and has no program."""
-        state = "failed" if attempt.stopping == "timeout" else "stopped"
-        self.end(attempt, {"state": state, "reason": attempt.stopping})
+        self.end(attempt, {"state": stopped_state(attempt), "reason": attempt.stopping})
 
     def kill(self, attempt: Attempt) -> None:
         """Send KILL until the attempt has ended."""
@@ -121,12 +125,19 @@ class Terminator:
             self.agent.report_step(attempt, attempt.step)
             attempt.step += 1
             self.agent.launcher.queue_next_step(attempt)
-            return
+        elif self.agent.lease.is_suspect(attempt, code):
+            attempt.suspect = code
+            attempt.timers.append(self.agent.timers.after(HOLD, self.settle, attempt, code))
+        else:
+            self.settle(attempt, code)
+
+    def settle(self, attempt: Attempt, code: int) -> None:
+        """End an attempt whose last program has ended. code: exit status as shells have it."""
         event: Any = {"exit_code": code, "step": attempt.step}
         number = code - 128
         if attempt.stopping is not None:
-            event.update(state="failed" if attempt.stopping == "timeout" else "stopped", reason=attempt.stopping)
-        elif ok:
+            event.update(state=stopped_state(attempt), reason=attempt.stopping)
+        elif code in attempt.message["ok"]:
             event.update(state="done")
         elif 1 <= number <= 64:
             killed_by_kernel = number == signal.SIGKILL and oom_kills() > attempt.oom_before
@@ -267,3 +278,10 @@ class Terminator:
         self.agent.ledger.append({"record": "event", "key": attempt.key, "event": event})
         self.agent.launcher.release(attempt)
         self.agent.report_event(attempt)
+
+
+def stopped_state(attempt: Attempt) -> str:
+    """Return the state in which an attempt ends that is being stopped."""
+    if attempt.is_cut_off:
+        return "lost"
+    return "failed" if attempt.stopping == "timeout" else "stopped"

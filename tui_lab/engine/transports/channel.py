@@ -14,9 +14,9 @@ from tui_lab.engine.agent_bundle import packed
 from tui_lab.engine.transports.failures import ChannelError as ChannelError
 from tui_lab.engine.transports.failures import agent_failure, python_error
 
-Mode = Literal["relay", "attach", "files", "stay"]
+Mode = Literal["relay", "attach", "files", "stay", "leash"]
 """What becomes of the process: a relay to the agent, which it starts where none runs; a relay that starts nothing; a
-server of files; the agent itself."""
+server of files; the agent itself; the same, and it ends when its standard input does."""
 
 _LINE: Final = "tui-lab agent{nonce}, {what}\n"
 READY: Final = "send the source"
