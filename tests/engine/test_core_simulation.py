@@ -26,7 +26,7 @@ from tui_lab.engine.core.events import (
 )
 from tui_lab.engine.core.model import Moment, RunSettings
 from tui_lab.engine.core.scheduler import Scheduler
-from tui_lab.protocol.agent import Finished, FromAgent, Started, Welcome
+from tui_lab.protocol.agent import Ending, Finished, FromAgent, Returned, Started, Welcome
 from tui_lab.store.events import JournalBegun
 from tui_lab.store.fold import State
 
@@ -58,8 +58,9 @@ class Busy:
         self.told: deque[FromAgent] = deque()
 
 
-def run_through(count: int, *, nodes: int = 8, slots: int = 128) -> tuple[Scheduler, int]:
-    """Have so many tasks run; the scheduler, and how many events it was told."""
+def run_through(count: int, *, nodes: int = 8, slots: int = 128, ending: str = "") -> tuple[Scheduler, int]:
+    """Have so many tasks run; the scheduler, and how many events it was told. ending: a node that gives back what it
+    gets, for it is about to end."""
     state = State()
     names = [f"node-{number}" for number in range(nodes)]
     state.apply(JournalBegun(2, "0123456789abcdef"))
@@ -82,6 +83,9 @@ def run_through(count: int, *, nodes: int = 8, slots: int = 128) -> tuple[Schedu
             events += 1
             for effect in scheduler.handle(inbox.popleft(), Moment(moment, moment)):
                 match effect:
+                    case Assign(node=name, keys=keys) if name == ending:
+                        assert not scheduler.nodes[name].ending
+                        fleet[name].told += (Ending(None), Returned([(wire_name, *key) for key in keys]))
                     case Assign(node=name, keys=keys):
                         for task, attempt in keys:
                             key = (wire_name, task, attempt)
@@ -112,6 +116,12 @@ def test_many_tasks_come_to_their_end() -> None:
     scheduler, events = run_through(20_000)
     assert all_done(scheduler, 20_000)
     assert events < 2_000  # a group at a time
+
+
+def test_a_node_that_is_about_to_end_gets_nothing_more() -> None:
+    scheduler, _ = run_through(2_000, ending="node-0")
+    assert all_done(scheduler, 2_000)
+    assert scheduler.nodes["node-0"].ending
 
 
 @pytest.mark.slow

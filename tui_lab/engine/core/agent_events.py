@@ -13,7 +13,7 @@ from tui_lab.engine.core.node import NodeState
 from tui_lab.engine.core.planner import Planner
 from tui_lab.engine.core.run import RunState
 from tui_lab.engine.core.state import SchedulerState, isolated
-from tui_lab.protocol.agent import Ack, Finished, OutputFile, Returned, Setup, Started, StepEnded, WireKey
+from tui_lab.protocol.agent import Ack, Ending, Finished, OutputFile, Returned, Setup, Started, StepEnded, WireKey
 from tui_lab.store.events import KnownEvent
 
 QUIET: Final = 1.0  # seconds before a node that had nothing to return is asked again
@@ -94,6 +94,8 @@ class AgentEventHandler:
                         ended[run.name] = run
                 case Returned(keys=keys):
                     self._on_returned(node, keys)
+                case Ending():
+                    node.ending = True  # it gives back by itself what has not begun
                 case Setup(running_for=running_for):
                     node.on_setup(running_for, state.now.monotonic)
                 case _:

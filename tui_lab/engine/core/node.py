@@ -39,6 +39,7 @@ class NodeState:
         self.unrecoverable = False  # trying again can't help: the key is refused, there is no Python
         self.lost = False  # it was away for too long: its tasks run elsewhere
         self.drained = False  # by command: nothing new starts there
+        self.ending = False  # what its agent runs in is about to end: it takes nothing new
         self.error = ""  # why it can't be reached
         # The work.
         self.open: dict[WireKey, Needs] = {}  # assigned and not ended, in order; what each needs
@@ -55,7 +56,7 @@ class NodeState:
     @property
     def takes(self) -> bool:
         """Whether new tasks may be started there."""
-        return self.ready and not self.drained
+        return self.ready and not self.drained and not self.ending
 
     @property
     def free(self) -> int:

@@ -59,7 +59,7 @@ class Planner:
         nodes = state.nodes_of(run)
         quarantined = run.state.quarantined
         usable = [node.name for node in nodes if node.takes and node.name not in quarantined]
-        coming = (node for node in nodes if not node.ready and not node.drained)
+        coming = (node for node in nodes if not (node.ready or node.drained or node.ending))
         expected = [node.name for node in coming if not self.is_useless(run, node)]
         run.health.compare(usable, [*expected, *(pool.name for pool in state.hopes(run))])
         if run.order and not run.held and not state.outputs_blocked:
