@@ -11,7 +11,7 @@ from typing import Final, TypedDict
 
 from tui_lab.engine.channel_pool import Unreachable, is_missing
 from tui_lab.engine.connection import NodeConnection
-from tui_lab.engine.core.events import NodeDrained, Recorded, SlotsSet
+from tui_lab.engine.core.events import NodeDrained, PoolDrained, Recorded, SlotsSet
 from tui_lab.engine.core.node import NodeState
 from tui_lab.engine.core.run import RunState
 from tui_lab.engine.engine import Engine, moment
@@ -19,6 +19,7 @@ from tui_lab.engine.run_files import RunFiles
 from tui_lab.engine.samples import sample_of
 from tui_lab.engine.transfer.channel import FileChannel
 from tui_lab.engine.transfer.errors import TransferError
+from tui_lab.engine.transports import is_pool
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.portable.globs import matcher
 from tui_lab.protocol.control import CleanedNode, Fetched, FetchFiles, NodeStatus, Piece, ReadFile, StoppingTasks
@@ -51,8 +52,8 @@ class NodeCommands:
     # --- How they stand
 
     def listing(self) -> list[NodeStatus]:
-        """Every node that the engine knows: what it samples of it, and what runs there."""
-        return [self._of(node) for node in self.engine.nodes.values()]
+        """Every node and pool that the engine knows: what it samples of it, and what runs there."""
+        return [*self.engine.pools.shown(), *(self._of(node) for node in self.engine.nodes.values())]
 
     def stopping(self, name: str | None = None) -> list[StoppingTasks]:
         """How many tasks are to be stopped on which node, of one experiment or all; with `away_for` where it can't be
@@ -77,7 +78,8 @@ class NodeCommands:
         ]
         held = [f"node {node.name}: {said}" for node in engine.nodes.values() for said in _said(node) if said]
         waiting = [*map(self._drained, active), *map(self._waiting, active)]
-        return "; ".join(said for said in (*full, engine.outputs.trouble, *held, *waiting) if said)
+        pools = engine.pools.notice()
+        return "; ".join(said for said in (*full, engine.outputs.trouble, *held, pools, *waiting) if said)
 
     def _waiting(self, run: RunState) -> str:
         """Where tasks are to be stopped that can't be reached."""
@@ -124,10 +126,15 @@ class NodeCommands:
             "facts": node.facts,
             "tasks": tasks[:1000],
         }
+        pool = self.engine.pools.pools.get(state.pool)
+        if pool is not None:
+            about |= {"pool": pool.name, "ends_in": pool.ends_in(node.name)}
         return NodeStatus.of(about)
 
     def _node(self, name: str) -> NodeConnection:
         node = self.engine.nodes.get(name)
+        if node is None and name in self.engine.pools.pools:
+            raise LabError(f'"{name}" is a pool', "its nodes are connected as they are granted")
         if node is None:
             known = ", ".join(self.engine.nodes) or "none"
             raise LabError(f'the engine has no node "{name}"', f"it has: {known}")
@@ -140,13 +147,21 @@ class NodeCommands:
         if slots < 1:
             raise LabError(f"{slots} slots: a node needs at least one slot", "`nodes drain` starts nothing there")
         node = self._node(name)
+        if node.state.pool:
+            raise LabError(f'"{name}" belongs to {node.state.pool}', "whose slots stand in the cluster file")
         node.entry["slots"] = slots
         self.engine.feed(SlotsSet(name, slots))
         self._write_down(name)
 
     def drain(self, name: str, drained: bool) -> None:
         """Start nothing new on a node, or do so again, also where it was in quarantine; what runs there goes on."""
+        if name in self.engine.pools.pools:
+            self.engine.feed(PoolDrained(name, drained))
+            self._write_down(name, resumed=not drained)
+            return
         node = self._node(name)
+        if node.state.pool:
+            raise LabError(f'"{name}" belongs to {node.state.pool}', f"drain, or resume, {node.state.pool}")
         self.engine.feed(NodeDrained(name, drained))
         self.engine.samples.note(node)
         self._write_down(name, resumed=not drained)
@@ -162,7 +177,7 @@ class NodeCommands:
         names = sorted(self.scheduler.active) if experiments is None else list(experiments)
         if not names:
             raise LabError("nothing is running that could use another node", "`--run FILE --node ...` starts with it")
-        self.engine.registry.check([entry])
+        self.engine.pools.check([entry])
         for name in names:
             run = self.engine.submitted(name)
             if run.environment is None:
@@ -171,16 +186,18 @@ class NodeCommands:
         for name in names:
             run = self.engine.runs[name]
             placed = run.place_on([*run.nodes, entry], run.drained_nodes)
-            self.engine.registry.connect(entry, environment)
+            self.engine.pools.connect(entry, environment)
             self.engine.feed(Recorded(name, [placed]))
         return names
 
     def _write_down(self, name: str, resumed: bool = False) -> None:
-        state = self.engine.nodes[name].state
+        node = self.engine.nodes.get(name)
+        state = self.scheduler.pools[name] if node is None else node.state
+        slots: NodeEntry = {} if node is None else {"slots": node.state.slots}
         for active in sorted(self.scheduler.active):
             run = self.engine.runs[active]
             if any(one["name"] == name for one in run.nodes):
-                entries = [one | {"slots": state.slots} if one["name"] == name else one for one in run.nodes]
+                entries = [one | slots if one["name"] == name else one for one in run.nodes]
                 drained = {one for one in run.drained_nodes if one != name} | ({name} if state.drained else set())
                 released = [name] if resumed and name in run.state.quarantined else []
                 self.engine.feed(Recorded(active, [run.place_on(entries, drained, released)]))
@@ -217,7 +234,11 @@ class NodeCommands:
         if not left:
             return Fetched(0, 0)
         name = _node_of(run, task, attempt)
-        node = await self._reach(run.entries().get(name, {"name": name}), command.environment)
+        node = self.engine.nodes.get(name)
+        if node is None and (pool := self.engine.pools.pool_of(name, run.entries())):
+            raise LabError(f"its allocation of {pool} has ended", "what it left there is where the node has its homes")
+        if node is None:
+            node = await self._reach(run.entries().get(name, {"name": name}), command.environment)
         folder = f"{node.home}/{run.wire_name}/{run.folder.relative_folder(task)}"
         unlisted = more or any(UNKNOWN in file.name for file in left)
         names = [file.name for file in left if file.link is None]
@@ -253,6 +274,7 @@ class NodeCommands:
         for name in self.engine.lab.experiments():
             with contextlib.suppress(LabError):
                 entries |= self.engine.load(name).entries()
+        entries = {name: entry for name, entry in entries.items() if not is_pool(entry)}  # these were given back
         return list(await asyncio.gather(*(self._clean(entry, environment) for entry in entries.values())))
 
     async def _clean(self, entry: NodeEntry, environment: Mapping[str, str]) -> CleanedNode:

@@ -61,7 +61,9 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How a node stands, as the engine sees it or as it was sampled last; null is what is not known."""
+    """How a node stands, as the engine sees it or as it was sampled last; null is what is not known. `pool`: the entry
+    that it was granted for; a pool itself is a row in the state `pool`. `ends_in`: seconds that its allocation has
+    left."""
 
     name: str
     state: str | None = None
@@ -87,6 +89,8 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     shared: bool | None = None
     facts: dict[str, Any] = {}  # whatever its agent says of it, to be shown and kept
     tasks: list[tuple[str, int, int]] = []
+    pool: str | None = None
+    ends_in: float | None = None
 
     @classmethod
     def of(cls, members: Mapping[str, object]) -> NodeStatus:

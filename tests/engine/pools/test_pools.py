@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections import Counter
@@ -34,8 +35,8 @@ class Pool:
 
     def cut_off(self, task: int, cause: str) -> None:
         """End the allocation of a running task."""
-        node = until(lambda: next(e["node"] for e in self.workbench.events("assigned") if [task, 1] in e["attempts"]))
-        number = node.removeprefix("big.")
+        assigned = [event for event in self.workbench.events("assigned") if [task, 1] in event["attempts"]]
+        number = assigned[-1]["node"].removeprefix("big.")
         name = next(path.stem for path in self.folder.glob("*.pid") if path.read_text() == number)
         (self.folder / f"{name}.cause").write_text(cause)
         os.kill(int(number), signal.SIGKILL)
@@ -79,8 +80,15 @@ def test_what_ends_with_its_allocation_runs_again_at_no_cost(workbench: Workbenc
     workbench.write("e.yaml", f"name: e\ncommand: '{wait}'\nparameters: {{p: [1, 2, 3, 4]}}\n")
     run = workbench.start("--run", "e.yaml", "--cluster", "c.yaml", env=pool.env)
     until(lambda: len(workbench.events("started")) == 4)
-    shown = workbench.process("nodes", env=pool.env).out
-    assert sum(line.startswith("big.") and " up " in line for line in shown.splitlines()) == 4
+    workbench.process("nodes", "drain", "big", env=pool.env)
+    shown = json.loads(workbench.process("nodes", "--json", env=pool.env).out)["nodes"]
+    assert [node["state"] for node in shown] == ["drained"] * 5
+    assert [node["pool"] for node in shown[1:]] == ["big"] * 4
+    workbench.process("nodes", "resume", "big", env=pool.env)
+    lines = workbench.process("nodes", env=pool.env).lines
+    assert lines[1].split()[:2] == ["big", "pool"] and "  big: 4 of them are up" in lines
+    wrong = workbench.process("nodes", "set", shown[1]["node"], "slots=3", code=None, env=pool.env)
+    assert wrong.code and "belongs to big" in wrong.err
     causes = ("walltime", "preempted", "cancelled", "node-lost")
     for task, cause in enumerate(causes):
         pool.cut_off(task, cause)

@@ -33,11 +33,12 @@ STYLES: Final = {
     "quarantined": "bold red",
     "lost": "bold red",
     "failed": "bold red",
+    "pool": "cyan",
 }
 _TASKS_SHOWN: Final = 5
 _WHERE_KNOWN: Final = (
     *("load", "memory", "memory_used", "gpus", "latency", "clock_offset"),
-    *("away_for", "lost_in"),
+    *("away_for", "lost_in", "pool", "ends_in"),
 )
 
 

@@ -394,6 +394,12 @@ class Pool:
         """Return how many allocations are up, and how many wait."""
         return Counter("up" if one.up else "pending" for one in self.allocations.values() if not one.leaving)
 
+    def ends_in(self, node: str) -> float | None:
+        """Return the seconds that are left of the allocation of a node."""
+        ends = [one.nodes[node].ends_in for one in self.allocations.values() if node in one.nodes]
+        left = ends[0] if ends else None
+        return None if left is None else round(max(0.0, left - (time.monotonic() - self._surveyed)), 1)
+
     def text(self) -> str:
         """Return how it stands, for the user; empty where nothing is to be said."""
         pending = [one for one in self.allocations.values() if not one.up and not one.leaving]

@@ -15,6 +15,7 @@ from tui_lab.engine.registry import NodeRegistry
 from tui_lab.engine.transports import is_pool, supply_for
 from tui_lab.engine.transports.supply import SupplyError
 from tui_lab.experiment.cluster.entry import NodeEntry
+from tui_lab.protocol.control import NodeStatus
 from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
 
@@ -120,6 +121,21 @@ class Pools:
         await asyncio.gather(*(pool.close(at_once=at_once) for pool in self.pools.values()))
         if self._closing:
             await asyncio.wait(self._closing)
+
+    def shown(self) -> list[NodeStatus]:
+        """Return the pools that are in use, as rows above their nodes."""
+        return [
+            NodeStatus(
+                name=pool.name,
+                state="drained" if self._scheduler.pools[pool.name].drained else "pool",
+                tags=pool.entry.get("tags", []),
+                host=pool.entry.get("host"),
+                error=pool.hopeless or pool.why or None,
+                doing=None if pool.hopeless or pool.why else pool.text() or f"{pool.counts()['up']} of them are up",
+            )
+            for pool in self.pools.values()
+            if pool.active or pool.allocations
+        ]
 
     def notice(self) -> str:
         """Return what runs wait for, for the user; empty where all is well."""

@@ -42,6 +42,7 @@ STATES: Final = {
     "quarantined": ("⊘", "%", "warning"),
     "lost": ("?", "?", "error"),
     "failed": ("✗", "x", "error"),
+    "pool": ("◇", "o", "primary"),
     "not in use": ("·", ".", "muted"),
 }
 BAR: Final = 12  # cells of a bar
