@@ -1,7 +1,7 @@
 # What must hold before a change lands: `make`. CI (.ci/run) calls the same targets. CONTRIBUTING.md says how to set up.
 # The tools are those of the active Python environment.
 
-.PHONY: check test smoke lint docs shots bench faults full lowest lowest-part
+.PHONY: check test smoke services lint docs shots bench faults full lowest lowest-part
 .DEFAULT_GOAL := check
 
 check: lint test
@@ -18,6 +18,10 @@ test:
 # One whole run over each transport.
 smoke:
 	python -m pytest -m smoke tests/engine
+
+# What needs a service that the tests start, such as Slurm: one of each for all of its tests, which therefore share a worker.
+services:
+	python -m pytest -n 2 --dist loadgroup -m service tests/services tests/engine
 
 lint:
 	ruff format --check .
