@@ -39,8 +39,14 @@ def _ssh(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Transpor
     return SshTransport(entry, spool, environment)
 
 
+def _slurm(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Supply:
+    from tui_lab.engine.transports.slurm.supply import SlurmSupply
+
+    return SlurmSupply(entry, f"tl-{lab.identity}-", environment)
+
+
 TRANSPORTS: Final[Registry[MakeTransport]] = Registry(
-    "tui_lab.transports", FunctionType, {"local": _local, "ssh": _ssh}
+    "tui_lab.transports", FunctionType, {"local": _local, "ssh": _ssh, "slurm": _slurm}
 )
 """By the name in an entry's `transport`, where it has one."""
 

@@ -82,7 +82,7 @@ class SshTransport:
     async def _open(self, mode: Mode) -> Channel:
         python = self.entry.get("python") or PYTHON
         said, typed = " " + secrets.token_hex(8), " " + secrets.token_hex(8)
-        channel = await self._run(command_line(boot_command(python, self.spool, mode, nonce=said)), mode == "files")
+        channel = await self.run(command_line(boot_command(python, self.spool, mode, nonce=said)), mode == "files")
         channel.python = python
         # A start file may replace the login shell, as `exec zsh` in .bashrc does: the command is lost with it, and what
         # is there instead reads its standard input.
@@ -123,7 +123,7 @@ class SshTransport:
         here that has an end."""
         said, typed = secrets.token_hex(8), secrets.token_hex(8)
         try:
-            channel = await self._run(f"echo {said}", bulk=True)
+            channel = await self.run(f"echo {said}", bulk=True)
         except ChannelError:
             return False
         try:
@@ -136,8 +136,9 @@ class SshTransport:
             await channel.close()
         return typed.encode() in heard and said.encode() not in heard
 
-    async def _run(self, command: str, bulk: bool) -> Channel:
-        """A channel to a command there. `bulk`: keep off the connection to the agent, if possible."""
+    async def run(self, command: str, bulk: bool) -> Channel:
+        """Start a command there, and return its standard streams. `bulk`: keep off the connection to the agent, if
+        possible. Raises ChannelError."""
         if self._program is None:
             pool = await self._ready_pool()
             try:

@@ -1,0 +1,65 @@
+"""The batch script of an allocation: it is the agent, whose source is in the script itself, so that nothing needs to
+lie on the node, and no file on the login node."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from typing import Final
+
+from tui_lab.engine.agent_bundle import packed
+from tui_lab.engine.transports.slurm.errors import FAILED
+
+_MARK: Final = "#SOURCE "
+
+# Becomes the agent. Its last argument is the script: Slurm's copy, on the node. What it says when it can't is left on
+# the job, where the survey finds it: the script's own output goes nowhere. Python 2 must be able to read it.
+_UNPACK: Final = f"""\
+import os, subprocess, sys
+def tell(what):
+    job = os.environ.get("SLURM_JOB_ID", "")
+    words = "{FAILED}" + " ".join(str(what).split())[-200:]
+    subprocess.call(["scontrol", "update", "JobId=" + job, "Comment=" + words])
+try:
+    if sys.version_info < (3, 6) or not sys.platform.startswith("linux"):
+        sys.exit("Python %d.%d on %s" % (sys.version_info[0], sys.version_info[1], sys.platform))
+    import base64, zlib
+    with open(sys.argv.pop()) as script:
+        source = script.read().split("\\n{_MARK}")[1]
+    exec(compile(zlib.decompress(base64.b64decode(source)), "tui-lab-agent", "exec"))
+except SystemExit as end:
+    if end.code and not isinstance(end.code, int):
+        tell(end.code)
+    raise
+except Exception as error:
+    tell(error)
+    raise
+"""
+
+
+def program(python: str) -> str:
+    """A Python for sh: one in the home of the user is found there."""
+    return f'"$HOME"/{shlex.quote(python[2:])}' if python.startswith("~/") else shlex.quote(python)
+
+
+def batch_script(python: str, spool: str, leave: float) -> bytes:
+    """Return the script of an allocation with one machine.
+
+    It is executed in place of the shell, so that Slurm's signals reach the agent. A job without the submitter's
+    environment would hand none to the srun of a task, either."""
+    absent = f'there is no "{python}" on $(hostname)'
+    return "\n".join(
+        [
+            "#!/bin/sh",
+            "unset SLURM_EXPORT_ENV",
+            'export TUI_LAB_OFFERS="cpus=${SLURM_CPUS_ON_NODE:-} memory=${SLURM_MEM_PER_NODE:-}"',
+            f"command -v {program(python)} >/dev/null || {{",
+            f'  scontrol update JobId="$SLURM_JOB_ID" Comment="{FAILED}"{shlex.quote(absent)}',
+            "  exit 127",
+            "}",
+            f'exec {program(python)} -S -E -c {shlex.quote(_UNPACK)} {shlex.quote(spool)} stay {leave:g} "$0"',
+            "exit",
+            _MARK + base64.b64encode(packed()).decode(),
+            "",
+        ]
+    ).encode()

@@ -1,0 +1,146 @@
+"""Allocations of Slurm, as a supply of nodes."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from tui_lab.engine.transports.channel import Transport
+from tui_lab.engine.transports.slurm.commands import Commands, Here, Job, Partition, There
+from tui_lab.engine.transports.slurm.errors import FAILED, job_error
+from tui_lab.engine.transports.slurm.relay import SlurmWay
+from tui_lab.engine.transports.slurm.script import batch_script
+from tui_lab.engine.transports.supply import Cause, Limits, Offer, Request, Supply, Traits
+from tui_lab.experiment.cluster.entry import NodeEntry
+
+PYTHON: Final = "python3"
+WAITING: Final = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD"})
+RUNNING: Final = frozenset({"RUNNING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING", "STAGE_OUT", "COMPLETING"})
+CAUSES: Final[Mapping[str, Cause]] = {
+    "TIMEOUT": "walltime",
+    "DEADLINE": "walltime",
+    "PREEMPTED": "preempted",
+    "CANCELLED": "cancelled",
+    "REVOKED": "cancelled",
+    "NODE_FAIL": "node-lost",
+    "BOOT_FAIL": "node-lost",
+    "COMPLETED": "ended",
+}
+"""Why a job has ended, by its state. All others are failures."""
+NEVER: Final = frozenset(
+    {
+        "AccountNotAllowed",
+        "BadConstraints",
+        "DependencyNeverSatisfied",
+        "InvalidAccount",
+        "InvalidQOS",
+        "PartitionConfig",
+        "PartitionNodeLimit",
+        "PartitionTimeLimit",
+        "QOSNotAllowed",
+    }
+)
+"""Reasons of jobs that will never begin as things stand."""
+OF_CPUS: Final = frozenset({"cpus-per-task", "cpus-per-gpu", "exclusive", "mincpus", "extra-node-info"})
+"""Options that say how many CPUs an allocation has."""
+
+
+class SlurmSupply(Supply):
+    """The queue of a cluster. entry: the pool as a submission names it. prefix: how the names of this lab's jobs begin.
+    environment: the submitter's."""
+
+    traits: ClassVar[Traits] = Traits(survives=True)
+
+    def __init__(self, entry: NodeEntry, prefix: str, environment: Mapping[str, str]) -> None:
+        self.entry = entry
+        self.prefix = prefix
+        self.place: Here | There = There(entry, environment) if entry.get("host") else Here(environment)
+        self.commands = Commands(self.place)
+        key: Mapping[str, Any] = entry["slurm"]  # type: ignore[typeddict-item]
+        self.options: Mapping[str, Any] = key.get("options") or {}
+        self.time: str | None = key.get("time")
+        self.walltime: float | None = key.get("walltime")
+        self.python = entry.get("python") or PYTHON
+        self._ids: dict[str, str] = {}  # of jobs that have not ended, by their names
+
+    async def ask(self, requests: Sequence[Request]) -> None:
+        """Submit a job for each. Raises SupplyError."""
+        for request in requests:
+            script = batch_script(self.python, request.spool, request.leave)
+            self._ids[request.name] = await self.commands.sbatch(self._words(request), script)
+
+    async def survey(self) -> Sequence[Offer]:
+        """Return what has become of all jobs of this lab, by one squeue. Raises SupplyError."""
+        found = [job for job in await self.commands.squeue() if job.name.startswith(self.prefix)]
+        offers = [self._offer(job) for job in found]
+        self._ids = {offer.name: offer.id for offer in offers if offer.state != "ended"}
+        return offers
+
+    async def give_back(self, names: Sequence[str]) -> None:
+        """Cancel jobs by their names, all in one command. Raises SupplyError."""
+        if any(name not in self._ids for name in names):
+            await self.survey()  # asked for by an earlier engine, or the answer was lost
+        await self.commands.scancel([self._ids[name] for name in names if name in self._ids])
+
+    def way(self, offer: Offer) -> Transport:
+        """Return the way to the agent of a job."""
+        return SlurmWay(self.place, offer.id, self.spool(offer.name), self.python)
+
+    async def limits(self) -> Limits:
+        """Return what an allocation can have, as far as the partition and the options say. Raises SupplyError."""
+        partition = self.options.get("partition")
+        wanted = str(partition).split(",") if partition else None
+        found = [one for one in await self.commands.sinfo() if (one.name in wanted if wanted else one.default)]
+        if not found:
+            return Limits(walltime=self.walltime)
+        return Limits(
+            cpus=max(one.cpus for one in found),
+            memory=max(one.memory for one in found),
+            gpus=max(one.gpus for one in found),
+            walltime=self.walltime if self.time is not None else _usual(found),
+        )
+
+    def renew(self, environment: Mapping[str, str]) -> None:
+        """Take the environment of a later submitter."""
+        self.place.renew(environment)
+
+    async def close(self) -> None:
+        """Close the connections to the login node. Jobs go on."""
+        await self.place.close()
+
+    def spool(self, name: str) -> str:
+        """Return the agent's folder on the node of an allocation: another engine must find it by the name alone."""
+        return posixpath.join(self.entry.get("spool") or "", name)
+
+    def _words(self, request: Request) -> list[str]:
+        """The options of sbatch for a request."""
+        words = [f"--job-name={request.name}", "--output=/dev/null", "--error=/dev/null", "--input=/dev/null"]
+        words += ["--nodes=1", "--ntasks=1", "--no-requeue", "--export=NONE"]
+        if request.slots and not OF_CPUS & self.options.keys():
+            words.append(f"--cpus-per-task={request.slots}")
+        if self.time is not None:
+            words.append(f"--time={self.time}")
+        for name, value in self.options.items():
+            for one in value if isinstance(value, list) else [value]:
+                words.append(f"--{name}" if one is True else f"--{name}={one}")
+        return words
+
+    def _offer(self, job: Job) -> Offer:
+        if job.state in WAITING:
+            why, never = job.reason, job.reason in NEVER
+            return Offer(job.name, job.id, why=why, starts_in=job.starts_in, never=never)
+        if job.state in RUNNING:
+            why = "" if job.state == "RUNNING" else job.state.lower()
+            return Offer(job.name, job.id, state="up", why=why, ends_in=job.ends_in)
+        cause = CAUSES.get(job.state, "failed")
+        said = job_error(job.comment, self.python) if job.comment.startswith(FAILED) else ""
+        if said:
+            cause = "failed"
+        return Offer(job.name, job.id, state="ended", cause=cause, why=said or f"Slurm says {job.state}")
+
+
+def _usual(found: Sequence[Partition]) -> float | None:
+    """Seconds that an allocation has that names no time."""
+    times = [one.usual_time if one.usual_time is not None else one.most_time for one in found]
+    return None if None in times else max(time for time in times if time is not None)
