@@ -1,4 +1,5 @@
 from tests.engine.nodes.echo import echo
 from tests.engine.nodes.fleet import fleet
+from tests.services.slurm import slurm
 
-__all__ = ["echo", "fleet"]
+__all__ = ["echo", "fleet", "slurm"]

@@ -82,7 +82,9 @@ def test_jobs_of_squeue() -> None:
 
 
 async def test_what_has_become_of_requests() -> None:
-    offers = {offer.id: offer for offer in await supply(Said(squeue=QUEUE)).survey()}
+    made = supply(Said(squeue=QUEUE))
+    made.commands.clock = lambda: NOW
+    offers = {offer.id: offer for offer in await made.survey()}
     assert "23" not in offers, "not of this lab"
     assert offers["12"] == Offer("tl-ab-big-0", "12", why="Resources", starts_in=600.0)
     assert offers["13"] == Offer("tl-ab-big-1", "13")

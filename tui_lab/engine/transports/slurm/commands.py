@@ -7,7 +7,7 @@ import contextlib
 import re
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -26,6 +26,8 @@ OF_A_JOB: Final = ("SLURM_", "SBATCH_", "SRUN_", "SALLOC_", "SQUEUE_", "SCANCEL_
 KEPT: Final = frozenset({"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS"})
 SECONDS: Final = {"SLURM_TIME_FORMAT": "%s"}
 """Makes all of the commands write times as seconds since 1970."""
+YEAR: Final = 365 * 86400.0
+"""Seconds after which Slurm has a job end that has no limit."""
 _JOB_ID: Final = re.compile(r"(\d+)(?:;\S+)?")
 
 
@@ -92,6 +94,7 @@ class Commands:
 
     def __init__(self, place: Place) -> None:
         self.place = place
+        self.clock: Callable[[], float] = time.time
 
     async def sbatch(self, options: Sequence[str], script: bytes) -> str:
         """Submit a script, and return the number of its job."""
@@ -105,7 +108,7 @@ class Commands:
         """Return all jobs of the user that the controller knows, also those that have ended a short time ago."""
         words = ("squeue", "--noheader", "--states=all", "--me", f"--format={FORMAT}")
         done = await self._run(*words)
-        return jobs(done.out, time.time())
+        return jobs(done.out, self.clock())
 
     async def scancel(self, ids: Sequence[str]) -> None:
         """Cancel jobs; those that have ended are no error."""
@@ -136,6 +139,8 @@ def jobs(text: str, now: float) -> list[Job]:
             continue  # what a login prints
         number, name, state, reason, start, end, used, nodes, comment = part
         begun, over, run = _epoch(start), _epoch(end), _elapsed(used)
+        if begun is not None and over is not None and over - begun >= YEAR:
+            over = None
         # The clock there need not be ours: while a job runs, it is what it started at and has run for.
         there = begun + run if begun is not None and run is not None and state != "PENDING" else now
         found.append(
@@ -298,9 +303,7 @@ class There:
         script = f'echo {nonce}; exec env {settings} "$@"'
         try:
             async with asyncio.timeout(PATIENCE):
-                channel = await self._ssh.run(
-                    command_line(["sh", "-c", script, "sh", *words]), bulk=True
-                )
+                channel = await self._ssh.run(command_line(["sh", "-c", script, "sh", *words]), bulk=True)
                 try:
                     channel.writer.write(stdin)
                     channel.writer.write_eof()

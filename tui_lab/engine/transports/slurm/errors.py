@@ -22,7 +22,9 @@ _PASSING: Final = re.compile(
     re.IGNORECASE,
 )
 """What asking again can help against. Limits of the account, too: other jobs of the user may end."""
-_PREFIX: Final = re.compile(r"^(?:(?:sbatch|squeue|scancel|sinfo|srun|scontrol): )?(?:slurm_load_\w+ )?(?:error: |fatal: )?")
+_PREFIX: Final = re.compile(
+    r"^(?:(?:sbatch|squeue|scancel|sinfo|srun|scontrol): )?(?:slurm_load_\w+ )?(?:error: |fatal: )?"
+)
 _NOISE: Final = re.compile(r"^(?:try \W?\w+ --help|check slurm_job_id)|: exited with|: terminated$", re.IGNORECASE)
 _FAILED: Final = "Batch job submission failed: "
 _GONE: Final = re.compile(r"has expired|invalid job id|job\S* (?:is )?(?:completing|completed)|already complet", re.I)
