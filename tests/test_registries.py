@@ -98,15 +98,27 @@ def test_nothing_else_knows_the_kinds_of_chart() -> None:
     }
 
 
+KEYS_HOME = "experiment/cluster/transports.py"
+POOLS = "experiment/cluster/pools"
+
+
 def test_nothing_else_knows_the_transports() -> None:
-    assert named(TRANSPORTS.own, lambda file, _: file == "engine/transports/__init__.py") == {
+    def at_home(file: str, name: str) -> bool:
+        return file == "engine/transports/__init__.py" or file.startswith(f"engine/transports/{name}/")
+
+    assert named(
+        TRANSPORTS.own, lambda file, name: at_home(file, name) or file in (KEYS_HOME, f"{POOLS}/{name}.py")
+    ) == {
         "engine/transports/ssh/config.py ssh",  # the program
     }
 
 
 def test_nothing_else_knows_the_keys_of_nodes_that_choose_a_transport() -> None:
-    home = "experiment/cluster/transports.py"
-    assert named(NODE_KEYS.own, lambda file, _: file == home) == set()
+    def at_home(file: str, name: str) -> bool:
+        return file in (KEYS_HOME, f"{POOLS}/{name}.py") or file.startswith(f"engine/transports/{name}/")
+
+    own = named(NODE_KEYS.own, lambda file, name: at_home(file, name) or file == "engine/transports/__init__.py")
+    assert own == set()
     imported = {
         alias.name
         for tree in TREES.values()

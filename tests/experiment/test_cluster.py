@@ -101,7 +101,7 @@ nmae: x
 nodes:
   - {name: tower, hots: 192.0.2.9, slots: 0}
   - {name: tower, host: ana@tower}
-  - {name: big, host: login1, slurm: {partition: gpu}}
+  - {name: big, host: login1, dask: 'tcp://127.0.0.1:8786'}
   - {name: a b, port: 99999, gpus: 2, ahead: soon}
   - {hostname: h, workers: 3, private_key: k}
 """
@@ -110,7 +110,7 @@ nodes:
         '3:19: "hots" is no key of a node; did you mean "host"?',
         '3:43: "slots" must be at least 1, not 0',
         '4:25: "ana@tower" is more than a host; write user: ana, host: tower',
-        '5:31: "slurm" is not supported yet',
+        '5:31: "dask" is not supported yet',
         '6:12: "a b" can\'t be the name of a node; a name has letters, digits and _ . @ % + -, as in: tower',
         '6:17: "port" is for a machine reached by SSH, and this node has no "host"',
         "6:23: a port lies between 1 and 65535, and this is 99999",

@@ -57,5 +57,8 @@ def cluster_json_schema() -> Schema:
 
 
 def cluster_reference() -> str:
-    """Markdown tables of every key of a cluster, and of each of its nodes."""
-    return f"{key_table(Cluster)}\n\n### Keys of a node\n\n{key_table(ClusterNode)}\n"
+    """Markdown tables of every key of a cluster, of each of its nodes, and of each transport that has some."""
+    parts = [key_table(Cluster), "### Keys of a node", key_table(ClusterNode)]
+    for kind, member in KEYS.own.items():
+        parts += [f"### Keys of `{kind}`", member.meaning(), key_table(member)]
+    return "\n\n".join(parts) + "\n"

@@ -6,7 +6,7 @@ import os
 from typing import ClassVar, Final
 
 from tui_lab.experiment.cluster.node_key import NodeKey
-from tui_lab.experiment.record import Fields
+from tui_lab.experiment.record import Fields, documented
 from tui_lab.experiment.schema_parts import TEXT, Schema
 from tui_lab.experiment.times import read_time
 from tui_lab.experiment.yaml.reader import Keypath, Reader
@@ -19,11 +19,7 @@ _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 
 
 class PoolKey(NodeKey):
-    """An engine that grants nodes. Times in seconds.
-
-    min, max: allocations at a time. idle: an allocation without work is given back after it. every: between two
-    questions how all allocations stand. leave: an agent without engine and work ends after it.
-    """
+    """An engine that grants nodes. Times are in seconds."""
 
     pool: ClassVar[bool] = True
     least_every: ClassVar[float] = 0.0
@@ -38,11 +34,21 @@ class PoolKey(NodeKey):
         "leave": _TIME,
     }
 
-    min: int = 0
-    max: int = 64
-    idle: float = 10.0
-    every: float = 30.0
-    leave: float = 600.0
+    min: int = documented(
+        default=0, description="Allocations that are kept while an experiment runs, also without work.", examples=[1]
+    )
+    max: int = documented(default=64, description="Allocations that there may be at a time.", examples=[8])
+    idle: float = documented(
+        default=10, description="An allocation without work is given back after this time.", examples=["2m"]
+    )
+    every: float = documented(
+        default=30, description="Time between two questions how all allocations stand.", examples=["1m"]
+    )
+    leave: float = documented(
+        default=600,
+        description="An allocation that no engine talks to, and that has no work, ends after this time.",
+        examples=["1h"],
+    )
 
     @classmethod
     def read_common(cls, r: Reader, path: Keypath) -> Fields:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import re
 from typing import Any, ClassVar, Final, Self
@@ -100,7 +101,9 @@ class Slurm(PoolKey):
         "additionalProperties": one_or_many(ANY_TEXT),
     }
 
-    idle: float = 300.0
+    idle: float = documented(
+        default=300, description="An allocation without work is given back after this time.", examples=["2m"]
+    )
 
     time: str | None = documented(
         default=None,
@@ -109,7 +112,7 @@ class Slurm(PoolKey):
     )
     walltime: float | None = None
     """Seconds of `time`."""
-    options: dict[str, Any] = documented(default_factory=dict)
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Options of sbatch: a text; true where there is no value; a list of texts where it is repeated."""
 
     @classmethod
