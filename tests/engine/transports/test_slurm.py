@@ -91,7 +91,6 @@ class Talk:
                     return message
 
 
-@pytest.mark.smoke("slurm")
 async def test_a_task_in_an_allocation(pool: Pool, tmp_path: Path) -> None:
     name = await pool.ask()
     offer = await pool.until(name, "up")

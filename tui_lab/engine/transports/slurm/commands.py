@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import secrets
 import time
@@ -200,12 +201,12 @@ def _limit(text: str) -> float | None:
 
 
 class Here:
-    """The commands of this machine, in the environment of the submitter."""
+    """The commands of this machine, in the environment of the submitter; while there is none, in that of the engine."""
 
     host: str | None = None
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self.environment = outside(environment)
+        self.environment = outside(environment or os.environ)
 
     async def run(self, words: Sequence[str], stdin: bytes = b"") -> Done:
         """Run a command to its end. Raises SupplyError."""

@@ -1,0 +1,3 @@
+from tests.services.slurm import slurm
+
+__all__ = ["slurm"]
