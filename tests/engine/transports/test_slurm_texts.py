@@ -3,6 +3,7 @@ said."""
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -222,6 +223,18 @@ def in_a_job(folder: Path) -> dict[str, str]:
     return {"PATH": f"{folder}:/usr/bin:/bin", "SLURM_JOB_ID": "7", "HOME": str(folder)}
 
 
+def test_what_of_the_machine_is_the_jobs(tmp_path: Path) -> None:
+    line = next(line for line in batch_script("python3", "s", 1).decode().splitlines() if "TUI_LAB_OFFERS" in line)
+
+    def said(**environment: str) -> list[str]:
+        words = ["/bin/sh", "-c", f"{line}; echo $TUI_LAB_OFFERS"]
+        return subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout.split()
+
+    assert said() == []
+    assert said(SLURM_CPUS_ON_NODE="4", SLURM_MEM_PER_NODE="2000") == ["cpus=4", "memory=2000M"]
+    assert said(SLURM_CPUS_ON_NODE="4", SLURM_MEM_PER_CPU="500") == ["cpus=4", "memory_per_cpu=500M"]
+
+
 def test_the_script_becomes_the_agent(tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_bytes(batch_script(sys.executable, str(tmp_path / "spool"), 600))
@@ -248,7 +261,8 @@ def test_the_script_says_on_the_job_why_there_is_no_agent(tmp_path: Path) -> Non
         ).returncode
         return told.read_text()
 
-    assert said("python9", "s").startswith('update JobId=7 Comment=tui-lab: there is no "python9" on ')
+    host = socket.gethostname()
+    assert said("python9", "s") == f'update JobId=7 Comment=tui-lab: there is no "python9" on {host}\n'
     assert said("~/no/python", "s").startswith('update JobId=7 Comment=tui-lab: there is no "~/no/python" on ')
     (tmp_path / "file").write_text("")
     assert "Not a directory" in said(sys.executable, f"{tmp_path}/file/spool")

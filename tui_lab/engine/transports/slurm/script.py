@@ -10,6 +10,14 @@ from typing import Final
 from tui_lab.engine.agent_bundle import packed
 from tui_lab.engine.transports.slurm.errors import FAILED
 
+_OFFERS: Final = " ".join(  # what of the machine is the job's, in MB as Slurm has it
+    f"${{{variable}:+{name}=${{{variable}}}{unit}}}"
+    for name, variable, unit in (
+        ("cpus", "SLURM_CPUS_ON_NODE", ""),
+        ("memory", "SLURM_MEM_PER_NODE", "M"),
+        ("memory_per_cpu", "SLURM_MEM_PER_CPU", "M"),
+    )
+)
 _MARK: Final = "#SOURCE "
 
 # Becomes the agent. Its last argument is the script: Slurm's copy, on the node. What it says when it can't is left on
@@ -47,14 +55,14 @@ def batch_script(python: str, spool: str, leave: float) -> bytes:
 
     It is executed in place of the shell, so that Slurm's signals reach the agent. A job without the submitter's
     environment would hand none to the srun of a task, either."""
-    absent = f'there is no "{python}" on $(hostname)'
+    absent = shlex.quote(f'there is no "{python}" on ')
     return "\n".join(
         [
             "#!/bin/sh",
             "unset SLURM_EXPORT_ENV",
-            'export TUI_LAB_OFFERS="cpus=${SLURM_CPUS_ON_NODE:-} memory=${SLURM_MEM_PER_NODE:-}"',
+            f'export TUI_LAB_OFFERS="{_OFFERS}"',
             f"command -v {program(python)} >/dev/null || {{",
-            f'  scontrol update JobId="$SLURM_JOB_ID" Comment="{FAILED}"{shlex.quote(absent)}',
+            f'  scontrol update JobId="$SLURM_JOB_ID" Comment="{FAILED}"{absent}"$(hostname)"',
             "  exit 127",
             "}",
             f'exec {program(python)} -S -E -c {shlex.quote(_UNPACK)} {shlex.quote(spool)} stay {leave:g} "$0"',
