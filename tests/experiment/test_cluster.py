@@ -12,6 +12,7 @@ from tests.experiment.test_schema import fits
 from tui_lab.experiment.cluster.model import Cluster, ClusterNode
 from tui_lab.experiment.cluster.reader import load_cluster
 from tui_lab.experiment.cluster.schema import cluster_json_schema, cluster_reference
+from tui_lab.experiment.cluster.transports import KEYS
 from tui_lab.experiment.record import keys_of
 from tui_lab.experiment.schema import flow
 from tui_lab.experiment.yaml.parser import parse
@@ -184,7 +185,7 @@ def test_editors_see_these_mistakes(line: str) -> None:
 
 def test_schema_and_reference_are_whole() -> None:
     node: dict[str, Any] = SCHEMA["properties"]["nodes"]["items"]
-    assert list(node["properties"]) == list(keys_of(ClusterNode))
+    assert list(node["properties"]) == [*keys_of(ClusterNode), *KEYS.own]
     assert all(schema["description"] for schema in node["properties"].values())
     lines = cluster_reference().splitlines()
     for key in (*keys_of(Cluster), *keys_of(ClusterNode)):
