@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.engine.nodes.fleet import Fleet
 from tests.services import slurm as service
 from tests.services.slurm import PrivateSlurm
 from tui_lab.engine.transports.channel import Channel, ChannelError
@@ -192,3 +193,25 @@ async def test_a_controller_that_is_down(pool: Pool) -> None:
     finally:
         await asyncio.to_thread(pool.slurm.start_controller)
     assert (await pool.until(name, "up")).id == offer.id
+
+
+async def test_through_a_login_node(slurm: PrivateSlurm, fleet: Fleet, tmp_path: Path) -> None:
+    start = f"echo Welcome\nexport SLURM_CONF={slurm.conf} PATH={service.PATH}\n"
+    node = fleet.node("login", bashrc=start)
+    pool = Pool(slurm)
+    keys: Any = {"slurm": {"options": {"partition": "main"}}}
+    pool.entry = {**node.entry, "name": "big", **keys}
+    pool.supply = SlurmSupply(pool.entry, pool.prefix, fleet.environment())
+    name = await pool.ask()
+    talk = Talk(await pool.supply.way(await pool.until(name, "up")).open())
+    await talk.hello()
+    talk.start(tmp_path / "out", "echo $SLURM_JOB_NAME")
+    assert (await talk.hear("finished"))["state"] == "done"
+    assert (tmp_path / "out" / "0" / "stdout").read_text() == f"{name}\n"
+    await talk.channel.close()
+    with pytest.raises(SupplyError, match="Slurm refuses it: Invalid partition name specified"):
+        await pool.supply.commands.sbatch(["--partition=nope"], b"#!/bin/sh\n")
+    await pool.supply.give_back([name])
+    await pool.until(name, "ended")
+    await pool.supply.close()
+    await pool.until_nothing_is_left()
