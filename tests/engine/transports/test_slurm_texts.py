@@ -91,7 +91,7 @@ async def test_what_has_become_of_requests() -> None:
     assert offers["13"] == Offer("tl-ab-big-1", "13")
     assert offers["14"] == Offer("tl-ab-big-2", "14", state="up", ends_in=4400.0)
     assert offers["18"].state == "up" and offers["18"].why == "completing" and offers["18"].ends_in == 0.0
-    assert offers["19"].never and not offers["12"].never
+    assert offers["19"].never and offers["19"].why == "Slurm can't ever begin such a job: PartitionTimeLimit"
     ended = {id: (offer.cause, offer.why) for id, offer in offers.items() if offer.state == "ended"}
     assert ended == {
         "15": ("walltime", "Slurm says TIMEOUT"),

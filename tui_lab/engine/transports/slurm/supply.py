@@ -128,7 +128,8 @@ class SlurmSupply(Supply):
 
     def _offer(self, job: Job) -> Offer:
         if job.state in WAITING:
-            why, never = job.reason, job.reason in NEVER
+            never = job.reason in NEVER
+            why = f"Slurm can't ever begin such a job: {job.reason}" if never else job.reason
             return Offer(job.name, job.id, why=why, starts_in=job.starts_in, never=never)
         if job.state in RUNNING:
             why = "" if job.state == "RUNNING" else job.state.lower()
