@@ -283,6 +283,7 @@ class NodeConnection:
             marker = {"path": str(self.marker), "text": self.marker.read_text()}
         except OSError:
             marker = None
+        ends_at = self.state.ends_at
         return Hello(
             epoch=self.epoch,
             lab=self.lab,
@@ -294,6 +295,7 @@ class NodeConnection:
             data=self.entry.get("spool"),
             sample=SAMPLE_EVERY,
             steps=True,
+            ends_in=None if ends_at is None else max(0.0, ends_at - time.monotonic()),
         )
 
     def _on_answer(self, first: FromAgent) -> bool:

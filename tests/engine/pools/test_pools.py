@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -62,13 +63,17 @@ def pool(workbench: Workbench, tmp_path: Path) -> Pool:
 
 def test_tasks_run_in_allocations_which_are_all_given_back(workbench: Workbench, pool: Pool) -> None:
     pool.cluster(room=2, more=", max: 3")
+    (pool.folder / "ends").write_text(str(int(time.time()) + 1000))
     workbench.write(
-        "e.yaml", "name: e\ncommand: 'echo $TUI_LAB_NODE; sleep 0.2'\nparameters: {p: [1, 2, 3, 4, 5, 6]}\n"
+        "e.yaml", "name: e\ncommand: 'echo $TUI_LAB_DEADLINE; sleep 0.2'\nparameters: {p: [1, 2, 3, 4, 5, 6]}\n"
     )
     workbench.process("--run", "e.yaml", "--cluster", "c.yaml", env=pool.env)
     nodes = workbench.process("query", "SELECT node, state FROM e", "--format", "csv", env=pool.env).lines[1:]
     assert len(nodes) == 6 and all(line.startswith("big.") and line.endswith(",done") for line in nodes)
     assert 1 <= len(set(nodes)) <= 3
+    ends = int((pool.folder / "ends").read_text())
+    deadlines = [int(path.read_text()) for path in workbench.lab_path.rglob("stdout")]
+    assert len(deadlines) == 6 and all(abs(deadline - ends) < 5 for deadline in deadlines)
     assert not pool.running and not list(pool.folder.glob("*.asked")), "also what was still waiting"
     asked = [line for line in (workbench.lab_path / "allocations.jsonl").read_text().splitlines() if "asked" in line]
     assert len(asked) == 3, "six tasks, and at most three"

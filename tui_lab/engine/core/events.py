@@ -145,6 +145,13 @@ class AllocationEnded(msgspec.Struct, frozen=True):
     reason: str
 
 
+class DeadlineMoved(msgspec.Struct, frozen=True):
+    """What a node was granted for ends in so many seconds; None: it has no end that is known."""
+
+    node: str
+    ends_in: float | None
+
+
 class NodeWelcomed(msgspec.Struct, frozen=True):
     """The agent of a node has answered: what was sent over an earlier connection may be lost. memory: bytes that the
     node offers to tasks."""
@@ -314,6 +321,7 @@ Event = (
     | NodeAdded
     | NodeRemoved
     | AllocationEnded
+    | DeadlineMoved
     | NodeWelcomed
     | NodeDisconnected
     | NodeRetried

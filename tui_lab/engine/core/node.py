@@ -10,6 +10,7 @@ from tui_lab.protocol.agent import Needs, Welcome, WireKey
 
 BACKLOG: Final = 100_000  # attempts that `ahead` may hand over at most
 LOST_AFTER: Final = 600.0  # seconds without a connection after which a node's tasks run elsewhere
+SAME_END: Final = 2.0  # seconds by which what two surveys say of the same end may differ
 RATE_WINDOW: Final = 0.5  # seconds that the rate of ended attempts is an average of
 
 
@@ -40,6 +41,7 @@ class NodeState:
         self.lost = False  # it was away for too long: its tasks run elsewhere
         self.drained = False  # by command: nothing new starts there
         self.ending = False  # what its agent runs in is about to end: it takes nothing new
+        self.ends_at: float | None = None  # monotonic: when what it was granted for ends, if that is known
         self.error = ""  # why it can't be reached
         # The work.
         self.open: dict[WireKey, Needs] = {}  # assigned and not ended, in order; what each needs
@@ -50,6 +52,14 @@ class NodeState:
         self.rate = 0.0  # attempts that end here, per second
         self.pace: float | None = None  # seconds that an attempt takes here
         self._measured = 0.0  # monotonic: when the rate was measured last
+
+    def move_deadline(self, ends_in: float | None, now: float) -> bool:
+        """Take over when it ends; return whether that has moved."""
+        ends_at = None if ends_in is None else now + ends_in
+        if ends_at is not None and self.ends_at is not None and abs(ends_at - self.ends_at) < SAME_END:
+            return False
+        changed, self.ends_at = ends_at != self.ends_at, ends_at
+        return changed
 
     # --- Room for tasks
 

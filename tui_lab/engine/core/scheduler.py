@@ -11,6 +11,7 @@ from tui_lab.engine.core.events import (
     AgentMessages,
     AllocationEnded,
     AssignRefused,
+    DeadlineMoved,
     DiskFree,
     DiskFull,
     DrainRequested,
@@ -51,7 +52,7 @@ from tui_lab.engine.core.planner import UNREACHABLE, Planner
 from tui_lab.engine.core.pools import PoolState, home_of
 from tui_lab.engine.core.run import NODE_LOST, RunState
 from tui_lab.engine.core.state import SchedulerState
-from tui_lab.protocol.agent import AbandonUnstarted, Slots, WireKey
+from tui_lab.protocol.agent import AbandonUnstarted, Deadline, Slots, WireKey
 from tui_lab.store import ranges
 from tui_lab.store.events import Cleaned, Drained, NodesChanged, Paused, Prioritized
 
@@ -108,6 +109,7 @@ class Scheduler:
             case (
                 AgentMessages(node=name)
                 | AllocationEnded(node=name)
+                | DeadlineMoved(node=name)
                 | NodeWelcomed(node=name)
                 | NodeDisconnected(node=name)
                 | NodeRemoved(node=name)
@@ -361,6 +363,9 @@ class Scheduler:
             case AllocationEnded(reason=reason):
                 node.ready = False
                 self._lose(node, reason)
+            case DeadlineMoved(ends_in=ends_in):
+                if node.move_deadline(ends_in, now):
+                    state.send(node, Deadline(ends_in))
             case NodeRetried():
                 node.on_retried()
             case SlotsSet(slots=slots):

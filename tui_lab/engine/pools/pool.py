@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tui_lab.engine.connection import NodeConnection
-from tui_lab.engine.core.events import AllocationEnded, Event, NodeAdded, NodeRemoved, PoolSurveyed
+from tui_lab.engine.core.events import AllocationEnded, DeadlineMoved, Event, NodeAdded, NodeRemoved, PoolSurveyed
 from tui_lab.engine.core.run import RunState
 from tui_lab.engine.core.scheduler import SUPPLIED_IN, Scheduler
 from tui_lab.engine.pools.record import AllocationRecord
@@ -319,6 +319,7 @@ class Pool:
             entry: NodeEntry = {**self.entry, "name": name, "pool": self.name}
             self._registry.grant(entry, lambda: self.supply.way(one.nodes.get(name, offer)))
         one.nodes[name] = offer
+        self._feed(DeadlineMoved(name, offer.ends_in))
 
     def _end_node(self, one: Allocation, name: str, cause: Cause, why: str) -> None:
         """What a node ran is lost at once."""
