@@ -132,6 +132,7 @@ FORMAT = "a format of files"
 TYPE = "a type of columns"
 OTHER_MEANINGS = {
     ("experiment/shell/", "pattern"): SHELL,
+    ("experiment/cluster/pools/", "pattern"): SCHEMA,
     ("experiment/cluster/schema.py", "pattern"): SCHEMA,
     ("experiment/keys/", "pattern"): SCHEMA,
     ("experiment/schema_parts.py", "pattern"): SCHEMA,
