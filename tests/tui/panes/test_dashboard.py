@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 import polars as pl
 import pytest
@@ -15,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests.tui.conftest import wait_until
 from tests.workbench import Workbench, until
-from tui_lab.results.statistics.intervals import t_quantile
+from tui_lab.results.statistics.resolution import resolution
+from tui_lab.results.statistics.sample import Sample, describe
 from tui_lab.store.events import Paused
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.base.empty import Empty
@@ -26,8 +26,10 @@ from tui_lab.tui.tasks.frame import TaskTable
 from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.plot.plot import Plot
 
+VALUES = st.one_of(st.floats(-1e3, 1e3), st.integers(0, 9).map(lambda n: n / 100), st.sampled_from([0.0, 1.0]))
+"""Any, printed with two decimals, and successes."""
 TASKS = st.lists(
-    st.tuples(st.integers(0, 3), st.floats(-1e3, 1e3), st.sampled_from(["done", "failed", "running", "pending"])),
+    st.tuples(st.integers(0, 3), VALUES, st.sampled_from(["done", "failed", "running", "pending"])),
     min_size=1,
     max_size=40,
 )
@@ -68,11 +70,11 @@ def test_the_best_so_far_is_that_of_a_plain_computation(tasks: list[tuple[int, f
     assert best.mean == pytest.approx(mean(values[lr]), abs=1e-6)
     assert best.mean == pytest.approx(course[-1], abs=1e-6)
     assert best.n == len(values[lr])
-    if best.n > 1:
-        half = t_quantile(0.975, best.n - 1) * stdev(values[lr]) / math.sqrt(best.n)
-        assert best.half == pytest.approx(half, rel=1e-6, abs=1e-4)
-    else:
+    same = describe(Sample(tuple(values[lr])), known=resolution(values.values()))  # that of Results
+    if same.half is None:
         assert best.half is None
+    else:
+        assert best.half == pytest.approx(same.half, rel=1e-6, abs=1e-4)
     if chart is not None:
         states = [state for _, _, state in tasks if state != "pending"]
         still = [] if states[-1] == "done" and "running" not in states else [course[-1]]  # goes on until the last event

@@ -50,16 +50,23 @@ class Resolution:
     def spread(self, values: Sequence[float], sd: float | None) -> float | None:
         """The standard deviation that tests and intervals of a sample with this `sd` rest on; None for a single
         value."""
+        return self.spread_between(len(values), min(values), max(values), sd)
+
+    def spread_between(self, n: int, low: float, high: float, sd: float | None) -> float | None:
+        """The same for `n` values, of which `low` is the least and `high` the greatest."""
         if sd is None or self.deterministic:
             return None if sd is None else 0.0
-        return math.hypot(max(sd if sd > 0 else self.sd, self.floor), self.hidden(values))
+        return math.hypot(max(sd if sd > 0 else self.sd, self.floor), self._hidden(n, low, high))
 
     def hidden(self, values: Sequence[float]) -> float:
         """What rounding adds to the spread of values that lie within one step: they hide where in it their mean is,
         an error that does not shrink with their number. Whole numbers may be counts, which are exact."""
-        if not 0 < self.step < 1 or max(values) - min(values) > self.step * (1 + 1e-9):
+        return self._hidden(len(values), min(values), max(values))
+
+    def _hidden(self, n: int, low: float, high: float) -> float:
+        if not 0 < self.step < 1 or high - low > self.step * (1 + 1e-9):
             return 0.0
-        return self.floor * math.sqrt(len(values))
+        return self.floor * math.sqrt(n)
 
     def spread_of_differences(self, sd: float | None, others: float, *values: Sequence[float]) -> float | None:
         """The same for differences within pairs, each of two printed `values`; `others` is the spread of the

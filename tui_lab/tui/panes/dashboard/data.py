@@ -17,7 +17,9 @@ from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.results.charts.making import make
 from tui_lab.results.charts.model import Chart, ChartError, Request, Source
 from tui_lab.results.charts.registry import CURVES
-from tui_lab.results.statistics.intervals import t_quantile
+from tui_lab.results.numeric.exact import Moments
+from tui_lab.results.statistics.intervals import t_half, wilson
+from tui_lab.results.statistics.resolution import ENOUGH, Resolution, printed_step
 from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
 from tui_lab.tui.tasks.failures import FailedTasks
@@ -41,13 +43,15 @@ LONG: Final = 0.1
 """Part of all the time that such a pause takes at least."""
 NARROW: Final = 1e-6
 """Part of the time between two values that a step takes from one to the other."""
+DISTINCT: Final = 2000
+"""Different values that show how finely a metric is printed: those that are printed coarsely are fewer."""
 LABELS: Final = 4
 """Parameters that name a task or a setting."""
 
 
 @dataclass(frozen=True)
 class Best:
-    """The setting whose mean is the best so far. half: of its interval; None with one value."""
+    """The setting whose mean is the best so far. half: of the width of its interval; None where it has none."""
 
     metric: str
     setting: str
@@ -201,8 +205,8 @@ def best_so_far(
 ) -> tuple[Best | None, Chart | None]:
     """Return the setting with the best mean, and how the best mean went over time. span: see `span_of`.
 
-    A setting is what tasks with the same parameters have in common, but for repeat and seed. The interval is Student's
-    t of its values, and is not corrected for having been chosen as the best.
+    A setting is what tasks with the same parameters have in common, but for repeat and seed. The interval is that of
+    Results, which is not corrected for having been chosen as the best. Of equal means the first task's is the best.
     """
     frame = table.frame
     if metric not in frame.columns or not frame[metric].dtype.is_numeric():
@@ -217,40 +221,99 @@ def best_so_far(
         group = done.select(pl.struct(names).rank("dense").cast(pl.Int64) - 1).to_series().to_numpy()
     else:
         group = np.zeros(len(values), dtype=np.int64)
+    first = np.unique(group, return_index=True)[1]
     sign = 1.0 if goal == "max" else -1.0
-    size = int(group.max()) + 1
-    n, total, squares = np.zeros(size), np.zeros(size), np.zeros(size)
-    middle = float(values.mean())  # about which squares are summed: less is lost
-    means, halves, when = [], [], []
+    known = _resolution(values, group, values[first])
+    so_far = _Sums(values[first])
+    rows: list[tuple[float, float, float | None, float | None]] = []
     best = 0
     for part in np.array_split(order, min(BINS, len(order))):
-        np.add.at(n, group[part], 1.0)
-        np.add.at(total, group[part], values[part] - middle)
-        np.add.at(squares, group[part], (values[part] - middle) ** 2)
-        mean = np.divide(total, n, out=np.full(size, -math.inf * sign), where=n > 0)
-        best = int(np.argmax(sign * mean))
-        means.append(middle + float(mean[best]))
-        halves.append(_half(float(n[best]), float(total[best]), float(squares[best])))
-        when.append(float(at[part[-1]]))
+        so_far.add(group[part], values[part])
+        means = sign * so_far.means()
+        tied = np.flatnonzero(means == np.nanmax(means))
+        best = int(tied[np.argmin(first[tied])])
+        rows.append((float(at[part[-1]]), *so_far.interval(best, known)))
     row = done.row(int(order[np.flatnonzero(group[order] == best)[0]]), named=True)
     setting = "  ".join(f"{name}={brief(row[name])}" for name in names if row[name] is not None)
-    found = Best(metric, setting, means[-1], halves[-1], int(n[best]))
-    if span is None or math.isnan(when[0]):
+    _, mean, low, high = rows[-1]
+    found = Best(metric, setting, mean, None if low is None or high is None else (high - low) / 2, int(so_far.n[best]))
+    if span is None or math.isnan(rows[0][0]):
         return found, None
-    if span[1] > when[-1]:  # it still is the best
-        means, halves, when = [*means, means[-1]], [*halves, halves[-1]], [*when, span[1]]
-    course = pl.DataFrame({"time": when, metric: means, "half": halves}, schema_overrides={"half": pl.Float64})
+    if span[1] > rows[-1][0]:  # it still is the best
+        rows.append((span[1], *rows[-1][1:]))
+    course = pl.DataFrame(rows, schema=dict.fromkeys(("time", metric, "low", "high"), pl.Float64), orient="row")
     course = course.with_columns(pl.col("time").clip(lower_bound=span[0])).unique(
         "time", keep="last", maintain_order=True
     )
-    chart = _over_time(course.drop("half"), span, metric, None) if course.height > 1 else None
+    chart = _over_time(course.select("time", metric), span, metric, None) if course.height > 1 else None
     if chart is not None:
-        band = course.select(x=_since(course, span), half="half")
+        band = course.select(_since(course, span).alias("x"), "low", "high")
         series = chart.series[0]
-        joined = series.points.join(band, on="x", how="left", maintain_order="left")
-        wide = joined.with_columns(low=pl.col("y") - pl.col("half"), high=pl.col("y") + pl.col("half")).drop("half")
+        wide = series.points.drop("low", "high", strict=False).join(band, on="x", how="left", maintain_order="left")
         chart = replace(chart, series=(replace(series, points=_held(wide)), *chart.series[1:]))
     return found, chart
+
+
+class _Sums:
+    """Values of settings, added up. pivots: a value of each setting; differences from it are summed: less is lost."""
+
+    def __init__(self, pivots: npt.NDArray[np.float64]) -> None:
+        size = len(pivots)
+        self.n, self._total, self._squares = np.zeros(size), np.zeros(size), np.zeros(size)
+        self._least, self._greatest = np.full(size, math.inf), np.full(size, -math.inf)
+        self._pivots = pivots
+
+    def add(self, group: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> None:
+        np.add.at(self.n, group, 1.0)
+        differences = values - self._pivots[group]
+        np.add.at(self._total, group, differences)
+        np.add.at(self._squares, group, differences**2)
+        np.minimum.at(self._least, group, values)
+        np.maximum.at(self._greatest, group, values)
+
+    def means(self) -> npt.NDArray[np.float64]:
+        """NaN for a setting without values."""
+        found = np.full(len(self.n), math.nan)
+        np.divide(self._total, self.n, out=found, where=self.n > 0)
+        return found + self._pivots
+
+    def deviations(self) -> npt.NDArray[np.float64]:
+        """The sums of the squares of the deviations from the means."""
+        found = self._squares - self._total**2 / np.maximum(self.n, 1.0)
+        return found.clip(min=0.0)
+
+    def flat(self) -> bool:
+        """Whether the values of each setting are equal."""
+        return bool(np.all(self._least >= self._greatest))
+
+    def interval(self, setting: int, known: Resolution) -> tuple[float, float | None, float | None]:
+        """Return the mean of a setting, and the ends of its interval, as `results.statistics.sample.describe` does."""
+        n, mean = int(self.n[setting]), float(self.means()[setting])
+        if n < 2 or known.deterministic:
+            return mean, None, None
+        if known.binary:
+            return mean, *wilson(round(mean * n), n, LEVEL)
+        least, greatest = float(self._least[setting]), float(self._greatest[setting])
+        sd = 0.0 if least == greatest else math.sqrt(float(self.deviations()[setting]) / (n - 1))
+        half = t_half(Moments(n, mean, known.spread_between(n, least, greatest, sd)), LEVEL)
+        return (mean, None, None) if half is None else (mean, mean - half, mean + half)
+
+
+def _resolution(
+    values: npt.NDArray[np.float64], group: npt.NDArray[np.int64], pivots: npt.NDArray[np.float64]
+) -> Resolution:
+    """Return the resolution of a metric, as `results.statistics.resolution` does, for a million values."""
+    sums = _Sums(pivots)
+    sums.add(group, values)
+    distinct = np.unique(values)
+    free = float(np.maximum(0.0, sums.n - 1).sum())
+    flat = sums.flat()
+    return Resolution(
+        step=printed_step(distinct[:: max(1, len(distinct) // DISTINCT)].tolist()),
+        binary=bool(np.isin(distinct, (0.0, 1.0)).all()),
+        deterministic=flat and free >= ENOUGH,
+        sd=0.0 if flat else math.sqrt(float(sums.deviations().sum()) / free),
+    )
 
 
 def _held(points: pl.DataFrame) -> pl.DataFrame:
@@ -261,14 +324,6 @@ def _held(points: pl.DataFrame) -> pl.DataFrame:
     ends = points.with_row_index().with_columns(x=after["x"] - (after["x"] - points["x"]) * NARROW)
     ends = ends.filter(changes & pl.col("x").is_not_null())
     return pl.concat([points.with_row_index(), ends]).sort("index", maintain_order=True).drop("index")
-
-
-def _half(n: float, total: float, squares: float) -> float | None:
-    """Return half the interval of a mean; None with one value."""
-    if n < 2:
-        return None
-    spread = max(0.0, (squares - total * total / n) / (n - 1))
-    return t_quantile((1 + LEVEL) / 2, n - 1) * math.sqrt(spread / n)
 
 
 def _since(points: pl.DataFrame, span: tuple[float, float]) -> pl.Series:
