@@ -197,7 +197,8 @@ def progress_chart(frame: pl.DataFrame, span: tuple[float, float] | None) -> Cha
     chart = _over_time(pl.concat(parts), span, "tasks", "state")
     if chart is None:
         return None
-    return replace(chart, series=tuple(replace(one, color=COLOURS[one.name]) for one in chart.series))
+    series = tuple(replace(one, color=COLOURS[one.name]) for one in chart.series)
+    return replace(chart, series=series, y=replace(chart.y, whole=True))
 
 
 def best_so_far(
