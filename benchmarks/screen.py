@@ -80,6 +80,11 @@ MEMORY = 250, 450
 """MB at most, and bytes for each task."""
 
 
+def _take_terminal() -> None:
+    """Make the terminal that of the session: where the benchmark is killed, it hangs up, and the program ends."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Terminal:
     """A program on a terminal of its own."""
 
@@ -91,7 +96,14 @@ class Terminal:
         for name in ("NO_COLOR", "COLUMNS", "LINES"):
             environment.pop(name, None)
         self.process = subprocess.Popen(
-            words, cwd=folder, env=environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+            words,
+            cwd=folder,
+            env=environment,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            preexec_fn=_take_terminal,
         )
         os.close(slave)
         with suppress(OSError):  # a session has a share of its own: it gets the `nice` of this one
