@@ -82,6 +82,7 @@ KEYWORDS: dict[str, Any] = {
     "enum": lambda v, words, _: v in words,
     "oneOf": lambda value, wanted, _: sum(fits(value, one) for one in wanted) == 1,
     "anyOf": lambda v, options, _: any(fits(v, option) for option in options),
+    "not": lambda v, wanted, _: not fits(v, wanted),
     "minimum": unless((int, float), lambda v, n, _: v >= n),
     "maximum": unless((int, float), lambda v, n, _: v <= n),
     "minLength": unless(str, lambda v, n, _: len(v) >= n),

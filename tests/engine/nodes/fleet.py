@@ -32,6 +32,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from getpass import getuser
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,10 @@ class Node:
 
     def agent_pid(self) -> int | None:
         """The agent that is alive there."""
-        texts = [path.read_text().strip() for spool in self._spools() if (path := spool / "lock").exists()]
+        texts = []
+        for spool in self._spools():
+            with suppress(FileNotFoundError):  # it goes with its agent
+                texts.append((spool / "lock").read_text().strip())
         running = self.machine.processes()
         return next((int(text) for text in texts if text and int(text) in running and alive(int(text))), None)
 

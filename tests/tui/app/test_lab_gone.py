@@ -24,7 +24,7 @@ KEPT = {"3": "grid/0", "4": "importance", "6": "of small", "7": "small#1"}  # wh
 async def test_a_lab_that_goes_and_comes_back(key: str, own_lab: Workbench) -> None:
     word = KEPT[key].replace("grid/0", "small/0")
     app = LabApp(own_lab.lab_path)
-    async with app.run_test(size=(240, 40)) as pilot:
+    async with app.run_test(size=(320, 40)) as pilot:  # the path of the lab may be long
         await wait_until(pilot, lambda: app.current == "small")
         await pilot.press(f"alt+{key}")
         await wait_until(pilot, lambda: word in text_of(app))
