@@ -105,7 +105,9 @@ def test_mistakes_are_told_where_they_are() -> None:
             '15:13: "gres" must be text, not a mapping',
         ]
     )
-    assert problems("gpu") == ['3:12: "slurm" must be a mapping with options of sbatch, such as {partition: gpu}, not text ("gpu")']
+    assert problems("gpu") == [
+        '3:12: "slurm" must be a mapping with options of sbatch, such as {partition: gpu}, not text ("gpu")'
+    ]
 
 
 def test_the_reference_has_its_keys() -> None:
