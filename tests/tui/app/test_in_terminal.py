@@ -143,7 +143,9 @@ def test_from_an_empty_folder_to_a_chart_and_back(workbench: Workbench, terminal
     terminal.wait("score DESC")
     terminal.press("F5")
     terminal.wait(lambda screen: "5.5" in screen and "3.5" in screen)
-    terminal.press("M-p")
+    terminal.press("Escape")
+    terminal.wait("q Leave")
+    terminal.press("p")
     terminal.wait(lambda screen: "lines" in screen and "●" in screen)
     terminal.press("M-4")
     terminal.wait("best")
@@ -209,7 +211,7 @@ def test_what_is_asked_most_is_a_few_keys_away_and_copied_into_the_terminal_s_bu
     terminal.wait("READY")
     terminal.type(f"{PROGRAM} lab")
     terminal.press("Enter")
-    terminal.wait("History")
+    terminal.wait("100%")
 
     terminal.press("3", "F")  # why did it fail?
     screen = terminal.wait("all 3 with x = 3; none of 6 elsewhere")
