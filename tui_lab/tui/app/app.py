@@ -45,7 +45,6 @@ from tui_lab.tui.base.screen_terminal import ScreenTerminal
 from tui_lab.tui.base.scrollbars import ThinScrollbars
 from tui_lab.tui.base.snapshot import LabSnapshot, SnapshotTaken
 from tui_lab.tui.base.workers import promised, work
-from tui_lab.tui.widgets.scrollbar import use_thin_bars
 
 if TYPE_CHECKING:
     import polars as pl
@@ -135,7 +134,6 @@ class LabApp(App[int]):
         self.charted: Charted | None = None  # what has a colour in the chart that was shown last
         self.chosen: Chosen | None = None  # tasks that the Tasks pane is narrowed to
         self.task_sources: MutableMapping[tuple[str, str, str], Any] = WeakValueDictionary()  # that panes share
-        use_thin_bars(self.config.ascii)
         self.theme = self._beginning.theme(self.available_themes, self.console.color_system)
         self.terminal = ScreenTerminal(self, self.config.ascii, self.write_to_terminal)
         self.set_keymap(self.config.keys)
