@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -224,16 +224,17 @@ def best_so_far(
         group = np.zeros(len(values), dtype=np.int64)
     first = np.unique(group, return_index=True)[1]
     sign = 1.0 if goal == "max" else -1.0
-    known = _resolution(values, group, values[first])
     so_far = _Sums(values[first])
-    rows: list[tuple[float, float, float | None, float | None]] = []
+    course_of_best: list[tuple[float, _Sample]] = []
     best = 0
     for part in np.array_split(order, min(BINS, len(order))):
         so_far.add(group[part], values[part])
         means = sign * so_far.means()
         tied = np.flatnonzero(means == np.nanmax(means))
         best = int(tied[np.argmin(first[tied])])
-        rows.append((float(at[part[-1]]), *so_far.interval(best, known)))
+        course_of_best.append((float(at[part[-1]]), so_far.sample(best)))
+    known = _resolution(values, so_far)
+    rows = [(when, *sample.interval(known)) for when, sample in course_of_best]
     row = done.row(int(order[np.flatnonzero(group[order] == best)[0]]), named=True)
     setting = "  ".join(f"{name}={brief(row[name])}" for name in names if row[name] is not None)
     _, mean, low, high = rows[-1]
@@ -287,25 +288,36 @@ class _Sums:
         """Whether the values of each setting are equal."""
         return bool(np.all(self._least >= self._greatest))
 
-    def interval(self, setting: int, known: Resolution) -> tuple[float, float | None, float | None]:
-        """Return the mean of a setting, and the ends of its interval, as `results.statistics.sample.describe` does."""
-        n, mean = int(self.n[setting]), float(self.means()[setting])
-        if n < 2 or known.deterministic:
-            return mean, None, None
-        if known.binary:
-            return mean, *wilson(round(mean * n), n, LEVEL)
-        least, greatest = float(self._least[setting]), float(self._greatest[setting])
+    def sample(self, setting: int) -> _Sample:
+        """Return what is known of a setting so far."""
+        n, least, greatest = int(self.n[setting]), float(self._least[setting]), float(self._greatest[setting])
         sd = 0.0 if least == greatest else math.sqrt(float(self.deviations()[setting]) / (n - 1))
-        half = t_half(Moments(n, mean, known.spread_between(n, least, greatest, sd)), LEVEL)
-        return (mean, None, None) if half is None else (mean, mean - half, mean + half)
+        return _Sample(n, float(self.means()[setting]), sd, least, greatest)
 
 
-def _resolution(
-    values: npt.NDArray[np.float64], group: npt.NDArray[np.int64], pivots: npt.NDArray[np.float64]
-) -> Resolution:
-    """Return the resolution of a metric, as `results.statistics.resolution` does, for a million values."""
-    sums = _Sums(pivots)
-    sums.add(group, values)
+class _Sample(NamedTuple):
+    """The values of a setting, summed up. sd: 0 for one value."""
+
+    n: int
+    mean: float
+    sd: float
+    least: float
+    greatest: float
+
+    def interval(self, known: Resolution) -> tuple[float, float | None, float | None]:
+        """Return the mean, and the ends of its interval, as `results.statistics.sample.describe` does."""
+        if self.n < 2 or known.deterministic:
+            return self.mean, None, None
+        if known.binary:
+            return self.mean, *wilson(round(self.mean * self.n), self.n, LEVEL)
+        spread = known.spread_between(self.n, self.least, self.greatest, self.sd)
+        half = t_half(Moments(self.n, self.mean, spread), LEVEL)
+        return (self.mean, None, None) if half is None else (self.mean, self.mean - half, self.mean + half)
+
+
+def _resolution(values: npt.NDArray[np.float64], sums: _Sums) -> Resolution:
+    """Return the resolution of a metric, as `results.statistics.resolution` does, for a million values. sums: of all
+    of them."""
     distinct = np.unique(values)
     free = float(np.maximum(0.0, sums.n - 1).sum())
     flat = sums.flat()
