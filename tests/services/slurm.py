@@ -65,6 +65,7 @@ class PrivateSlurm:
 
     cpus, memory (MB), gpus: of each node; there can be four cards. partitions: the lines of slurm.conf that define
     them; by default there is `main`, with all nodes and without a limit of time. more: further lines of slurm.conf.
+    hidden: a folder that its nodes don't see.
     """
 
     def __init__(
@@ -76,11 +77,12 @@ class PrivateSlurm:
         gpus: int = 0,
         partitions: Sequence[str] = (),
         more: Sequence[str] = (),
+        hidden: Path | None = None,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # a short path: sockets have 107 bytes
         self.nodes = [f"n{number}" for number in range(1, nodes + 1)]
         self.cpus, self.memory, self.gpus = cpus, memory, gpus
-        self.partitions, self.more = partitions, more
+        self.partitions, self.more, self.hidden = partitions, more, hidden
         self.conf = self.folder / "slurm.conf"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.environment = {
@@ -190,7 +192,11 @@ class PrivateSlurm:
         self._until_up("slurmctld", lambda: "is UP" in self.run("scontrol", "ping", check=False).stdout)
 
     def start_node(self, node: str) -> None:
-        self._spawn("slurmd", "-D", "-N", node, called=f"slurmd-{node}")
+        words = ["slurmd", "-D", "-N", node]
+        if self.hidden is not None:
+            hide = 'mount -t tmpfs none "$0" && exec "$@"'
+            words = ["unshare", "-m", "--propagation", "private", "sh", "-c", hide, str(self.hidden), *words]
+        self._spawn(*words, called=f"slurmd-{node}")
         self._until_up(f"slurmd-{node}", (self.folder / f"slurmd-{node}.pid").exists)
 
     def _spawn(self, program: str, *words: str, called: str = "") -> None:

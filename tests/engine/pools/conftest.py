@@ -1,3 +1,4 @@
+from tests.engine.nodes.fleet import fleet
 from tests.services.slurm import slurm
 
-__all__ = ["slurm"]
+__all__ = ["fleet", "slurm"]
