@@ -11,7 +11,7 @@ import pytest
 
 from tests.store.events import submitted
 from tui_lab.client.eta import Eta, Pace
-from tui_lab.store.events import Assigned, Event, Finished, Paused, Resumed, Started
+from tui_lab.store.events import Assigned, Event, Finished, Paused, Requeued, Resumed, Started
 from tui_lab.store.fold import State
 
 Known = list[tuple[float, float | None]]
@@ -114,10 +114,11 @@ def test_more_slots_and_pauses_begin_anew() -> None:
     assert again and 0.5 * calm < again < 1.5 * calm
 
 
-def test_one_that_comes_later_agrees() -> None:
+@pytest.mark.parametrize("between", [(), (Paused(120.0, "asked", 0), Resumed(180.0)), (Requeued(180.0, [(0, 0)], {}),)])
+def test_one_that_comes_later_agrees(between: tuple[Paused | Resumed | Requeued, ...]) -> None:
     run, early, late, state = Simulation(400, 8, 10.0), Pace(), Pace(), State()
     second, left = 1.0, 400
-    for event in run.events():
+    for event in heapq.merge(run.events(), between, key=lambda event: event.at):  # type: ignore[union-attr]
         while event.at > second and second < 250:  # type: ignore[union-attr]
             early.remaining(left, second)
             second += 1

@@ -88,16 +88,16 @@ class Pace:
         """Take in what the run has done before it is watched."""
         if not state.submissions:
             return
-        self._since = state.submissions[-1].at
+        self._since = state.continued
         started, ended, took = (
             np.frombuffer(state.columns[name], dtype=np.float64) for name in ("started", "ended", "duration")
         )
         stage = np.frombuffer(state.columns["stage"], dtype=np.int16)
-        recent = np.flatnonzero((ended > self._since) & (stage == 0))
+        recent = np.flatnonzero((ended > state.submissions[-1].at) & (stage == 0))
         if len(recent) > RECENT:
             recent = recent[np.argpartition(ended[recent], len(recent) - RECENT)[-RECENT:]]
         recent = recent[np.argsort(ended[recent])]
-        self._ends.extend(ended[recent].tolist())
+        self._ends.extend(ended[recent][ended[recent] > self._since].tolist())
         self._durations.extend(duration for duration in took[recent].tolist() if duration == duration)
         codes = np.frombuffer(state.columns["state"], dtype=np.int8)
         running = np.flatnonzero((codes == RUNNING) & (stage == 0))

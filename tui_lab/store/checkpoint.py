@@ -23,7 +23,7 @@ from tui_lab.store.errors import LabError
 from tui_lab.store.events import Changes, Ended, Key, NodesChanged, Paused, Prioritized, Raised, Submitted
 from tui_lab.store.fold import COLUMNS, STATES, State
 
-FORMAT: Final = 11
+FORMAT: Final = 12
 _METADATA: Final = "tui_lab"
 _BLOCK: Final = 1 << 22
 
@@ -54,6 +54,7 @@ class _About(msgspec.Struct, kw_only=True):
     drained: bool
     prioritized: Prioritized | None
     ended: Ended | None
+    continued: float
     offset: int
     environments: dict[str, str]
     placement: NodesChanged | None
@@ -83,6 +84,7 @@ _KEPT: Final = (
         "drained",
         "prioritized",
         "ended",
+        "continued",
         "offset",
     ),
     *("environments", "placement"),

@@ -147,6 +147,7 @@ class State:
         self.drained = False  # the user asked to start nothing more
         self.prioritized: Prioritized | None = None  # of the newest submission, where the user changed it
         self.ended: Ended | None = None  # of the newest submission
+        self.continued = 0.0  # when the user last submitted, resumed or retried; seconds since 1970
         self.offset = 0  # of the journal, behind the last event applied
         self.damage: list[Damage] = []  # lines of the journal that were passed over
         self.proof = (0, 0)  # an offset, and the CRC-32 of the journal before it, as a checkpoint had them
@@ -253,6 +254,7 @@ class State:
                     if self.paused is not None and self.paused.reason in TOO_MANY_FAILED:
                         self.accepted_failures = self.paused.failed
                     self.paused, self.drained, self.ended = None, False, None
+                    self.continued = event.at
                 case Drained():
                     self.drained = True
                 case Prioritized():
@@ -278,7 +280,7 @@ class State:
         self.plan = event.plan
         self.submissions.append(event)
         self.note = ""
-        self.drained, self.paused, self.ended = False, None, None
+        self.drained, self.paused, self.ended, self.continued = False, None, None, event.at
         self.accepted_failures = 0
         self.placement, self.quarantined, self.prioritized = None, set(), None
         staged = [one for ids in event.stages.values() for one in ids]
@@ -359,7 +361,7 @@ class State:
             columns["go_on"][task] = 0  # the node may have done the steps before badly, too
 
     def _requeue(self, event: Requeued) -> None:
-        self.ended, self.paused, self.drained = None, None, False
+        self.ended, self.paused, self.drained, self.continued = None, None, False, event.at
         changes = event.changes
         for task in ranges.each(event.queued) if changes or self.changes else ():
             self.changes.pop(task, None)

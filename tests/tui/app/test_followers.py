@@ -9,7 +9,7 @@ import pytest
 
 from tests.results.conftest import LabOnDisk
 from tests.store.events import submitted
-from tui_lab.store.events import Assigned, Finished, Paused, Started
+from tui_lab.store.events import Assigned, Finished, Paused, Resumed, Started
 from tui_lab.store.fold import State
 from tui_lab.tui.app.followers import Throughput, WatchedExperiment
 from tui_lab.tui.app.recent_events import RecentEvents
@@ -32,6 +32,20 @@ def test_throughput_covers_the_run_or_its_last_hour() -> None:
     assert len(run.bins(1000.0 + 3600)) == 60
     run.add(9000.0)
     assert (sum(run.bins(9100.0)), run.bins(9100.0)[-2]) == (1, 1)
+    state = State()
+    for event in (
+        submitted([(0, 9)], at=100.0),
+        Assigned(100.0, "here", [(0, 1), (1, 1)]),
+        Started(101.0, 0, 1),
+        Finished(102.0, 0, 1, "done"),
+        Resumed(110.0),
+        Started(110.0, 1, 1),
+        Finished(112.0, 1, 1, "done"),
+    ):
+        state.apply(event)
+    run = Throughput()
+    run.look_back(state)
+    assert run.bins(112.0) == (0, 0, 1), "one that watched it began anew when it was resumed"
 
 
 def test_what_only_the_clock_moves_is_no_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

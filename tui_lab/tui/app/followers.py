@@ -64,7 +64,7 @@ class Throughput:
         """Take in what the run has done before it was watched."""
         if not state.submissions:
             return
-        self.begin(state.submissions[-1].at)
+        self.begin(state.continued)
         ended = np.frombuffer(state.columns["ended"], dtype=np.float64)
         stage = np.frombuffer(state.columns["stage"], dtype=np.int16)
         recent = ended[(ended > self._since) & (stage == 0)]
