@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.app.help import Help
 from tui_lab.tui.app.input_order import InputOrder
 from tui_lab.tui.app.terminal_changes import TerminalChanges
+from tui_lab.tui.app.watcher import Watcher
+from tui_lab.tui.base.snapshot import LabSnapshot
 from tui_lab.tui.panes.experiment.launch import LaunchDialog
 from tui_lab.tui.widgets.dialogs import Ask
 from tui_lab.tui.widgets.open_dialog import OpenDialog
@@ -65,6 +68,27 @@ async def test_a_filter_is_typed_corrected_and_left_at_once(small_lab: Path) -> 
         # The mark is on the third of the rows that the filter leaves.
         assert pane.table.marked == {pane.table.frame["task_id"][2]}
         assert set(pane.table.frame["kind"].to_list()) == {"b"}
+
+
+async def test_keys_wait_until_the_lab_was_read_first(small_lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = threading.Event()
+    look = Watcher._look
+
+    def slow(self: Watcher) -> LabSnapshot:
+        read.wait()
+        return look(self)
+
+    monkeypatch.setattr(Watcher, "_look", slow)
+    app = LabApp(small_lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        burst(app, "3", "F")
+        await wait_until(pilot, lambda: app.pane is not None and app.pane.NAME == "tasks" and app.pane.is_mounted)
+        pane: Any = app.pane
+        assert not pane.tasks.is_grouped
+        read.set()
+        await wait_until(pilot, lambda: pane.tasks.shows_failures)
+        await settled(app, pilot)
+        assert pane.tasks.shows_failures
 
 
 async def test_a_key_that_is_held_down_moves_as_far_as_it_comes_often(

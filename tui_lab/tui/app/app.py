@@ -40,7 +40,7 @@ from tui_lab.tui.base import panes, themes
 from tui_lab.tui.base.actions import Action, bindings, shown_key
 from tui_lab.tui.base.collector import settle
 from tui_lab.tui.base.config import Config, SavedState, state_folder
-from tui_lab.tui.base.pane import Host, Pane, is_text
+from tui_lab.tui.base.pane import HeldKeys, Host, Pane, is_text
 from tui_lab.tui.base.screen_terminal import ScreenTerminal
 from tui_lab.tui.base.scrollbars import ThinScrollbars
 from tui_lab.tui.base.snapshot import LabSnapshot, SnapshotTaken
@@ -123,6 +123,7 @@ class LabApp(App[int]):
         self._messages = Messages(self, self, self.config, self.config.notify if driver_class is None else "off")
         self._ways_out = WaysOut(self, [one.action for one in ACTIONS if one.leads_away])
         self._input = InputOrder(self, self._ways_out.leads)
+        self._unread = HeldKeys(self, LONGEST)  # keys before the first snapshot of a lab: for what it shows
         self._changes = TerminalChanges(self)
         self._commands = commands
         self._processes = Processes(self, self)
@@ -227,6 +228,7 @@ class LabApp(App[int]):
         all of the above. Typed keys wait for the pane."""
         panes.load(first)
         self.call_from_thread(self._navigation.enter_first, first)
+        self.call_from_thread(self._unread.hold)
         self.call_from_thread(release)
         self._watcher.start()
         for name in panes.NAMES:
@@ -332,6 +334,7 @@ class LabApp(App[int]):
             return  # the screen is being taken down, or looks at another lab by now
         self.lab = message.snapshot.lab
         self.snapshot = message.snapshot
+        self._unread.let_go()
 
     def watch_snapshot(self, before: LabSnapshot, snapshot: LabSnapshot) -> None:
         names = [one.name for one in snapshot.experiments]
@@ -366,6 +369,7 @@ class LabApp(App[int]):
         self.saved_state.turn_to(path)
         self._navigation.forget()
         self._watcher = Watcher(path, self.config.refresh, self.post_message)
+        self._unread.hold()
         self._watcher.start()
         self.show_pane("tasks")
 

@@ -246,16 +246,17 @@ def keys_of(node: DOMNode) -> Keys:
 
 
 class HeldKeys:
-    """Typed keys that wait for what a worker of a widget reads: they are for that. Not longer than PATIENT, and not the
-    keys that lead away. Each thing that is waited for has one of its own."""
+    """Typed keys that wait for what a worker of a widget reads: they are for that. Not longer than `patience` seconds,
+    and not the keys that lead away. Each thing that is waited for has one of its own."""
 
-    def __init__(self, widget: DOMNode) -> None:
+    def __init__(self, widget: DOMNode, patience: float = PATIENT) -> None:
         self._widget = widget
+        self._patience = patience
         self._let_go: Callable[[], None] | None = None
 
     def hold(self) -> None:
         """Let the keys wait, from now on."""
-        before, self._let_go = self._let_go, host_of(self._widget).hold_input(PATIENT, rows=True)
+        before, self._let_go = self._let_go, host_of(self._widget).hold_input(self._patience, rows=True)
         if before is not None:
             before()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -29,6 +30,7 @@ from tui_lab.tui.base.config import state_folder
 from tui_lab.tui.base.templates import TEMPLATES
 from tui_lab.tui.panes.experiment import trial
 from tui_lab.tui.panes.experiment.launch import LaunchDialog, nodes_of, nodes_words, slots_of
+from tui_lab.tui.panes.experiment.launcher import Launcher
 from tui_lab.tui.panes.experiment.offers import OffersScreen
 from tui_lab.tui.panes.experiment.pane import ExperimentPane
 from tui_lab.tui.panes.experiment.plan import PlanView
@@ -452,6 +454,33 @@ async def test_a_launch_asks_once_and_runs(own_lab: Workbench) -> None:
         until(lambda: sum(task["state"] == "done" for task in own_lab.tasks("small")) >= 9)
     event = own_lab.events("submitted", "small")[-1]
     assert event["nodes"][0]["slots"] == 1 and event["queued"]
+
+
+async def test_a_launch_does_not_take_the_user_back(own_lab: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitted, gone = asyncio.Event(), asyncio.Event()
+    submit = Launcher.submit
+
+    async def slow(self: Launcher, *words: Any) -> str | None:
+        submitted.set()
+        await gone.wait()
+        return await submit(self, *words)
+
+    monkeypatch.setattr(Launcher, "submit", slow)
+    app = small(own_lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await rewrite(pilot, app, lambda text: text.replace("repeat: 2", "repeat: 3"))
+        await pilot.press("ctrl+r")
+        await wait_until(pilot, lambda: isinstance(app.screen, LaunchDialog) and "Run 6" in shown(app, "#question"))
+        await pilot.press("ctrl+j")
+        await submitted.wait()
+        await pilot.press("alt+5")
+        await wait_until(pilot, lambda: app.pane is not None and app.pane.NAME == "query")
+        gone.set()
+        launched = [worker for worker in app.workers if worker.group == "experiment-ask"]
+        await app.workers.wait_for_complete(launched)
+        await pilot.pause()
+        assert app.pane is not None and app.pane.NAME == "query"
+        until(lambda: len(own_lab.events("submitted", "small")) == 2)
 
 
 @pytest.mark.slow

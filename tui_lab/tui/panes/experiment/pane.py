@@ -393,7 +393,7 @@ class ExperimentPane(Pane):
         if side.file is None:
             app.tell(no_file(app), "warning")
             return
-        path, text = side.file.path, side.text
+        path, text, before = side.file.path, side.text, app.current
         checked, planned = await app.before_question(self._launcher.prepare(app.lab, path, text))
         self._show_checked(checked)
         self._show_planned(planned)
@@ -411,8 +411,11 @@ class ExperimentPane(Pane):
         if name is None:
             return
         self.tester.wait_for_output(name, path, text, self._checked.experiment if self._checked is not None else None)
-        app.current = self._followed = name
-        app.show_pane("tasks")
+        self._followed = name
+        if app.current == before:  # else the user has chosen another one meanwhile, or looks elsewhere
+            app.current = name
+        if app.pane is self:
+            app.show_pane("tasks")
 
     @property
     def side(self) -> EditorSide:
