@@ -1,8 +1,8 @@
 """A pool that another package could bring: allocations are processes on this machine, at most `room` at a time.
 
 `{processes: {folder: DIR, room: 2}}` in a cluster file. What is granted stands in the folder: NAME.asked has the spool
-of a request, NAME.pid the process of an allocation. A test that ends one writes why into NAME.cause, and into `ends`
-when all of them end, in seconds since 1970.
+of a request, NAME.pid the process of an allocation. A test that ends one writes why into NAME.cause, and into
+`seconds` how long each lasts.
 """
 
 from __future__ import annotations
@@ -81,8 +81,9 @@ class ProcessSupply(Supply):
             return Offer(name, why=f"all {self.room} are in use")
         number = (self.folder / f"{name}.pid").read_text()
         if self.alive(name):
-            ends = self.folder / "ends"
-            ends_in = float(ends.read_text()) - time.time() if ends.exists() else None
+            used = time.time() - (self.folder / f"{name}.pid").stat().st_mtime
+            lasts = self.folder / "seconds"
+            ends_in = float(lasts.read_text()) - used if lasts.exists() else None
             return Offer(name, number, state="up", ends_in=ends_in)
         cause = self.folder / f"{name}.cause"
         return Offer(

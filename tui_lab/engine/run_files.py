@@ -228,6 +228,10 @@ class RunFiles:
             one, row = builder.of(self.state.planned_run(key[0]), self.state.stage(key[0]))
             return {} if row is None else one.needs(row, key[1], changes)
 
+        def timeout(key: AttemptKey, changes: Changes | None) -> float | None:
+            one, row = builder.of(self.state.planned_run(key[0]), self.state.stage(key[0]))
+            return None if row is None else one.timeout_of(row, key[1], changes)
+
         rows = listed(plan, experiment) if plan.runs.height else plan.tasks
         after = _before(plan, rows, experiment)
         on_nodes = plan.runs.filter(pl.col("stage").is_in(plan.per_node))["task_id"] if plan.per_node else ()
@@ -256,6 +260,8 @@ class RunFiles:
             rounds=rounds(plan, experiment) if experiment.order == "by-stage" else (),
             collecting=collected.covered(plan, experiment),
             run_on=run_on(experiment),
+            combinations=_groups(plan, rows),
+            timeout=timeout,
             until_done=frozenset(name for name, one in experiment.stages.items() if one.retain == "until-done"),
         )
 
@@ -274,6 +280,14 @@ def listed(plan: Plan, experiment: Experiment) -> pl.DataFrame:
     order = {name: number for number, name in enumerate(experiment.earlier_stages)}
     stage = pl.col("stage").replace_strict(order, default=len(order), return_dtype=pl.Int32)
     return plan.rows.sort("combination", "repeat", stage, maintain_order=True)
+
+
+def _groups(plan: Plan, rows: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """Return the combination of each task; of runs of stages, each of which is for several, a number of its own."""
+    found = rows["combination"]
+    if plan.runs.height:
+        found = pl.select(pl.when(rows["stage"].is_null()).then(found).otherwise(-1 - rows["task_id"])).to_series()
+    return found.to_numpy().astype(np.int64, copy=False)
 
 
 def rounds(plan: Plan, experiment: Experiment) -> list[npt.NDArray[np.int64]]:

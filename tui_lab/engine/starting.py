@@ -51,7 +51,7 @@ class Starting:
                     if paths.collect is not None and one is not builder:
                         there = replace(paths, collect=collect(one.experiment, node.home))
                     changes, resume = run.state.changes.get(key[0]), run.done_steps(key[0])
-                    message = one.start(row, key[1], there, changes, run.wire_name, resume)
+                    message = one.start(row, key[1], there, changes, run.wire_name, resume, effect.takes.get(key))
                     before = {
                         paths.run(number): input_of(one.experiment, name, paths.folder(number, stage))
                         for number, name, stage in one.inputs(row)

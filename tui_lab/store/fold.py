@@ -81,7 +81,7 @@ REASONS: Final = (
 )
 FAULTLESS: Final = ("walltime", "preempted", "cancelled")  # reasons of a loss that is nobody's fault
 TOO_MANY_FAILED: Final = ("first_failures", "max_failures")  # reasons of a pause
-EXPLAINED: Final = ("start", "outs")  # reasons of which the event has a `message`
+EXPLAINED: Final = ("start", "outs", "walltime")  # reasons of failures of which the event has a `message`
 _STATE_CODE: Final = {name: code for code, name in enumerate(STATES)}
 _REASON_CODE: Final = {name: code for code, name in enumerate(REASONS)}
 

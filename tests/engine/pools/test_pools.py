@@ -63,7 +63,8 @@ def pool(workbench: Workbench, tmp_path: Path) -> Pool:
 
 def test_tasks_run_in_allocations_which_are_all_given_back(workbench: Workbench, pool: Pool) -> None:
     pool.cluster(room=2, more=", max: 3")
-    (pool.folder / "ends").write_text(str(int(time.time()) + 1000))
+    (pool.folder / "seconds").write_text("1000")
+    begun = time.time()
     workbench.write(
         "e.yaml", "name: e\ncommand: 'echo $TUI_LAB_DEADLINE; sleep 0.2'\nparameters: {p: [1, 2, 3, 4, 5, 6]}\n"
     )
@@ -71,12 +72,24 @@ def test_tasks_run_in_allocations_which_are_all_given_back(workbench: Workbench,
     nodes = workbench.process("query", "SELECT node, state FROM e", "--format", "csv", env=pool.env).lines[1:]
     assert len(nodes) == 6 and all(line.startswith("big.") and line.endswith(",done") for line in nodes)
     assert 1 <= len(set(nodes)) <= 3
-    ends = int((pool.folder / "ends").read_text())
     deadlines = [int(path.read_text()) for path in workbench.lab_path.rglob("stdout")]
-    assert len(deadlines) == 6 and all(abs(deadline - ends) < 5 for deadline in deadlines)
+    assert len(deadlines) == 6 and all(begun + 995 < deadline < time.time() + 1000 for deadline in deadlines)
     assert not pool.running and not list(pool.folder.glob("*.asked")), "also what was still waiting"
     asked = [line for line in (workbench.lab_path / "allocations.jsonl").read_text().splitlines() if "asked" in line]
     assert len(asked) == 3, "six tasks, and at most three"
+
+
+def test_what_is_longer_than_an_allocation_fails_after_one_that_it_had(workbench: Workbench, pool: Pool) -> None:
+    pool.cluster(room=1)
+    (pool.folder / "seconds").write_text("6")
+    workbench.write("e.yaml", "name: e\ncommand: sleep {p}\nparameters: {p: [0.1, 100]}\n")
+    printed = workbench.process("--run", "e.yaml", "--cluster", "c.yaml", code=1, env=pool.env).err
+    (first, last) = [event for event in workbench.events("finished") if event["task"] == 1]
+    assert (first["state"], first["reason"], first["again"]) == ("lost", "walltime", 0)
+    assert (last["state"], last["reason"], last["attempt"]) == ("failed", "walltime", 2)
+    assert last["message"] in printed and "did not end; allocations of big have 0:0" in printed
+    assert [row["state"] for row in workbench.tasks()] == ["done", "failed"]
+    assert not pool.running
 
 
 def test_what_ends_with_its_allocation_runs_again_at_no_cost(workbench: Workbench, pool: Pool) -> None:

@@ -66,7 +66,7 @@ class Lease:
         if self.is_ending:
             return False
         takes = attempt.message.get("takes")
-        return self.ends_at is None or self.left > (attempt.message["grace"] if takes is None else takes)
+        return self.ends_at is None or self.left - MARGIN > (attempt.message["grace"] if takes is None else takes)
 
     # --- The end
 

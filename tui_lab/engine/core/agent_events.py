@@ -82,6 +82,7 @@ class AgentEventHandler:
             match message:
                 case Started():
                     self._on_started(node, message, event.changed)
+                    self._note_left(node)
                 case StepEnded(key=wire_key):
                     run, key = self._of(node, wire_key)
                     if run is not None and key in run.in_flight:
@@ -125,12 +126,20 @@ class AgentEventHandler:
             if message.key in changed:
                 run.changed[key] = changed[message.key]
 
+    def _note_left(self, node: NodeState) -> None:
+        """The setup of a node is done: it shows how much of its time tasks have."""
+        if node.pool in self._state.pools and not node.measured:
+            self._state.pools[node.pool].note_left(node, self._state.now.monotonic, measured=True)
+
     def _on_returned(self, node: NodeState, keys: Sequence[WireKey]) -> None:
         some = False
         for wire_key in keys:
             node.open.pop(wire_key, None)
             run, key = self._of(node, wire_key)
             if run is not None and key in run.in_flight:
+                run.times.now = self._state.now.monotonic
+                if not run.times.fits(key, node):
+                    self._note_left(node)
                 self._state.record(run, run.returned([key], self._state.now))
                 some = True
         node.no_return_before = 0.0 if some else self._state.now.monotonic + QUIET

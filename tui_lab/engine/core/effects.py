@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -21,13 +21,14 @@ class Commit(msgspec.Struct, frozen=True):
 
 class Assign(msgspec.Struct, frozen=True):
     """Append events (write ahead), then start the attempts on a node. If the disk has no room, nothing is sent, and
-    `AssignRefused` is the answer."""
+    `AssignRefused` is the answer. takes: the seconds that each needs, where the node was granted for a time."""
 
     experiment: str
     node: str
     submission: int
     keys: list[AttemptKey]
     events: list[KnownEvent]
+    takes: Mapping[AttemptKey, float] = msgspec.field(default_factory=dict)
 
 
 class Acknowledge(msgspec.Struct, frozen=True):

@@ -276,10 +276,12 @@ class PoolAdded(msgspec.Struct, frozen=True):
 
 
 class PoolSurveyed(msgspec.Struct, frozen=True):
-    """How an engine stands to a pool. hopeless: why it can grant nothing; empty while it may."""
+    """How an engine stands to a pool. hopeless: why it can grant nothing; empty while it may. walltime: seconds that an
+    allocation has, if that is known."""
 
     pool: str
     hopeless: str = ""
+    walltime: float | None = None
 
 
 class PoolDrained(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from tui_lab.engine.core.model import AttemptKey, Moment
 from tui_lab.engine.core.node import NodeState
 from tui_lab.engine.core.node_runs import Edges, NodeRuns
 from tui_lab.engine.core.run_needs import RunNeeds
+from tui_lab.engine.core.times import RunTimes
 from tui_lab.engine.core.waiting import WaitingTasks
 from tui_lab.store.events import KnownEvent
 from tui_lab.store.events import NodeRuns as NodeRunsNeeded
@@ -39,6 +40,7 @@ class HandOut:
         node_runs: NodeRuns,
         lanes: Lanes,
         needs: RunNeeds,
+        times: RunTimes,
     ) -> None:
         self._state = state
         self._on_node = on_node
@@ -48,6 +50,7 @@ class HandOut:
         self._node_runs = node_runs
         self._lanes = lanes
         self._needs = needs
+        self._times = times
         self._to_make: dict[str, dict[int, None]] = {}  # node -> runs of the plan that it is to have runs of its own of
 
     def take(
@@ -75,6 +78,7 @@ class HandOut:
         twice = set[int]()
         is_ready = self._dependencies.is_ready if self._dependencies else None
         lanes = self._lanes.open_to(node, self._waiting.order)
+        ends = node.ends_at is not None
         own = [lane for lane in lanes or () if isinstance(lane, tuple)]  # runs for this node come first
         while len(taken) + making < most and len(passed) < LOOK_AHEAD:
             if now and resources is not None and not resources.free:
@@ -87,7 +91,9 @@ class HandOut:
                 continue
             key = (task, attempts[task] + 1)
             first = None if open_ is None else open_(task)
-            if passes is not None and passes(task):
+            if (passes is not None and passes(task)) or (
+                ends and not self._times.fits(key, node, behind=inputs == "not far")
+            ):
                 passed.append(task)
             elif first is not None:  # the node lacks runs of its own
                 passed.append(task)
@@ -114,7 +120,8 @@ class HandOut:
         if offered is None:
             return False
         heads = itertools.islice(order.each(self._lanes.open_to(node, order)), LOOK_AHEAD)
-        return any(not self._needs.why_impossible((task, attempts[task] + 1), offered) for task in heads)
+        keys = ((task, attempts[task] + 1) for task in heads)
+        return any(self._times.fits(key, node) and not self._needs.why_impossible(key, offered) for key in keys)
 
     @property
     def lacks_some(self) -> bool:

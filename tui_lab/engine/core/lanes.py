@@ -33,6 +33,11 @@ class Lanes:
         """Return whether a task, or a run of a stage, may run on a node."""
         return not self.matter or self._takes(node, self.of(one))
 
+    def may_go_to(self, one: int, pool: str) -> bool:
+        """Return whether a task, or a run of a stage, may run on nodes of a pool."""
+        lane = self.of(one) if self.matter else ""
+        return not isinstance(lane, tuple) and fit(self._run_on.get(str(lane), ()), self._tags_of(pool))
+
     def open_to(self, node: NodeState, queue: TaskQueue) -> list[Hashable] | None:
         """Return the lanes of a queue from which a node may take; None for all."""
         return [lane for lane in queue.lanes if self._takes(node, lane)] if self.matter else None

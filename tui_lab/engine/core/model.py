@@ -50,7 +50,9 @@ class RunSettings(msgspec.Struct, frozen=True):
     the ids of each stage, none of which begins while one before is requested. run_on: the tags that nodes must have, by
     stage, empty for the tasks; not needed where all nodes have them. until_done: stages whose files are removed once
     what comes after them is done. on_node: the runs of the plan of which each task, or run, uses that of the node where
-    it runs; what these depend on is in `before`, of both.
+    it runs; what these depend on is in `before`, of both. combinations: of `tasks`; those of one take as long as each
+    other, and runs of stages have numbers below 0. timeout: seconds after which an attempt is stopped, None for never;
+    raises ValueError as `needs` does.
     """
 
     tasks: npt.NDArray[np.int64]
@@ -75,3 +77,5 @@ class RunSettings(msgspec.Struct, frozen=True):
     run_on: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
     until_done: frozenset[str] = frozenset()
     on_node: Mapping[int, Sequence[int]] = msgspec.field(default_factory=dict)
+    combinations: npt.NDArray[np.int64] = msgspec.field(default_factory=lambda: np.array([], dtype=np.int64))
+    timeout: Callable[[AttemptKey, Changes | None], float | None] | None = None

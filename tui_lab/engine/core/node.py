@@ -42,6 +42,9 @@ class NodeState:
         self.drained = False  # by command: nothing new starts there
         self.ending = False  # what its agent runs in is about to end: it takes nothing new
         self.ends_at: float | None = None  # monotonic: when what it was granted for ends, if that is known
+        self.granted = 0.0  # seconds that it had of that when it was first known
+        self.whole = 0.0  # the same, less what others of its pool needed before their first task
+        self.measured = False  # what it needed itself is known
         self.error = ""  # why it can't be reached
         # The work.
         self.open: dict[WireKey, Needs] = {}  # assigned and not ended, in order; what each needs
@@ -59,7 +62,12 @@ class NodeState:
         if ends_at is not None and self.ends_at is not None and abs(ends_at - self.ends_at) < SAME_END:
             return False
         changed, self.ends_at = ends_at != self.ends_at, ends_at
+        self.granted = max(self.granted, ends_in or 0.0)
         return changed
+
+    def left(self, now: float) -> float | None:
+        """Return the seconds until what it was granted for ends; None where it has no end that is known."""
+        return None if self.ends_at is None else self.ends_at - now
 
     # --- Room for tasks
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
+from tui_lab.engine.core import unplaceable
 from tui_lab.engine.core.effects import Assign, Extend, SendContext, Stage
 from tui_lab.engine.core.hand_out import Inputs
 from tui_lab.engine.core.model import AttemptKey
@@ -56,6 +57,7 @@ class Planner:
         if run.disk_full:
             return
         run.queue_due_retries(now)
+        run.times.now = now.monotonic
         nodes = state.nodes_of(run)
         quarantined = run.state.quarantined
         usable = [node.name for node in nodes if node.takes and node.name not in quarantined]
@@ -74,6 +76,8 @@ class Planner:
                 self._make_on_nodes(run, nodes)
             if run.order and takers and run.needs.matter:
                 self._fail_unplaceable(run, nodes)
+            if run.order and state.pools:
+                self._fail_overlong(run, nodes)
             if run.order and run.lanes.matter and len(takers) > 1:
                 self._rebalance(run, takers)
         elif not run.order:
@@ -99,13 +103,26 @@ class Planner:
 
     def _takers(self, run: RunState, nodes: Sequence[NodeState]) -> list[NodeState]:
         """The nodes that may get attempts of a run now."""
-        return [
+        takers = [
             node
             for node in nodes
             if run.health.is_usable(node.name)
             and not run.health.is_suspect(node.name)
             and self._is_staged(run, node, run.submission)
         ]
+        return self._with_time(run, takers) if self._state.pools else takers
+
+    def _with_time(self, run: RunState, takers: list[NodeState]) -> list[NodeState]:
+        """Those of the nodes on which a task that waits can end in time."""
+        now = self._state.now.monotonic
+        ending = [node for node in takers if node.ends_at is not None]
+        for node in ending:
+            if node.pool in self._state.pools:
+                self._state.pools[node.pool].note_left(node, now, measured=False)
+        if not ending or not run.order:
+            return takers
+        shortest = run.times.shortest(run.order)
+        return [node for node in takers if shortest.fits(node, now)]
 
     # --- Before tasks can start on a node
 
@@ -213,7 +230,8 @@ class Planner:
         for key in keys:
             node.open[name, *key] = run.needs.of_node(key) if has_needs else {}
         self.send_context(run, node, run.submission)
-        self._state.emit(Assign(run.name, node.name, run.submission, keys, events))
+        takes = {key: run.times.needed(key, node) for key in keys} if node.pool else {}
+        self._state.emit(Assign(run.name, node.name, run.submission, keys, events, takes))
 
     def on_assign_refused(self, run: RunState, node: NodeState | None, keys: Sequence[AttemptKey]) -> None:
         """Undo an assignment that could not be written to the disk."""
@@ -234,13 +252,24 @@ class Planner:
             return
         some = False
         for _ in range(len(run.order)):
-            events = run.unplaceable(nodes, self._state.now)
+            events = unplaceable.too_large(run, nodes, self._state.now)
             if not events:
                 break
             some = True
             self._state.record(run, events)
         if some:
             self.handle_failures(run)
+
+    def _fail_overlong(self, run: RunState, nodes: Sequence[NodeState]) -> None:
+        """Fail tasks that can't end in time on any node, nor on any that may come."""
+        useful = [node for node in nodes if not self.is_useless(run, node)]
+        pools = self._state.pools_of(run)
+        if all(node.pool for node in useful) and all(pool.reach is not None for pool in pools):
+            events = unplaceable.too_long(run, useful, pools, self._state.now)
+            if events:
+                self._state.record(run, events)
+                self.handle_failures(run)
+                self._state.plan()
 
     def handle_failures(self, run: RunState) -> None:
         """Pause a run in which too much has failed; take a node out that fails tasks that others complete."""

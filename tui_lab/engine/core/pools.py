@@ -3,7 +3,12 @@ there may be more."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from tui_lab.engine.core.node import NodeState
+
+FRESH: Final = 0.9  # of the walltime: a node that has so much was just granted
+LAST: Final = 8  # nodes from which is known how much time tasks have
 
 
 class PoolState:
@@ -14,6 +19,9 @@ class PoolState:
         self.nodes: dict[str, NodeState] = {}
         self.hopeless = ""  # why it can grant nothing; empty while there may be more nodes
         self.drained = False  # by command: nothing new starts on its nodes
+        self.walltime: float | None = None  # seconds that an allocation has, if that is known
+        self._lefts: dict[str, float] = {}  # node that was just granted -> seconds that its first task had
+        self._first: float | None = None  # seconds that one had when its agent answered first
 
     @property
     def has_hope(self) -> bool:
@@ -24,6 +32,33 @@ class PoolState:
     def is_known(self) -> bool:
         """Whether a node of it has told what it offers."""
         return any(node.resources is not None for node in self.nodes.values())
+
+    @property
+    def reach(self) -> float | None:
+        """The seconds that a task can have in an allocation at most, if that is known."""
+        if self._lefts:
+            return max(self._lefts.values())
+        return self.walltime if self._first is None else self._first
+
+    def note_left(self, node: NodeState, now: float, *, measured: bool) -> None:
+        """Take up how much time a node has left that was just granted. measured: a task has begun, or could have."""
+        left = node.left(now)
+        if left is None or node.measured or self.walltime is None or node.granted < FRESH * self.walltime:
+            return
+        before, left = self.reach, max(0.0, left)
+        if measured:
+            node.measured = True
+            self._lefts[node.name] = left
+            while len(self._lefts) > LAST:
+                del self._lefts[next(iter(self._lefts))]
+        elif self._first is None:
+            self._first = left
+        for one in self.nodes.values() if self.reach != before else ():
+            self.set_whole(one)
+
+    def set_whole(self, node: NodeState) -> None:
+        """Take over for a node how much of its time tasks can have."""
+        node.whole = node.granted if self.reach is None else min(node.granted, self.reach)
 
 
 def home_of(node: NodeState) -> str:

@@ -21,6 +21,7 @@ from tui_lab.engine.core.open_attempts import OpenAttempts
 from tui_lab.engine.core.queue import TaskQueue
 from tui_lab.engine.core.retries import next_attempt_in
 from tui_lab.engine.core.run_needs import RunNeeds
+from tui_lab.engine.core.times import RunTimes
 from tui_lab.engine.core.waiting import WaitingTasks, in_order
 from tui_lab.protocol.agent import StepEnded as StepMessage
 from tui_lab.store import ranges
@@ -83,6 +84,7 @@ class RunState:
             self._dependencies.add(one, settings.before.get(run, ()))
         self._copies = self._dependencies.copies(settings.on_node)
         self.lanes = Lanes(self.state, settings, self.node_runs)
+        self.times = RunTimes(self.state, settings)
         self.hand_out = HandOut(
             self.state,
             settings.on_node,
@@ -92,6 +94,7 @@ class RunState:
             self.node_runs,
             self.lanes,
             self.needs,
+            self.times,
         )
 
     # --- What the file says
@@ -236,7 +239,7 @@ class RunState:
     def assigned(self, keys: list[AttemptKey], node: str, spool: str, now: Moment) -> list[KnownEvent]:
         """Assign attempts to a node; return the events to write ahead. spool: identity of the agent's ledger; an agent
         with another one does not know these attempts."""
-        events: list[KnownEvent] = [Assigned(now.at(), node, keys, self._go_on(keys))]
+        events: list[KnownEvent] = [Assigned(now.at(), node, keys, self.go_on(keys))]
         if self.state.spools.get(node) != spool:
             events.insert(0, AgentKnown(now.at(), node, spool))
         for key in keys:
@@ -244,7 +247,7 @@ class RunState:
             self._copies.assigned(key[0], node)
         return events
 
-    def _go_on(self, keys: Iterable[AttemptKey]) -> list[tuple[int, int]]:
+    def go_on(self, keys: Iterable[AttemptKey]) -> list[tuple[int, int]]:
         """Return the attempts that begin at a later step than the first, with that step."""
         go_on = self.state.columns["go_on"]
         return [(task, go_on[task]) for task, _ in keys if go_on[task]]
@@ -417,6 +420,7 @@ class RunState:
             self._copies.made(task, node)
         elif event.state in ("failed", "lost"):
             self.failures.note_failed(task)
+        self.times.note(event)
         if node:
             self.failures.health.note(node, task, event.state)
         return event
@@ -444,23 +448,6 @@ class RunState:
         if state != "done" or not 0 <= task < self.state.size or self.state.has_result(task):
             return False
         return 0 < attempt < columns["attempts"][task] and bool(columns["queued"][task])
-
-    def unplaceable(self, nodes: Sequence[NodeState], now: Moment) -> list[KnownEvent]:
-        """Fail the task at the head of the queue if none of the nodes can ever run it."""
-        task = next(iter(self.order))
-        key = (task, self.state.columns["attempts"][task] + 1)
-        offers = [
-            (one.name, one.resources) for one in nodes if one.resources is not None and self.lanes.may_go(task, one)
-        ]
-        whys = [f"{name}: {why}" for name, resources in offers if (why := self.needs.why_impossible(key, resources))]
-        if len(whys) < len(offers) or not whys:
-            return []
-        self.order.popleft()
-        self.in_flight[key] = ""
-        return [
-            Assigned(now.at(), offers[0][0], [key], self._go_on([key])),
-            self.failed_to_start(key, "no node can run it: " + "; ".join(whys), now),
-        ]
 
     def replaced(self, task: int) -> AttemptKey | None:
         """Return the open attempt of a task, None where there is none."""

@@ -156,6 +156,15 @@ class Scheduler:
             home in self.runs[name].node_names for name in self.active
         )
 
+    def is_too_short(self, node: NodeState, now: float) -> bool:
+        """Return whether tasks wait, none of which can end on a node before it does. now: monotonic."""
+        if node.ends_at is None:
+            return False
+        home = home_of(node)
+        runs = [run for name in self.active if home in (run := self.runs[name]).node_names]
+        waiting = [run.times.shortest(run.order) for run in runs if run.order and not run.held]
+        return bool(waiting) and not any(shortest.fits(node, now) for shortest in waiting)
+
     def working(self) -> set[str]:
         """Return the nodes that have attempts."""
         return {name for run in self.runs.values() for name in run.in_flight.values()}
@@ -366,6 +375,9 @@ class Scheduler:
             case DeadlineMoved(ends_in=ends_in):
                 if node.move_deadline(ends_in, now):
                     state.send(node, Deadline(ends_in))
+                    if node.pool in self.pools:
+                        self.pools[node.pool].set_whole(node)
+                    state.plan()
             case NodeRetried():
                 node.on_retried()
             case SlotsSet(slots=slots):
@@ -387,8 +399,8 @@ class Scheduler:
 
     def _on_pool_event(self, pool: PoolState, event: PoolSurveyed | PoolDrained) -> None:
         match event:
-            case PoolSurveyed(hopeless=hopeless):
-                pool.hopeless = hopeless
+            case PoolSurveyed(hopeless=hopeless, walltime=walltime):
+                pool.hopeless, pool.walltime = hopeless, walltime
                 self._check_nodes()
             case PoolDrained(drained=drained):
                 pool.drained = drained

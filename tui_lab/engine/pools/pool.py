@@ -76,6 +76,7 @@ class Pool:
         self.supply = supply
         self.why = ""  # what the engine said last, where it was no answer
         self.hopeless = ""
+        self.walltime: float | None = None  # seconds that an allocation has, if that is known
         self.allocations: dict[str, Allocation] = {}
         settings: Any = dict(entry).get(entry["transport"]) or {}
         self.least: int = settings.get("min", 0)
@@ -92,6 +93,7 @@ class Pool:
         self._surveyed = self._asked = float("-inf")
         self._due = float("inf")  # of the next survey
         self._needless_since: float | None = None
+        self._has_limits = False
         self._failed = 0  # allocations in a row
         self._troubles = 0  # questions in a row that had no answer
         self._silent_since: float | None = None
@@ -109,6 +111,7 @@ class Pool:
         self._begun = time.monotonic()
         self._failed = self._troubles = 0
         self._next = 0.0
+        self._has_limits = False
         self._say_hopeless("")
         self.start()
 
@@ -174,9 +177,25 @@ class Pool:
     def _say_hopeless(self, why: str) -> None:
         if why != self.hopeless:
             self.hopeless = why
-            self._feed(PoolSurveyed(self.name, why))
+            self._feed(PoolSurveyed(self.name, why, self.walltime))
+
+    async def _read_limits(self) -> None:
+        self._has_limits = True
+        try:
+            limits = await self.supply.limits()
+        except SupplyError as error:
+            log.warning("%s: its limits are not known: %s", self.name, error)
+        else:
+            self._set_walltime(limits.walltime)
+
+    def _set_walltime(self, walltime: float | None) -> None:
+        if walltime is not None and walltime != self.walltime:
+            self.walltime = walltime
+            self._feed(PoolSurveyed(self.name, self.hopeless, walltime))
 
     async def _look(self) -> None:
+        if not self._has_limits and self.active:
+            await self._read_limits()
         now = time.monotonic()
         if now >= self._due:
             await self._survey()
@@ -189,7 +208,13 @@ class Pool:
     # --- How many
 
     def _coming(self) -> int:
-        return sum(not one.leaving for one in self.allocations.values())
+        return sum(not one.leaving and not self._is_over(one) for one in self.allocations.values())
+
+    def _is_over(self, one: Allocation) -> bool:
+        """Whether it has too little time left for what waits, and nothing to do."""
+        if not one.up or self._works(one) or not self._is_ready(one):
+            return False
+        return all(self._scheduler.is_too_short(node.state, time.monotonic()) for node in self._nodes(one))
 
     def _wanted(self) -> int:
         """How many allocations the waiting tasks ask for, and those that run in some."""
@@ -219,7 +244,7 @@ class Pool:
             settled = now - self._born > SUPPLIED_IN
             return [one for one in self.allocations.values() if (one.ours or settled) and not self._works(one)]
         spare = self._coming() - self.least
-        found = [one for one in self.allocations.values() if one.leaving]  # it could not be given back before
+        found = [one for one in self.allocations.values() if one.leaving or self._is_over(one)]
         spare += len(found)
         for one in self.allocations.values():
             is_idle = one.up and not self._works(one) and not one.leaving and self._is_ready(one)
@@ -319,6 +344,8 @@ class Pool:
             entry: NodeEntry = {**self.entry, "name": name, "pool": self.name}
             self._registry.grant(entry, lambda: self.supply.way(one.nodes.get(name, offer)))
         one.nodes[name] = offer
+        if one.ours and self.walltime is None:
+            self._set_walltime(offer.ends_in)
         self._feed(DeadlineMoved(name, offer.ends_in))
 
     def _end_node(self, one: Allocation, name: str, cause: Cause, why: str) -> None:

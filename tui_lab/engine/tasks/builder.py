@@ -320,10 +320,12 @@ class TaskBuilder:
         changes: Changes | None = None,
         wire_name: str = "",
         resume: Resume | None = None,
+        takes: float | None = None,
     ) -> Start:
         """Return the message that starts one attempt. changes: what replaces the file's values, as `timeout` in
         seconds. wire_name: of the experiment, by default its name. resume: the steps that an earlier attempt has done.
-        Raises ValueError where a value can't be passed to a program."""
+        takes: the seconds that its node must have left. Raises ValueError where a value can't be passed to a
+        program."""
         paths = paths or self.here
         built_in = self._built_in(row, attempt, paths)
         parameters = self.parameters(row)
@@ -364,6 +366,7 @@ class TaskBuilder:
             exception=None if self.call is None else EXCEPTION_FILE,
             outs=list(self.experiment.outs) or None,
             resume=resume if resume is not None and 0 < len(resume["steps"]) < len(self.commands) else None,
+            takes=takes,
         )
 
     @cached_property
@@ -381,6 +384,13 @@ class TaskBuilder:
         if not self.has_needs and not changed:
             return {}
         return needs_of(self.experiment, self.values(row, attempt), attempt, changed)
+
+    def timeout_of(self, row: int, attempt: int, changes: Changes | None = None) -> float | None:
+        """Return the seconds that an attempt may take, None without a limit. Raises ValueError."""
+        if changes and "timeout" in changes:
+            return changes["timeout"]
+        varies = isinstance(self.experiment.timeout, str)
+        return self.timeout(self.values(row, attempt) if varies else {"attempt": attempt})
 
     def timeout(self, values: Mapping[str, Value]) -> float | None:
         """Seconds that an attempt may take, None without a limit."""
