@@ -30,11 +30,13 @@ from tui_lab.engine.core.events import (
 )
 from tui_lab.engine.core.model import AttemptKey, Moment, RunSettings
 from tui_lab.engine.core.scheduler import Scheduler
+from tui_lab.engine.core.times import HINT
 from tui_lab.protocol.agent import Finished, Returned, Started, Welcome
 from tui_lab.store.events import Changes, JournalBegun
 from tui_lab.store.events import Finished as AttemptFinished
 from tui_lab.store.fold import State
 
+RAN = ("1:37", "1:38")
 CUT = 2.0  # seconds before the end at which an agent cuts off what runs
 
 
@@ -66,6 +68,7 @@ class Site:
         timeout: float | None = None,
         seed: int = 0,
         known: bool = True,
+        resumes: bool = False,
     ) -> None:
         self.takes, self.walltime, self.setup, self.most = takes, walltime, setup, most
         self.timeout = timeout
@@ -82,7 +85,10 @@ class Site:
         asked = [[0, len(takes) - 1]]
         entries = [{"name": "big", "slots": 1}]
         state.apply(submitted(plan=1, planned=asked, queued=asked, nodes=entries, keep_going=True))
-        self.settings = RunSettings(ids, ids * 0, combinations=ids // 2, timeout=self.limit, grace=1.0)
+        self.resumes = frozenset([""] if resumes else [])
+        self.settings = RunSettings(
+            ids, ids * 0, combinations=ids // 2, timeout=self.limit, grace=1.0, resumes=self.resumes
+        )
         self.scheduler = Scheduler(self.now)
         self.feed(RunLoaded("e", state), PoolAdded("big"), PoolSurveyed("big", walltime=walltime if known else None))
         self.feed(RunBegun("e", self.settings))
@@ -93,6 +99,8 @@ class Site:
     def knows(self, task: int) -> bool:
         """Whether it is known how long a task takes."""
         before = self.ended.get(task - 1) if task % 2 else None
+        if self.resumes:
+            return False
         return self.timeout is not None or (before is not None and before.state == "done")
 
     @property
@@ -156,6 +164,7 @@ class Site:
             elif ran >= self.takes[task]:
                 self.over(one, Finished(key, "done", duration=ran))
             elif left <= CUT:
+                self.takes[task] -= ran if self.resumes else 0.0
                 self.over(one, Finished(key, "lost", reason="walltime", duration=ran))
         while one.waiting and not one.running and self.clock >= one.prepared:
             (task, attempt), takes, known = one.waiting.pop(0)
@@ -202,14 +211,14 @@ def test_a_timeout_that_no_allocation_has_room_for_fails_the_tasks() -> None:
     site.run()
     assert not site.started
     assert {(end.state, end.reason) for end in site.ended.values()} == {("failed", "walltime")}
-    assert site.ended[0].message == "its timeout is 2:30; allocations of big have 1:40"
+    assert site.ended[0].message == f"its timeout is 2:30; allocations of big have 1:40; {HINT}"
 
 
 def test_what_the_setup_leaves_of_an_allocation_is_what_counts() -> None:
     site = Site([5.0, 5.0], walltime=100.0, timeout=70.0, setup=50.0)
     site.run()
     assert not site.started
-    assert site.ended[1].message == "its timeout is 1:10; allocations of big have 1:40, and tasks 0:50 of that"
+    assert site.ended[1].message == f"its timeout is 1:10; allocations of big have 1:40, and tasks 0:50 of that; {HINT}"
     assert site.granted <= 2
 
 
@@ -223,7 +232,15 @@ def test_what_is_longer_than_the_walltime_is_cut_off_once_and_fails(known: bool)
     first, *_, last = [event for event in site.all_ends if event.task == 0]
     assert (first.state, first.reason, first.again) == ("lost", "walltime", 0.0)
     assert (last.state, last.reason) == ("failed", "walltime")
-    assert last.message is not None and last.message.endswith("and did not end; allocations of big have 1:40")
+    assert last.message in [f"it ran {ran} and did not end; allocations of big have 1:40; {HINT}" for ran in RAN]
+
+
+def test_what_resumes_goes_on_in_one_allocation_after_the_other() -> None:
+    site = Site([250.0, 5.0], walltime=100.0, timeout=1000.0, resumes=True)
+    site.run()
+    assert site.states() == ["done", "done"]
+    assert site.started[0] == 3 and site.granted == 3
+    assert [event.reason for event in site.all_ends if event.task == 0] == ["walltime", "walltime", None]
 
 
 def test_a_task_that_was_cut_off_early_gets_a_whole_allocation() -> None:

@@ -85,6 +85,10 @@ class Keys(TypedDict, total=False):
     grace: float | str
     """Time between TERM and KILL when a task is stopped."""
 
+    resumes: bool
+    """Whether another attempt goes on from what an earlier one has left in `{output}`. Then a task may be longer than
+    an allocation of a cluster: where one ends, the next goes on. No part of a task's identity."""
+
     retries: int
     """Further attempts at a task that failed."""
 
@@ -192,6 +196,10 @@ class StageArguments(TypedDict, total=False):
 
     grace: float | str
     """Time between TERM and KILL when a task is stopped."""
+
+    resumes: bool
+    """Whether another attempt goes on from what an earlier one has left in `{output}`. Then a task may be longer than
+    an allocation of a cluster: where one ends, the next goes on. No part of a task's identity."""
 
     retries: int
     """Further attempts at a task that failed."""

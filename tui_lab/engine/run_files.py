@@ -262,6 +262,8 @@ class RunFiles:
             run_on=run_on(experiment),
             combinations=_groups(plan, rows),
             timeout=timeout,
+            resumes=frozenset(one.stage or "" for one in experiment.per_stage[:-1] if one.resumes)
+            | frozenset([""] if experiment.per_stage[-1].resumes else []),
             until_done=frozenset(name for name, one in experiment.stages.items() if one.retain == "until-done"),
         )
 

@@ -175,6 +175,7 @@ class Experiment(Model):
     setup_timeout: float = 1800.0
     timeout: float | str | tuple[float | str, ...] | None = None
     grace: float = 10.0
+    resumes: bool = False
     retries: int = 0
     retry_on: tuple[RetryReason | int, ...] = ("exit", "exception", "signal", "timeout", "oom", "outs")
     ok_exit_codes: tuple[int, ...] = (0,)

@@ -52,7 +52,7 @@ class RunSettings(msgspec.Struct, frozen=True):
     what comes after them is done. on_node: the runs of the plan of which each task, or run, uses that of the node where
     it runs; what these depend on is in `before`, of both. combinations: of `tasks`; those of one take as long as each
     other, and runs of stages have numbers below 0. timeout: seconds after which an attempt is stopped, None for never;
-    raises ValueError as `needs` does.
+    raises ValueError as `needs` does. resumes: stages, empty for the tasks, whose attempts go on from earlier ones.
     """
 
     tasks: npt.NDArray[np.int64]
@@ -78,4 +78,5 @@ class RunSettings(msgspec.Struct, frozen=True):
     until_done: frozenset[str] = frozenset()
     on_node: Mapping[int, Sequence[int]] = msgspec.field(default_factory=dict)
     combinations: npt.NDArray[np.int64] = msgspec.field(default_factory=lambda: np.array([], dtype=np.int64))
+    resumes: frozenset[str] = frozenset()
     timeout: Callable[[AttemptKey, Changes | None], float | None] | None = None

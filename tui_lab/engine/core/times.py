@@ -24,6 +24,7 @@ KNOWN: Final = 500  # the last durations of a stage, of which the usual one is c
 FEW: Final = 20  # durations, with fewer of which none is usual
 SHORT: Final = 60.0  # seconds; what usually takes no longer may wait on a node for others
 USUAL: Final = 0.95  # quantile
+HINT: Final = "resumes: true if it goes on from where it stopped"
 HEAD: Final = 256  # tasks of the queue that are looked at
 
 
@@ -69,11 +70,15 @@ class RunTimes:
         self._durations: dict[str, deque[float]] = {}  # by stage
         self._usual: dict[str, float | None] = {}
         self._limits: dict[AttemptKey, float | None] = {}
+        self._unknown = Estimate(settings.grace + START, "unknown")
 
     # --- What is known
 
     def of(self, key: AttemptKey) -> Estimate:
         """Return how long an attempt takes."""
+        stage = self._state.stage(key[0]) or ""
+        if stage in self._settings.resumes:
+            return self._unknown
         limit = self._limit(key)
         if limit is not None:
             return Estimate(limit, "limit")
@@ -81,13 +86,12 @@ class RunTimes:
         known = self._longest.get(self._group(key[0]))
         if known is not None:
             return known
-        stage = self._state.stage(key[0]) or ""
         if stage not in self._usual:
             durations = sorted(self._durations.get(stage, ()))
             enough = len(durations) >= FEW
             self._usual[stage] = durations[math.ceil(USUAL * len(durations)) - 1] if enough else None
         usual = self._usual[stage]
-        return Estimate(self._settings.grace + START, "unknown") if usual is None else Estimate(usual, "usual")
+        return self._unknown if usual is None else Estimate(usual, "usual")
 
     def _limit(self, key: AttemptKey) -> float | None:
         if self._settings.timeout is None:
@@ -197,7 +201,7 @@ class RunTimes:
             "past": f"it took {seconds} before",
             "cut": f"it ran {seconds} and did not end",
         }
-        return f"{said[found.kind]}; {', '.join(map(_of_pool, pools))}"
+        return f"{said[found.kind]}; {', '.join(map(_of_pool, pools))}; {HINT}"
 
 
 def _bounded(seconds: float, node: NodeState) -> float:

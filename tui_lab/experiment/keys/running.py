@@ -152,6 +152,16 @@ RUNNING: Final = (
         of_stage=True,
     ),
     Key(
+        "resumes",
+        lambda r, path: r.boolean(path),
+        {"type": "boolean"},
+        "Whether another attempt goes on from what an earlier one has left in `{output}`. Then a task may be longer "
+        "than an allocation of a cluster: where one ends, the next goes on. No part of a task's identity.",
+        examples=[True],
+        elsewhere=("checkpointing", "restartable"),
+        of_stage=True,
+    ),
+    Key(
         "retries",
         at_least(0),
         {"type": "integer", "minimum": 0},
