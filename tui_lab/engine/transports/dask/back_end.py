@@ -1,0 +1,244 @@
+"""Dask's client behind the bridge. Only the bridge's process imports this."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import cloudpickle
+import distributed
+
+from tui_lab.engine.transports.bridge import holder
+from tui_lab.engine.transports.bridge.back_end import BackEnd, BackEndError, Boot, LeaseGone, Site
+from tui_lab.engine.transports.dask import lease as leases
+from tui_lab.engine.transports.supply import Cause, Limits, Offer, Request
+
+TO_STOP: Final = 15.0  # seconds for the agents of leases that are given back
+REMEMBERED: Final = 1000  # leases that have ended
+
+for module in (holder, leases):  # workers need nothing of ours installed
+    cloudpickle.register_pickle_by_value(module)
+
+
+@dataclass(frozen=True)
+class Held:
+    """An agent beside a worker."""
+
+    worker: str
+    host: str
+    pid: int
+
+
+@dataclass(eq=False)
+class Lease:
+    """A future, and the agents that it has been. at: that of now."""
+
+    name: str
+    future: Any
+    at: Held | None = None
+    past: list[Held] = field(default_factory=list)
+
+    def id(self, held: Held) -> str:
+        """Return how users know an agent of it."""
+        return f"{self.name.rpartition('-')[2]}-{held.pid}"
+
+
+class DaskBackEnd(BackEnd):
+    """A scheduler of Dask. Leases are published there under their names, so that they outlive their client."""
+
+    def __init__(self, site: Site, boot: Boot) -> None:
+        super().__init__(site, boot)
+        self.client: Any = None
+        self.leases: dict[str, Lease] = {}
+        self.ended: dict[str, Offer] = {}
+
+    async def connect(self) -> None:
+        """Connect to the scheduler, and find the leases of an earlier bridge. Raises BackEndError."""
+        address = self.site.settings["address"]
+        try:
+            self.client = await distributed.Client(
+                address, asynchronous=True, set_as_default=False, name="tui-lab", timeout=20
+            )
+        except OSError as error:
+            raise BackEndError(f"no scheduler answers at {address}") from error
+        except (ValueError, ImportError) as error:  # the form of the address, a protocol that is not installed
+            raise BackEndError(f"{address}: {error}", fatal=True) from error
+        for name in await self.client.list_datasets():
+            if str(name).startswith(self.site.prefix):
+                with contextlib.suppress(KeyError):  # it has just ended
+                    self.leases[name] = Lease(name, await self.client.get_dataset(name))
+
+    async def ask(self, requests: Sequence[Request]) -> None:
+        """Submit a future for each."""
+        for request in requests:
+            future = self.client.submit(
+                leases.lease,
+                request.name,
+                self.boot.words,
+                self.boot.source,
+                self.site.python,
+                request.spool,
+                request.leave,
+                request.slots,
+                key=request.name,
+                resources=self.site.settings.get("resources") or None,
+                pure=False,
+                retries=0,
+            )
+            self.leases[request.name] = Lease(request.name, future)
+            await self.client.publish_dataset(future, name=request.name, override=True)
+
+    async def survey(self) -> Sequence[Offer]:
+        """Return what has become of all leases."""
+        await self._find()
+        for one in list(self.leases.values()):
+            if one.future.status != "pending":
+                self._note_past(one)
+                cause, why = await self._end(one.future)
+                await self._forget(one, cause, why)
+        offers = list(self.ended.values())
+        workers = await self._workers() if any(one.at is None for one in self.leases.values()) else {}
+        for one in self.leases.values():
+            offers += [
+                Offer(one.name, one.id(held), state="ended", cause="node-lost", why=f"{held.worker} has gone")
+                for held in one.past
+            ]
+            if one.at is not None:
+                offers.append(Offer(one.name, one.id(one.at), state="up"))
+            else:
+                offers.append(Offer(one.name, why=self._why(workers)))
+        return offers
+
+    async def give_back(self, names: Sequence[str]) -> None:
+        """Cancel futures, and end their agents: Dask itself does not end what runs."""
+        given = [self.leases[name] for name in names if name in self.leases]
+        if any(one.at is None for one in given):
+            await self._find()
+        await asyncio.gather(*(self._stop(one, one.at) for one in given if one.at is not None))
+        if given:
+            await self.client.cancel([one.future for one in given], force=True)
+        for one in given:
+            self._note_past(one)
+            await self._forget(one, "cancelled", "given back")
+
+    async def _stop(self, one: Lease, held: Held) -> None:
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(TO_STOP):
+                await self.call(one.id(held), one.name, "stop")
+
+    async def call(self, id: str, name: str, method: str, *arguments: Any) -> Any:
+        """Call a method of a holder, through the scheduler. Raises LeaseGone."""
+        one = self.leases.get(name)
+        if one is None or one.at is None or one.id(one.at) != id:
+            raise LeaseGone("the lease has ended")
+        held = one.at
+        found = await self.client.run(leases.call, name, held.pid, method, *arguments, workers=[held.worker])
+        answer = found.get(held.worker) or []
+        if not answer:
+            if one.at is held:
+                self._note_past(one)
+            raise LeaseGone("its agent has ended")
+        return answer[0]
+
+    async def limits(self) -> Limits:
+        """Return the most that a worker has now; more may come."""
+        workers = await self._workers()
+        if not workers:
+            return Limits()
+        custom: dict[str, float] = {}
+        for worker in workers.values():
+            for name, amount in worker["resources"].items():
+                custom[name] = max(amount, custom.get(name, 0))
+        memory = [worker["memory_limit"] for worker in workers.values()]
+        return Limits(
+            cpus=max(worker["nthreads"] for worker in workers.values()),
+            memory=max(memory) if all(memory) else None,
+            custom=custom,
+        )
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self.client is not None:
+            await self.client.close()
+
+    # --- How leases stand
+
+    async def _find(self) -> None:
+        """Find out on which workers leases are."""
+        pending = {name: one for name, one in self.leases.items() if one.future.status == "pending"}
+        if not pending:
+            return
+        processing = await self.client.processing()
+        placed = {key: worker for worker, keys in processing.items() for key in keys if key in pending}
+        unknown: dict[str, list[str]] = {}
+        for name, one in pending.items():
+            worker = placed.get(name)
+            if one.at is not None and one.at.worker != worker:
+                self._note_past(one)
+            if one.at is None and worker is not None:
+                unknown.setdefault(worker, []).append(name)
+        found = await asyncio.gather(
+            *(self.client.run(leases.find, names, workers=[worker]) for worker, names in unknown.items()),
+            return_exceptions=True,
+        )
+        for answer in found:
+            if isinstance(answer, dict):
+                for worker, holders in answer.items():
+                    for name, where in holders.items():
+                        pending[name].at = Held(worker, where["host"], where["pid"])
+
+    def _note_past(self, one: Lease) -> None:
+        if one.at is not None:
+            one.past.append(one.at)
+            one.at = None
+
+    async def _end(self, future: Any) -> tuple[Cause, str]:
+        """Why a future has ended."""
+        status = future.status
+        if status == "finished":
+            code, error = await future.result()
+            return ("failed", error) if error else ("ended", f"its agent ended with {code}")
+        if status == "cancelled":
+            return "cancelled", "its future was cancelled"
+        if status == "error":
+            error = await future.exception()
+            if isinstance(error, distributed.KilledWorker):
+                return "node-lost", "Dask gives up: several of its workers died"
+            return "failed", " ".join(str(error).split()) or type(error).__name__
+        return "node-lost", f"Dask says {status}"
+
+    async def _forget(self, one: Lease, cause: Cause, why: str) -> None:
+        del self.leases[one.name]
+        for held in one.past[-1:]:
+            self.ended[one.name] = Offer(one.name, one.id(held), state="ended", cause=cause, why=why)
+        if not one.past:
+            self.ended[one.name] = Offer(one.name, state="ended", cause=cause, why=why)
+        while len(self.ended) > REMEMBERED:
+            del self.ended[next(iter(self.ended))]
+        with contextlib.suppress(KeyError):
+            await self.client.unpublish_dataset(one.name)
+
+    async def _workers(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = (await self.client.scheduler.identity())["workers"]
+        return found
+
+    def _why(self, workers: Mapping[str, Any]) -> str:
+        """Why a lease waits."""
+        if not workers:
+            return "Dask has no worker"
+        lacking = [
+            f"{name}: {amount:g}"
+            for name, amount in (self.site.settings.get("resources") or {}).items()
+            if not any(worker["resources"].get(name, 0) >= amount for worker in workers.values())
+        ]
+        if lacking:
+            return f"no worker of Dask has {', '.join(lacking)}"
+        return f"all {len(workers)} workers are in use"
+
+
+def make(site: Site, boot: Boot) -> BackEnd:
+    """Return the back end."""
+    return DaskBackEnd(site, boot)

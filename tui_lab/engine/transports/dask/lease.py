@@ -1,0 +1,70 @@
+"""What runs in a worker of Dask. It travels there by value, with the holder, and needs nothing of this package."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+from tui_lab.engine.transports.bridge.holder import Holder, HolderError
+
+
+def lease(name: str, words: list[str], source: bytes, python: str, spool: str, leave: float, slots: int) -> list[Any]:
+    """The future: it takes a thread and the resources of its worker as long as its agent lives. Return the agent's exit
+    status, and what it said if it has failed."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    holder = Holder(words, source, python, spool, leave, agent_environment(worker, slots))
+
+    async def live() -> None:
+        worker.tui_lab = getattr(worker, "tui_lab", {})
+        worker.tui_lab[name] = holder
+        try:
+            await holder.start()
+            while not holder.ended.is_set():
+                try:
+                    await asyncio.wait_for(holder.ended.wait(), 1)
+                except asyncio.TimeoutError:
+                    # Dask does not end what runs when its future is cancelled.
+                    mine = worker.state.tasks.get(name)
+                    if mine is None or mine.state == "cancelled":
+                        await holder.stop()
+        except HolderError:
+            pass  # it knows why
+        finally:
+            if worker.tui_lab.get(name) is holder:
+                del worker.tui_lab[name]
+
+    asyncio.run_coroutine_threadsafe(live(), worker.loop.asyncio_loop).result()
+    return [holder.status, holder.error]
+
+
+def agent_environment(worker: Any, slots: int) -> dict[str, str]:
+    """Return the environment of a worker without what Dask itself has set there: it would change results, such as the
+    number of threads of a library. What the agent may use is added."""
+    import dask
+
+    environment = dict(os.environ)
+    if worker.nanny is not None:
+        given = dask.config.get("distributed.nanny.pre-spawn-environ", {})
+        ours = {**{name: str(value) for name, value in given.items()}, "PYTHONHASHSEED": "6640"}
+        environment = {name: value for name, value in environment.items() if ours.get(name) != value}
+    memory = worker.memory_manager.memory_limit
+    offers = f"cpus={max(slots, worker.state.nthreads)}" + (f" memory={memory}" if memory else "")
+    return {**environment, "TUI_LAB_OFFERS": offers}
+
+
+async def find(names: list[str], dask_worker: Any) -> dict[str, Any]:
+    """Return where the agents of leases run, as far as they do here."""
+    holders = getattr(dask_worker, "tui_lab", {})
+    found = {name: holders[name] for name in names if name in holders}
+    return {name: holder.where() for name, holder in found.items() if holder.agent is not None}
+
+
+async def call(name: str, pid: int, method: str, *arguments: Any, dask_worker: Any) -> list[Any]:
+    """Call a method of a holder. Return its answer in a list, which is empty where the holder is not there."""
+    holder = getattr(dask_worker, "tui_lab", {}).get(name)
+    if holder is None or holder.agent is None or holder.agent.process.pid != pid:
+        return []
+    return [await getattr(holder, method)(*arguments)]
