@@ -20,7 +20,7 @@ class BackEndError(Exception):
         self.fatal = fatal
 
 
-class LeaseGone(BackEndError):
+class LeaseGoneError(BackEndError):
     """A lease that has ended, or whose worker has gone."""
 
 
@@ -72,11 +72,11 @@ class BackEnd(ABC):
     @abstractmethod
     async def call(self, id: str, name: str, method: str, *arguments: Any) -> Any:
         """Call a method of a holder: `open`, `read`, `write`, `words`, `close`, `stop`. id, name: those of its offer.
-        Calls run beside each other, in any order. Raises LeaseGone where it is not there any more."""
+        Calls run beside each other, in any order. Raises LeaseGoneError where it is not there any more."""
 
     async def limits(self) -> Limits:
         """Return what a worker can have at most."""
         return Limits()
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027
         """Let go of the client. Leases go on."""

@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 LAST_WORDS = 1 << 14  # bytes of standard error that are kept
@@ -53,7 +54,7 @@ class Program:
             self.process.stdin.close()
         try:
             await asyncio.wait_for(self.process.wait(), 2)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 self.process.kill()
             await self.process.wait()
@@ -71,7 +72,7 @@ class Holder:
         self, boot: list[str], source: bytes, python: str, spool: str, leave: float, environment: dict[str, str]
     ) -> None:
         self.boot, self.source, self.leave = boot, source, leave
-        self.python = os.path.expanduser(python) or sys.executable
+        self.python = str(Path(python).expanduser()) if python else sys.executable
         self.spool = f"{spool}-{os.getpid()}"  # a lease may come again, on a worker of the same machine
         self.environment = environment
         self.programs: dict[str, Program] = {}
@@ -79,6 +80,7 @@ class Holder:
         self.status: int | None = None
         self.error = ""  # why there is no agent
         self.ended = asyncio.Event()
+        self.watching: Any = None
 
     async def start(self) -> None:
         """Start the agent. It ends when our end of its standard input closes, also when this process is killed. Raises
@@ -89,7 +91,7 @@ class Holder:
             self.error = str(error)
             self.ended.set()
             raise
-        asyncio.ensure_future(self.watch())
+        self.watching = asyncio.ensure_future(self.watch())
 
     async def watch(self) -> None:
         """Wait for the end of the agent, and close what no bridge asks for meanwhile."""
@@ -139,7 +141,7 @@ class Holder:
                 raise HolderError((said.strip() or line.decode("utf-8", "replace").strip()).rpartition("\n")[2])
             process.stdin.write(bytes(1) + self.source)
             await process.stdin.drain()
-        except (OSError, asyncio.TimeoutError) as error:
+        except (TimeoutError, OSError) as error:
             await program.end()
             raise HolderError(f"{self.python} did not start: {str(error) or type(error).__name__}") from None
         except BaseException:
@@ -200,7 +202,7 @@ class Holder:
             self.agent.process.stdin.close()
             try:
                 await asyncio.wait_for(asyncio.shield(self.agent.process.wait()), FAREWELL)
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 with contextlib.suppress(ProcessLookupError):
                     self.agent.process.kill()
         elif self.agent is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
@@ -21,7 +20,6 @@ class BridgeSupply(Supply):
 
     def __init__(self, entry: NodeEntry, kind: str, title: str, prefix: str, environment: Mapping[str, str]) -> None:
         self.python = entry.get("python", "")
-        self.spool = entry.get("spool", "")
         settings: Any = dict(entry)[entry["transport"]]
         arguments = [settings, prefix, self.python, entry.get("slots", 0)]
         self.bridge = Bridge(kind, title, arguments, environment)

@@ -12,7 +12,7 @@ import cloudpickle
 import distributed
 
 from tui_lab.engine.transports.bridge import holder
-from tui_lab.engine.transports.bridge.back_end import BackEnd, BackEndError, Boot, LeaseGone, Site
+from tui_lab.engine.transports.bridge.back_end import BackEnd, BackEndError, Boot, LeaseGoneError, Site
 from tui_lab.engine.transports.dask import lease as leases
 from tui_lab.engine.transports.supply import Cause, Limits, Offer, Request
 
@@ -130,17 +130,17 @@ class DaskBackEnd(BackEnd):
                 await self.call(one.id(held), one.name, "stop")
 
     async def call(self, id: str, name: str, method: str, *arguments: Any) -> Any:
-        """Call a method of a holder, through the scheduler. Raises LeaseGone."""
+        """Call a method of a holder, through the scheduler. Raises LeaseGoneError."""
         one = self.leases.get(name)
         if one is None or one.at is None or one.id(one.at) != id:
-            raise LeaseGone("the lease has ended")
+            raise LeaseGoneError("the lease has ended")
         held = one.at
         found = await self.client.run(leases.call, name, held.pid, method, *arguments, workers=[held.worker])
         answer = found.get(held.worker) or []
         if not answer:
             if one.at is held:
                 self._note_past(one)
-            raise LeaseGone("its agent has ended")
+            raise LeaseGoneError("its agent has ended")
         return answer[0]
 
     async def limits(self) -> Limits:

@@ -25,7 +25,7 @@ def lease(name: str, words: list[str], source: bytes, python: str, spool: str, l
             while not holder.ended.is_set():
                 try:
                     await asyncio.wait_for(holder.ended.wait(), 1)
-                except asyncio.TimeoutError:
+                except TimeoutError:
                     # Dask does not end what runs when its future is cancelled.
                     mine = worker.state.tasks.get(name)
                     if mine is None or mine.state == "cancelled":
