@@ -45,8 +45,14 @@ def _slurm(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Supply
     return SlurmSupply(entry, f"tl-{lab.identity}-", environment)
 
 
+def _dask(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Supply:
+    from tui_lab.engine.transports.bridge.supply import BridgeSupply
+
+    return BridgeSupply(entry, "dask", "Dask", f"tl-{lab.identity}-", environment)
+
+
 TRANSPORTS: Final[Registry[MakeTransport]] = Registry(
-    "tui_lab.transports", FunctionType, {"local": _local, "ssh": _ssh, "slurm": _slurm}
+    "tui_lab.transports", FunctionType, {"local": _local, "ssh": _ssh, "slurm": _slurm, "dask": _dask}
 )
 """By the name in an entry's `transport`, where it has one."""
 

@@ -17,7 +17,7 @@ MAX_NODE_NAME: Final = 50  # it is part of the path of a Unix socket, which has 
 MOST_SLOTS: Final = 1_000_000
 """As many as an agent takes."""
 THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
-LATER: Final = ("dask", "ray")
+LATER: Final = ("ray",)
 
 Gpus = tuple[int | str, ...] | Literal["all", "free"]
 
@@ -123,7 +123,8 @@ class ClusterNode(Model):
 
     def entry(self) -> NodeEntry:
         """The node as a submission records it: what is not said is left out."""
-        found: Fields = {"slots": 0, **plain(self, without_none=True, leave_out={"ahead", "transport"})}
+        slots = self.transport.usual_slots if self.transport is not None else 0
+        found: Fields = {"slots": slots, **plain(self, without_none=True, leave_out={"ahead", "transport"})}
         if self.transport is not None:
             found |= {"transport": self.transport.kind, self.transport.kind: self.transport.as_entry()}
         found = {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}

@@ -20,6 +20,10 @@ class NodeKey(Model):
     """JSON Schema of the key's value."""
     pool: ClassVar[bool] = False
     """The entry is no node, but a pool: an engine that grants nodes."""
+    has_address: ClassVar[bool] = False
+    """It says itself where it leads, so that `host`, and what belongs to it, means nothing beside it."""
+    usual_slots: ClassVar[int] = 0
+    """Slots where the entry gives none; 0: as many as the node has cores."""
 
     @classmethod
     def read(cls, r: Reader, path: Keypath) -> Self | None:

@@ -127,6 +127,8 @@ def _node(r: Reader, path: Keypath) -> ClusterNode | None:
     given = {key: value for key, value in given.items() if value is not None}
     if given.get("host") in THIS_MACHINE and not given.keys() & {"port", "user", "key", "known_hosts"}:
         del given["host"]
+    if transport is not None and transport.has_address and "host" in given:
+        r.add((*path, "host"), f'"{transport.kind}" says where it is, so this node has no "host"', at_key=True)
     if "host" not in given:
         for key in ("port", "user", "key", "known_hosts"):
             if key in given and not r.has((*path, "host")):
@@ -134,9 +136,9 @@ def _node(r: Reader, path: Keypath) -> ClusterNode | None:
                     (*path, key), f'"{key}" is for a machine reached by SSH, and this node has no "host"', at_key=True
                 )
     if not given.get("name"):
-        given["name"] = given.get("host", "localhost")
+        given["name"] = given.get("host", transport.kind if transport is not None and transport.pool else "localhost")
         if error := node_name_error(given["name"]):
-            r.add(path, f"{error[0]}, and this is the name of its host", "give it a name, as in name: tower")
+            r.add(path, f"{error[0]}, and this would be its name", "give it a name, as in name: tower")
     return ClusterNode(**given, transport=transport) if len(r.problems) == before else None
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Final
 
 from tui_lab.experiment.cluster.node_key import NodeKey as NodeKey
+from tui_lab.experiment.cluster.pools.dask import Dask
 from tui_lab.experiment.cluster.pools.slurm import Slurm
 from tui_lab.experiment.registry import Registry
 
-KEYS: Final[Registry[type[NodeKey]]] = Registry("tui_lab.node_keys", NodeKey, {"slurm": Slurm})
+KEYS: Final[Registry[type[NodeKey]]] = Registry("tui_lab.node_keys", NodeKey, {"slurm": Slurm, "dask": Dask})
 """By name. Those to single nodes follow from `host`."""

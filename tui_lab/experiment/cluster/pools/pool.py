@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from tui_lab.experiment.cluster.node_key import NodeKey
@@ -16,6 +18,14 @@ FLOOR: Final = "TUI_LAB_POLL_FLOOR"
 
 _TIME: Final[Schema] = {"anyOf": [{"type": "number", "minimum": 0}, TEXT]}
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+
+
+def need_packages(r: Reader, path: Keypath, extra: str, modules: Iterable[str]) -> None:
+    """Note which modules of an extra are not installed here."""
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        what = f'"{path[-1]}" needs {" and ".join(missing)}, which Python does not find here'
+        r.add(path, what, f'pip install "tui-lab[{extra}]"', at_key=True)
 
 
 class PoolKey(NodeKey):
