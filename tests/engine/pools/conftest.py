@@ -1,4 +1,5 @@
 from tests.engine.nodes.fleet import fleet
+from tests.services.dask import dask
 from tests.services.slurm import slurm
 
-__all__ = ["fleet", "slurm"]
+__all__ = ["dask", "fleet", "slurm"]

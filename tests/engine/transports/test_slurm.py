@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from tests.engine.nodes.fleet import Fleet
+from tests.engine.transports.talk import Talk
 from tests.services import slurm as service
 from tests.services.slurm import PrivateSlurm
-from tui_lab.engine.transports.channel import Channel, ChannelError
+from tui_lab.engine.transports.channel import ChannelError
 from tui_lab.engine.transports.slurm.supply import SlurmSupply
 from tui_lab.engine.transports.supply import Offer, Request, SupplyError
 from tui_lab.experiment.cluster.entry import NodeEntry
@@ -65,31 +66,6 @@ async def pool(slurm: PrivateSlurm) -> AsyncIterator[Pool]:
     yield pool
     await pool.supply.give_back([offer.name for offer in await pool.supply.survey()])
     await pool.supply.close()
-
-
-class Talk:
-    """A conversation with an agent, of an engine."""
-
-    def __init__(self, channel: Channel) -> None:
-        self.channel = channel
-
-    def send(self, kind: str, **members: Any) -> None:
-        self.channel.writer.write(json.dumps({"type": kind, **members}).encode() + b"\n")
-
-    async def hello(self, epoch: int = 1) -> dict[str, Any]:
-        self.send("hello", epoch=epoch, lab="l" * 16, node="big.1", slots=0)
-        return await self.hear("welcome")
-
-    def start(self, folder: Path, script: str, task: int = 0) -> None:
-        self.send("context", id="c", environment=None, extra={}, umask=None, workdir="/tmp", shell="/bin/sh", setup=None, ok_exit_codes=[0], steps=[{"name": None, "script": None}])  # fmt: skip  # noqa: E501
-        self.send("start", experiment="e@1", task=task, attempt=1, context="c", folder=f"{folder}/{task}", steps=1, env={}, grace=1.0, timeout=None, ok=[0], scripts={"0": script})  # fmt: skip  # noqa: E501
-
-    async def hear(self, kind: str) -> dict[str, Any]:
-        async with asyncio.timeout(30):
-            while True:
-                message: dict[str, Any] = json.loads(await self.channel.reader.readline())
-                if message["type"] == kind:
-                    return message
 
 
 async def test_a_task_in_an_allocation(pool: Pool, tmp_path: Path) -> None:

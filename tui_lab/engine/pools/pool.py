@@ -15,6 +15,7 @@ from tui_lab.engine.connection import NodeConnection
 from tui_lab.engine.core.events import AllocationEnded, DeadlineMoved, Event, NodeAdded, NodeRemoved, PoolSurveyed
 from tui_lab.engine.core.run import RunState
 from tui_lab.engine.core.scheduler import SUPPLIED_IN, Scheduler
+from tui_lab.engine.pools.needs import most_needed
 from tui_lab.engine.pools.record import AllocationRecord
 from tui_lab.engine.registry import NodeRegistry
 from tui_lab.engine.transports.supply import Cause, Offer, Request, Supply, SupplyError
@@ -286,7 +287,9 @@ class Pool:
         self.allocations |= {name: Allocation(name, now) for name in names}
         self._due = min(self._due, max(now + min(SOON, self.every), self._surveyed + self.every))
         slots = self.entry.get("slots", 0)
-        await self.supply.ask([Request(name, self._spool(name), slots, self.leave) for name in names])
+        needs = most_needed(self._runs())
+        requests = [Request(name, self._spool(name), slots, self.leave, needs=needs) for name in names]
+        await self.supply.ask(requests)
 
     def _spool(self, name: str) -> str:
         return posixpath.join(self.entry.get("spool") or "", name)

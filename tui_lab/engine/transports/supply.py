@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
 from tui_lab.engine.transports.channel import Transport
@@ -22,13 +22,15 @@ class Request:
     """What is asked for. `name` is known before it is asked, and never used again: what an engine has of an earlier
     one that was killed is found by it. `spool`: on the node; where it is relative, in the user's folder of `/tmp`.
     `leave`: seconds without engine and work, after which the agent ends by itself. `begin`: messages that the agent
-    takes at once, as if from an engine."""
+    takes at once, as if from an engine. `needs`: the most that a
+    waiting task needs: `cpus`, `memory` in bytes, `gpus`."""
 
     name: str
     spool: str
     slots: int
     leave: float
     begin: bytes = b""
+    needs: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

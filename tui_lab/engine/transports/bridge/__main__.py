@@ -11,7 +11,8 @@ import importlib
 import os
 import sys
 
-from tui_lab.engine.transports.bridge.server import Server
+from tui_lab.engine.transports.bridge.back_end import BackEndError
+from tui_lab.engine.transports.bridge.server import MakeBackEnd, Server
 
 
 async def main(kind: str, stdin: int, stdout: int) -> None:
@@ -22,7 +23,15 @@ async def main(kind: str, stdin: int, stdout: int) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(stdin, "rb", 0))
     transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, os.fdopen(stdout, "wb", 0))
     writer = asyncio.StreamWriter(transport, protocol, None, loop)
-    await Server(reader, writer, importlib.import_module(module).make).run()
+
+    def load() -> MakeBackEnd:
+        try:
+            make: MakeBackEnd = importlib.import_module(module).make
+        except ImportError as error:
+            raise BackEndError(f'{error}; pip install "tui-lab[{kind}]"', fatal=True) from error
+        return make
+
+    await Server(reader, writer, load).run()
 
 
 if __name__ == "__main__":

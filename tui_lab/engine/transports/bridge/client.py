@@ -47,6 +47,11 @@ class Bridge:
         self._starting = asyncio.Lock()
         self._connected = False
 
+    @property
+    def pid(self) -> int | None:
+        """The process, where there is one."""
+        return None if self._process is None else self._process.pid
+
     # --- Calls
 
     async def call(self, method: str, *arguments: Any) -> Any:
@@ -126,15 +131,16 @@ class Bridge:
                     self._on_frame(*found)
         finally:
             self._connected = False
+            why = f"the bridge to {self.title} has ended"
             for channel in self._channels.values():
-                channel.on_broken(f"the bridge to {self.title} has ended")
+                channel.on_broken(why)
             self._channels.clear()
             for answer in self._calls.values():
                 if not answer.done():
-                    answer.set_exception(SupplyError(f"the bridge to {self.title} has ended"))
+                    answer.set_exception(SupplyError(why))
         said = (await words.text()).strip()
         status = await process.wait()
-        log.info("the bridge to %s has ended with %s: %s", self.title, status, said[-2000:])
+        log.info("%s with %s: %s", why, status, said[-2000:])
 
     def _on_frame(self, kind: Kind, number: int, payload: bytes) -> None:
         if kind in (Kind.ANSWER, Kind.REFUSAL):
@@ -170,6 +176,7 @@ class Bridge:
             self.send(frame(Kind.CLOSE, number))
 
     def _kill(self) -> None:
+        self._connected = False
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
 

@@ -43,7 +43,7 @@ class Program:
 
     async def words(self) -> tuple[int | None, str]:
         """Return its exit status and its last words, once it has ended."""
-        with contextlib.suppress(asyncio.TimeoutError):
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self.hearing), 2)
             await asyncio.wait_for(asyncio.shield(self.process.wait()), 2)
         return self.process.returncode, self.said.decode("utf-8", "replace")
@@ -103,12 +103,11 @@ class Holder:
             for name, program in list(self.programs.items()):
                 if program.asked < long_ago:
                     await self.close(name)
-        for name in list(self.programs):
-            await self.close(name)
         self.status, said = await self.agent.words()
         if self.status:
             self.error = said.strip().rpartition("\n")[2] or f"its agent ended with {self.status}"
         self.ended.set()
+        await asyncio.gather(*map(self.close, list(self.programs)))
 
     def where(self) -> dict[str, Any]:
         """Return where the agent runs."""
@@ -141,7 +140,7 @@ class Holder:
                 raise HolderError((said.strip() or line.decode("utf-8", "replace").strip()).rpartition("\n")[2])
             process.stdin.write(bytes(1) + self.source)
             await process.stdin.drain()
-        except (TimeoutError, OSError) as error:
+        except (OSError, TimeoutError) as error:
             await program.end()
             raise HolderError(f"{self.python} did not start: {str(error) or type(error).__name__}") from None
         except BaseException:
@@ -197,13 +196,13 @@ class Holder:
 
     async def stop(self) -> None:
         """Let go of the leash: the agent and all of its tasks end."""
-        if self.agent is not None and self.agent.process.returncode is None:
-            assert self.agent.process.stdin is not None
-            self.agent.process.stdin.close()
-            try:
-                await asyncio.wait_for(asyncio.shield(self.agent.process.wait()), FAREWELL)
-            except TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    self.agent.process.kill()
-        elif self.agent is None:
+        if self.agent is None:
             self.ended.set()
+            return
+        assert self.agent.process.stdin is not None
+        self.agent.process.stdin.close()
+        try:
+            await asyncio.wait_for(self.ended.wait(), FAREWELL)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self.agent.process.kill()

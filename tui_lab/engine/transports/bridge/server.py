@@ -28,12 +28,15 @@ MakeBackEnd = Callable[[Site, Boot], BackEnd]
 
 
 class Server:
-    """Serves one engine, over two streams, until it hangs up."""
+    """Serves one engine, over two streams, until it hangs up. load: returns what makes the back end, which imports a
+    library."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, make: MakeBackEnd) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, load: Callable[[], MakeBackEnd]
+    ) -> None:
         self._reader = reader
         self._writer = writer
-        self._make = make
+        self._load = load
         self._back_end: BackEnd | None = None
         self._channels: dict[int, BridgedChannel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -97,7 +100,7 @@ class Server:
     async def call_connect(self, settings: Any, prefix: str, python: str, slots: int) -> None:
         """Connect."""
         words = boot_command("PYTHON", "SPOOL", "MODE")  # type: ignore[arg-type]
-        back_end = self._make(Site(settings, prefix, python, slots), Boot(words, packed()))
+        back_end = self._load()(Site(settings, prefix, python, slots), Boot(words, packed()))
         await back_end.connect()
         self._back_end = back_end
 

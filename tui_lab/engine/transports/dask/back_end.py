@@ -34,10 +34,11 @@ class Held:
 
 @dataclass(eq=False)
 class Lease:
-    """A future, and the agents that it has been. at: that of now."""
+    """A future, and the agents that it has been. resources: what it asks of a worker. at: the agent of now."""
 
     name: str
     future: Any
+    resources: Mapping[str, float] = field(default_factory=dict)
     at: Held | None = None
     past: list[Held] = field(default_factory=list)
 
@@ -59,9 +60,7 @@ class DaskBackEnd(BackEnd):
         """Connect to the scheduler, and find the leases of an earlier bridge. Raises BackEndError."""
         address = self.site.settings["address"]
         try:
-            self.client = await distributed.Client(
-                address, asynchronous=True, set_as_default=False, name="tui-lab", timeout=20
-            )
+            self.client = await distributed.Client(address, asynchronous=True, set_as_default=False, name="tui-lab")
         except OSError as error:
             raise BackEndError(f"no scheduler answers at {address}") from error
         except (ValueError, ImportError) as error:  # the form of the address, a protocol that is not installed
@@ -74,6 +73,7 @@ class DaskBackEnd(BackEnd):
     async def ask(self, requests: Sequence[Request]) -> None:
         """Submit a future for each."""
         for request in requests:
+            resources = self._resources(request)
             future = self.client.submit(
                 leases.lease,
                 request.name,
@@ -84,11 +84,11 @@ class DaskBackEnd(BackEnd):
                 request.leave,
                 request.slots,
                 key=request.name,
-                resources=self.site.settings.get("resources") or None,
+                resources=resources or None,
                 pure=False,
                 retries=0,
             )
-            self.leases[request.name] = Lease(request.name, future)
+            self.leases[request.name] = Lease(request.name, future, resources)
             await self.client.publish_dataset(future, name=request.name, override=True)
 
     async def survey(self) -> Sequence[Offer]:
@@ -109,7 +109,7 @@ class DaskBackEnd(BackEnd):
             if one.at is not None:
                 offers.append(Offer(one.name, one.id(one.at), state="up"))
             else:
-                offers.append(Offer(one.name, why=self._why(workers)))
+                offers.append(Offer(one.name, why=why_pending(one.resources, workers)))
         return offers
 
     async def give_back(self, names: Sequence[str]) -> None:
@@ -221,22 +221,29 @@ class DaskBackEnd(BackEnd):
         with contextlib.suppress(KeyError):
             await self.client.unpublish_dataset(one.name)
 
+    def _resources(self, request: Request) -> dict[str, float]:
+        """What a lease takes of its worker: amounts as they are written, or as much as its tasks need."""
+        found = {}
+        for name, amount in self.site.settings.get("resources", {}).items():
+            wanted = amount if not isinstance(amount, str) else request.needs.get(amount, 0) * max(1, request.slots)
+            if wanted:
+                found[name] = wanted
+        return found
+
     async def _workers(self) -> Mapping[str, Any]:
         found: Mapping[str, Any] = (await self.client.scheduler.identity())["workers"]
         return found
 
-    def _why(self, workers: Mapping[str, Any]) -> str:
-        """Why a lease waits."""
-        if not workers:
-            return "Dask has no worker"
-        lacking = [
-            f"{name}: {amount:g}"
-            for name, amount in (self.site.settings.get("resources") or {}).items()
-            if not any(worker["resources"].get(name, 0) >= amount for worker in workers.values())
-        ]
-        if lacking:
-            return f"no worker of Dask has {', '.join(lacking)}"
-        return f"all {len(workers)} workers are in use"
+
+def why_pending(resources: Mapping[str, float], workers: Mapping[str, Any]) -> str:
+    """Return why a lease waits."""
+    if not workers:
+        return "Dask has no worker"
+    for name, amount in resources.items():
+        most = max(worker["resources"].get(name, 0) for worker in workers.values())
+        if most < amount:
+            return f"it asks for {name}: {amount:g}, and no worker of Dask has more than {most:g}"
+    return f"Dask has {len(workers)} worker{'s' * (len(workers) > 1)}, and none has room"
 
 
 def make(site: Site, boot: Boot) -> BackEnd:
