@@ -114,7 +114,7 @@ class DaskBackEnd(BackEnd):
 
     async def give_back(self, names: Sequence[str]) -> None:
         """Cancel futures, and end their agents: Dask itself does not end what runs."""
-        given = [self.leases[name] for name in names if name in self.leases]
+        given = [self.leases[name] for name in dict.fromkeys(names) if name in self.leases]
         if any(one.at is None for one in given):
             await self._find()
         await asyncio.gather(*(self._stop(one, one.at) for one in given if one.at is not None))
@@ -211,7 +211,7 @@ class DaskBackEnd(BackEnd):
         return "node-lost", f"Dask says {status}"
 
     async def _forget(self, one: Lease, cause: Cause, why: str) -> None:
-        del self.leases[one.name]
+        self.leases.pop(one.name, None)
         for held in one.past[-1:]:
             self.ended[one.name] = Offer(one.name, one.id(held), state="ended", cause=cause, why=why)
         if not one.past:

@@ -36,7 +36,7 @@ class Dask(PoolKey):
                     "resources": {
                         "type": ["object", "null"],
                         "additionalProperties": {
-                            "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"enum": list(AS_NEEDED)}]
+                            "anyOf": [{"type": "number", "minimum": 0}, {"enum": list(AS_NEEDED)}]
                         },
                     },
                 },
@@ -69,14 +69,14 @@ class Dask(PoolKey):
             return cls(address=address) if address is not None and len(r.problems) == before else None
         if r.empty(path) or not r.is_mapping(path, "the address of a scheduler, or a mapping with one"):
             if r.empty(path):
-                r.add(path, "there is no address of a scheduler", ADDRESS_HINT)
+                r.add(path, "there is no address of a scheduler", ADDRESS_HINT, at_key=True)
             return None
         r.fields(path, [field.name for field in dataclasses.fields(cls)], f'"{cls.kind}"')
         found = cls.read_common(r, path)
         if r.has((*path, "address")):
             found["address"] = _address(r, (*path, "address"))
-        else:
-            r.add(path, "there is no address of a scheduler", "as in {address: tcp://127.0.0.1:8786}")
+        elif len(r.problems) == before:
+            r.add(path, "there is no address of a scheduler", "as in {address: tcp://127.0.0.1:8786}", at_key=True)
         if not r.empty((*path, "resources")):
             found["resources"] = _resources(r, (*path, "resources"))
         return cls(**found) if len(r.problems) == before else None

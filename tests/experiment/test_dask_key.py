@@ -1,0 +1,88 @@
+"""`dask` in a cluster file: an address, and what a lease takes of a worker."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.experiment.test_schema import fits
+from tui_lab.engine.transports import is_pool
+from tui_lab.experiment.cluster.pools import pool
+from tui_lab.experiment.cluster.reader import load_cluster
+from tui_lab.experiment.cluster.schema import cluster_json_schema, cluster_reference
+from tui_lab.experiment.yaml.parser import parse
+from tui_lab.experiment.yaml.problem import SpecError
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool.importlib.util, "find_spec", lambda name: object())
+
+
+def entry(text: str) -> Any:
+    """The entry of a node with such a key."""
+    file = f"nodes:\n  - dask: {text}\n"
+    (found,) = load_cluster(Path("/there/cluster.yaml"), file).entries()
+    assert fits(parse(file, "").value, cluster_json_schema())
+    return found
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        entry(text)
+    return sorted(str(problem).removeprefix("/there/cluster.yaml:") for problem in caught.value.problems)
+
+
+def test_an_address_alone_or_with_more() -> None:
+    found = entry("tcp://127.0.0.1:8786")
+    json.dumps(found)
+    assert (found["name"], found["slots"], found["transport"], is_pool(found)) == ("dask", 1, "dask", True)
+    usual = {"min": 0, "max": 64, "idle": 10, "every": 1, "leave": 600}
+    assert found["dask"] == {**usual, "address": "tcp://127.0.0.1:8786", "resources": {}}
+    given = "{address: 'tls://login1:8786', resources: {GPU: gpus, SEAT: 0.5}, max: 8, min: 1, idle: 2m, every: 5s}"
+    assert entry(given)["dask"] == {
+        "min": 1,
+        "max": 8,
+        "idle": 120.0,
+        "every": 5.0,
+        "leave": 600,
+        "address": "tls://login1:8786",
+        "resources": {"GPU": "gpus", "SEAT": 0.5},
+    }
+    assert entry("localhost:8786\n    slots: 4")["slots"] == 4
+
+
+def test_mistakes_are_told_where_they_are() -> None:
+    text = """
+      adress: tcp://a:1
+      resources: {GPU: many, SEAT: 0, DISK: [1]}
+      max: 0
+    host: tower
+"""
+    assert problems(text) == [
+        '3:7: "adress" is no key of "dask"; did you mean "address"?',
+        '4:24: "many" is no amount; a number, or one of cpus, memory, gpus',
+        "4:36: an amount is above 0, and this is 0",
+        '4:45: "DISK" must be a number, not a list',
+        '5:12: "max" must be at least 1, not 0',
+    ]
+    assert problems("tcp://a") == [
+        '2:11: "tcp://a" is no address of a scheduler; as in dask: tcp://127.0.0.1:8786',
+    ]
+    assert problems("") == ["2:5: there is no address of a scheduler; as in dask: tcp://127.0.0.1:8786"]
+    assert problems("{max: 1}") == ["2:5: there is no address of a scheduler; as in {address: tcp://127.0.0.1:8786}"]
+    assert problems("[a]") == ['2:11: "dask" must be the address of a scheduler, or a mapping with one, not a list']
+    assert problems("tcp://a:1\n    host: b") == ['3:5: "dask" says where it is, so this node has no "host"']
+
+
+def test_packages_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool.importlib.util, "find_spec", lambda name: None)
+    said = '2:5: "dask" needs distributed, which Python does not find here; pip install "tui-lab[dask]"'
+    assert problems("tcp://127.0.0.1:8786") == [said]
+
+
+def test_the_reference_has_its_keys() -> None:
+    assert "### Keys of `dask`" in cluster_reference()
