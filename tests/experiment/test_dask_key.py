@@ -80,7 +80,7 @@ def test_mistakes_are_told_where_they_are() -> None:
 
 def test_packages_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool.importlib.util, "find_spec", lambda name: None)
-    said = '2:5: "dask" needs distributed, which Python does not find here; pip install "tui-lab[dask]"'
+    said = "2:5: \"dask\" needs distributed, which Python does not find here; pip install 'tui-lab[dask]'"
     assert problems("tcp://127.0.0.1:8786") == [said]
 
 

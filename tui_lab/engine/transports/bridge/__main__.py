@@ -28,7 +28,7 @@ async def main(kind: str, stdin: int, stdout: int) -> None:
         try:
             make: MakeBackEnd = importlib.import_module(module).make
         except ImportError as error:
-            raise BackEndError(f'{error}; pip install "tui-lab[{kind}]"', fatal=True) from error
+            raise BackEndError(f"{error}; pip install 'tui-lab[{kind}]'", fatal=True) from error
         return make
 
     await Server(reader, writer, load).run()

@@ -19,7 +19,7 @@ AS_NEEDED: Final = ("cpus", "memory", "gpus")
 
 class Dask(PoolKey):
     """Dask: each allocation is a future that holds one of its workers, and takes `slots` tasks at a time; 1 by default.
-    The value is the address of a scheduler that runs, or a mapping. Needs `pip install "tui-lab[dask]"`."""
+    The value is the address of a scheduler that runs, or a mapping. Needs `pip install 'tui-lab[dask]'`."""
 
     kind: ClassVar[str] = "dask"
     example: ClassVar[str] = "tcp://127.0.0.1:8786"

@@ -25,7 +25,7 @@ def need_packages(r: Reader, path: Keypath, extra: str, modules: Iterable[str]) 
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
         what = f'"{path[-1]}" needs {" and ".join(missing)}, which Python does not find here'
-        r.add(path, what, f'pip install "tui-lab[{extra}]"', at_key=True)
+        r.add(path, what, f"pip install 'tui-lab[{extra}]'", at_key=True)
 
 
 class PoolKey(NodeKey):
