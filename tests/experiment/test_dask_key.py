@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ import pytest
 
 from tests.experiment.test_schema import fits
 from tui_lab.engine.transports import is_pool
-from tui_lab.experiment.cluster.pools import pool
 from tui_lab.experiment.cluster.reader import load_cluster
 from tui_lab.experiment.cluster.schema import cluster_json_schema, cluster_reference
 from tui_lab.experiment.yaml.parser import parse
@@ -19,7 +19,7 @@ from tui_lab.experiment.yaml.problem import SpecError
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
 
 
 def entry(text: str) -> Any:
@@ -79,7 +79,7 @@ def test_mistakes_are_told_where_they_are() -> None:
 
 
 def test_packages_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     said = "2:5: \"dask\" needs distributed, which Python does not find here; pip install 'tui-lab[dask]'"
     assert problems("tcp://127.0.0.1:8786") == [said]
 
