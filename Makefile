@@ -44,6 +44,7 @@ shots:
 bench:
 	python benchmarks/start.py
 	python benchmarks/nodes.py
+	python benchmarks/scale.py
 	python benchmarks/compile_once.py
 	python benchmarks/parse.py
 	python benchmarks/lab.py

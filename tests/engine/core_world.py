@@ -57,6 +57,7 @@ from tui_lab.engine.core.events import (
 )
 from tui_lab.engine.core.model import AttemptKey, AttemptNeeds, Moment, RunSettings, no_needs
 from tui_lab.engine.core.node_runs import Edges, split
+from tui_lab.engine.core.roster import PART
 from tui_lab.engine.core.scheduler import Scheduler
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.cluster.tags import fit
@@ -257,6 +258,7 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
+        self.part = PART if seed % 2 else 0  # with few nodes, all would be looked at each time
         tasks = self.random.randint(3, 15)
         self.clock = 1000.0
         self.failing = self.random.choice([0.0, 0.1, 0.4])
@@ -403,6 +405,7 @@ class World:
         self.scheduler = Scheduler(self.now)
         self.inbox: deque[Event] = deque()
         self.feed(RunLoaded(NAME, self.folded(), self.settings))
+        self.scheduler.runs[NAME].roster.part = self.part
         for name, agent in self.agents.items():
             self.feed(NodeAdded(name, remote=True, slots=agent.slots, lost_after=30.0))
         self.supplied = False
@@ -540,6 +543,24 @@ class World:
             mine = [other for other, (_, name) in state.run_for.items() if name == node]
             assert not any(state.columns["queued"][other] for other in mine), one
 
+    def check_idle(self) -> None:
+        """No slot is free while something waits that any node may run."""
+        run = self.scheduler.runs[NAME]
+        due = self.wake_at is not None and self.wake_at <= self.clock
+        if due or run.is_choosy or run.held or self.rounds or NAME not in self.scheduler.active:
+            return
+        columns = run.state.columns
+        waiting = [
+            one
+            for one in run.order
+            if run.waiting.is_wanted(one)
+            and all(columns["state"][other] == DONE for other in self.before.get(one, ()))
+            and not any(columns["discarded"][other] for other in self.before.get(one, ()))
+        ]
+        for node in self.scheduler.nodes_of(run) if waiting else ():
+            mine = (run.wire_name, 0) in node.staged and not run.health.is_suspect(node.name)
+            assert not (mine and node.free and node.name not in run.state.quarantined), (node.name, waiting)
+
     def check_wanted(self, key: WireKey) -> None:
         """No further attempt begins of what a person has stopped for good."""
         assert key[1] not in self.stopped or key in self.stopped[key[1]][0], key
@@ -587,6 +608,7 @@ class World:
         if self.wake_at is not None and self.wake_at <= self.clock:
             self.wake_at = None
             self.feed(Woken())
+            self.check_idle()
 
     def pass_on(self) -> None:
         """Messages arrive, some of them."""

@@ -4,7 +4,8 @@ interpreter, not in seconds."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -14,7 +15,19 @@ import pytest
 from tests.store.events import submitted
 from tui_lab.engine.agent import PROTOCOL
 from tui_lab.engine.core.effects import Assign, Stage
-from tui_lab.engine.core.events import AgentMessages, Event, NodeAdded, NodeWelcomed, RunBegun, RunLoaded, Staged, Woken
+from tui_lab.engine.core.events import (
+    AgentMessages,
+    Event,
+    LatencyMeasured,
+    NodeAdded,
+    NodeDisconnected,
+    NodeWelcomed,
+    RunBegun,
+    RunLoaded,
+    Staged,
+    Tick,
+    Woken,
+)
 from tui_lab.engine.core.model import AttemptKey, Moment, RunSettings
 from tui_lab.engine.core.scheduler import Scheduler
 from tui_lab.protocol.agent import Finished, Started, Welcome
@@ -49,7 +62,7 @@ class Fleet:
     """A scheduler with so many nodes of one slot, all of which have work; the first ones have failed all that they
     began."""
 
-    def __init__(self, nodes: int, failing: int = 0) -> None:
+    def __init__(self, nodes: int, failing: int = 0, stage_tags: Mapping[str, Sequence[str]] | None = None) -> None:
         names = [f"n{number}" for number in range(nodes)]
         state = State()
         state.apply(JournalBegun(2, "0123456789abcdef"))
@@ -65,7 +78,7 @@ class Fleet:
         for name in names:
             self.feed(NodeAdded(name, slots=1))
             self.feed(NodeWelcomed(name, welcome, 1 << 30))
-        self.feed(RunBegun("e", RunSettings(ids, ids * 0), fresh=True))
+        self.feed(RunBegun("e", RunSettings(ids, ids * 0, run_on=stage_tags or {}), fresh=True))
         self.wake()  # stages
         self.wake()  # assigns
         for name in names[:failing]:
@@ -88,6 +101,12 @@ class Fleet:
     def wake(self) -> None:
         self.feed(Woken())
 
+    def end_all(self, count: int) -> None:
+        """End so many attempts, one after the other, each with a plan."""
+        for number in range(count):
+            self.end(f"n{number % len(self.open)}")
+            self.wake()
+
     def end(self, name: str, state: EndState = "done") -> None:
         """End the first attempt of a node."""
         self.at += 0.01
@@ -105,8 +124,27 @@ def test_an_end_costs_the_same_with_many_nodes(failing: int, state: EndState) ->
 
 
 @pytest.mark.parametrize("failing", [0, 2])
-def test_a_plan_costs_the_same_for_each_node(failing: int) -> None:
+def test_a_plan_after_an_end_costs_the_same_with_many_nodes(failing: int) -> None:
     few, many = Fleet(FEW, failing), Fleet(MANY, failing)
     for fleet in (few, many):
         fleet.end("n5")
-    assert steps(many.wake) < 1.5 * steps(few.wake) * MANY / FEW
+    assert steps(many.wake) < 1.5 * steps(few.wake)
+    assert len(many.open["n5"]) == len(few.open["n5"])
+
+
+def test_a_plan_costs_a_choosy_task_the_same_with_many_nodes() -> None:
+    """All nodes are looked at once a part of them has changed."""
+    costs = []
+    for nodes in (FEW, MANY):
+        fleet = Fleet(nodes, stage_tags={"": ("not x",)})
+        costs.append(steps(partial(fleet.end_all, 60)))
+    assert costs[1] < 1.5 * costs[0]
+
+
+@pytest.mark.parametrize("event", [NodeDisconnected("n5", "it is gone", tries=1), LatencyMeasured("n5", 0.1), Tick()])
+def test_what_happens_to_a_node_costs_at_most_a_look_at_each(event: Event) -> None:
+    few, many = Fleet(FEW), Fleet(MANY)
+    for fleet in (few, many):
+        for name in ("n5", "n6", "n7"):
+            fleet.feed(NodeDisconnected(name, "it is gone", tries=1))
+    assert steps(lambda: many.feed(event)) < 1.5 * steps(lambda: few.feed(event)) * MANY / FEW

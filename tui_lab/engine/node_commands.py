@@ -104,7 +104,7 @@ class NodeCommands:
 
     def _of(self, node: NodeConnection) -> NodeStatus:
         runs, state = self.scheduler.runs, node.state
-        there = [(run, key) for run in runs.values() for key, at in run.in_flight.items() if at == node.name]
+        there = [(run, key) for run in runs.values() for key in run.in_flight.on(node.name)]
         tasks = [[run.name, *key] for run, key in there if run.state.columns["state"][key[0]] == RUNNING]
         quarantined = node.ready and any(node.name in runs[name].state.quarantined for name in self.scheduler.active)
         about = {

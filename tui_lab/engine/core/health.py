@@ -28,9 +28,9 @@ class NodeHealth:
     """Health of nodes since the submission. What it costs to ask grows with the nodes that fail, not with all."""
 
     def __init__(self) -> None:
-        self.usable: tuple[str, ...] = ()  # nodes that are up and not in quarantine
-        self._known: frozenset[str] = frozenset()  # those, and nodes that may come up
-        self._usable: frozenset[str] = frozenset()
+        self.usable: set[str] = set()  # nodes that are up and not in quarantine
+        self.version = 0  # changes with what `is_suspect` returns, but not with `compare`
+        self._known: set[str] = set()  # those, and nodes that may come up
         self._nodes: dict[str, Attempts] = {}
         self._well = 0  # nodes on which an attempt was done
         self._never_well: dict[str, Attempts] = {}  # nodes on which some failed, and none was done
@@ -40,14 +40,18 @@ class NodeHealth:
     def compare(self, usable: Collection[str], expected: Collection[str]) -> None:
         """Take these nodes for those that may show whose fault failures are. usable: up and not in quarantine;
         expected: may come up."""
-        self.usable = tuple(usable)
-        self._usable = frozenset(usable)
-        self._known = self._usable.union(expected)
+        self.usable = set(usable)
+        self._known = self.usable.union(expected)
         self._known_failing = sum(node in self._known for node in self._failing)
 
-    def is_usable(self, node: str) -> bool:
-        """Return whether a node is up, and not in quarantine."""
-        return node in self._usable
+    def move(self, node: str, *, usable: bool, expected: bool) -> None:
+        """Take up how one of them stands now."""
+        (self.usable.add if usable else self.usable.discard)(node)
+        known = usable or expected
+        if known != (node in self._known):
+            (self._known.add if known else self._known.discard)(node)
+            self._known_failing += (1 if known else -1) * (node in self._failing)
+            self.version += bool(self._failing)
 
     def note(self, node: str, task: int, state: str) -> None:
         """Count the end of an attempt."""
@@ -71,7 +75,7 @@ class NodeHealth:
     @property
     def suspects(self) -> list[str]:
         """The usable nodes that are suspect."""
-        return [node for node in self._failing if node in self._usable and self.is_suspect(node)]
+        return [node for node in self._failing if node in self.usable and self.is_suspect(node)]
 
     def trust(self, node: str) -> None:
         """Use a node in spite of its failures: there is no other to compare it with."""
@@ -91,6 +95,7 @@ class NodeHealth:
         """Keep account of whether a node fails. attempts: None where nothing is known of it any more."""
         fails = attempts is not None and attempts.fails and not attempts.trusted
         if fails != (node in self._failing):
+            self.version += 1
             self._known_failing += (1 if fails else -1) * (node in self._known)
             if attempts is not None and fails:
                 self._failing[node] = attempts

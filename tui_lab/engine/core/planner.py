@@ -11,6 +11,7 @@ from tui_lab.engine.core.effects import Assign, Extend, SendContext, Stage
 from tui_lab.engine.core.hand_out import Inputs
 from tui_lab.engine.core.model import AttemptKey
 from tui_lab.engine.core.node import NodeState
+from tui_lab.engine.core.pools import home_of
 from tui_lab.engine.core.run import RunState
 from tui_lab.engine.core.state import SchedulerState, isolated
 from tui_lab.protocol.agent import Return
@@ -58,36 +59,72 @@ class Planner:
             return
         run.queue_due_retries(now)
         run.times.now = now.monotonic
-        nodes = state.nodes_of(run)
-        quarantined = run.state.quarantined
-        usable = [node.name for node in nodes if node.takes and node.name not in quarantined]
-        coming = (node for node in nodes if not (node.ready or node.drained or node.ending))
-        expected = [node.name for node in coming if not self.is_useless(run, node)]
-        run.health.compare(usable, [*expected, *(pool.name for pool in state.hopes(run))])
+        choosy = not run.order or run.is_choosy or bool(state.pools)
+        whole = run.roster.is_due(run.health.version, choosy=choosy) or bool(run.order and not run.in_flight)
+        nodes = self._look_at_all(run) if whole else self._look_at_changed(run, choosy=choosy)
         if run.order and not run.held and not state.outputs_blocked:
             takers = self._takers(run, nodes)
             self._fill(run, takers)
-            if run.order and not run.in_flight and takers and not any(map(run.hand_out.fits_any, takers)):
-                # What is left is not for those that might show whose fault the failures are.
-                for name in run.health.suspects:
-                    run.health.trust(name)
-                self._fill(run, self._takers(run, nodes))
-            if run.node_runs:
-                self._make_on_nodes(run, nodes)
-            if run.order and takers and run.needs.matter:
-                self._fail_unplaceable(run, nodes)
-            if run.order and state.pools:
-                self._fail_overlong(run, nodes)
-            if run.order and run.lanes.matter and len(takers) > 1:
-                self._rebalance(run, takers)
-        elif not run.order:
+            run.roster.hungry = {node.name: None for node in takers if node.free or node.wants_more}
+            if whole:
+                self._settle_rest(run, nodes, takers)
+        elif not run.order and whole:
             takers = self._takers(run, nodes)
             if len(takers) > 1:
                 self._rebalance(run, takers)
+        run.roster.on_planned(run.health.version)
         if run.over:
             self._finish(run)
             if run.needs.limits:
                 state.plan()  # its limits bound others, too
+
+    def _look_at_all(self, run: RunState) -> list[NodeState]:
+        """Return all nodes of a run, having noted which of them are of use."""
+        nodes = self._state.nodes_of(run)
+        run.roster.on_whole(len(nodes))
+        run.roster.hungry = {node.name: None for node in nodes}
+        usable = [node.name for node in nodes if self._is_usable(run, node)]
+        expected = [node.name for node in nodes if self._is_expected(run, node)]
+        run.health.compare(usable, [*expected, *(pool.name for pool in self._state.hopes(run))])
+        return nodes
+
+    def _look_at_changed(self, run: RunState, *, choosy: bool) -> list[NodeState]:
+        """Return the nodes that have changed and, if every node can run every task, those that could take more."""
+        roster, nodes, homes = run.roster, self._state.nodes, run.homes
+        for name in roster.changed:
+            node = nodes.get(name)
+            if node is not None and home_of(node) in homes:
+                roster.hungry[name] = None
+                run.health.move(name, usable=self._is_usable(run, node), expected=self._is_expected(run, node))
+            else:
+                roster.hungry.pop(name, None)
+                run.health.move(name, usable=False, expected=False)
+        found = roster.changed if choosy else roster.hungry
+        roster.changed, roster.owes = {}, roster.owes or choosy
+        return [nodes[name] for name in found if name in roster.hungry]
+
+    @staticmethod
+    def _is_usable(run: RunState, node: NodeState) -> bool:
+        return node.takes and node.name not in run.state.quarantined
+
+    def _is_expected(self, run: RunState, node: NodeState) -> bool:
+        return not (node.ready or node.drained or node.ending or self.is_useless(run, node))
+
+    def _settle_rest(self, run: RunState, nodes: Sequence[NodeState], takers: Sequence[NodeState]) -> None:
+        """See to the tasks that no node has taken."""
+        if run.order and not run.in_flight and takers and not any(map(run.hand_out.fits_any, takers)):
+            # What is left is not for those that might show whose fault the failures are.
+            for name in run.health.suspects:
+                run.health.trust(name)
+            self._fill(run, self._takers(run, nodes))
+        if run.node_runs:
+            self._make_on_nodes(run, nodes)
+        if run.order and takers and run.needs.matter:
+            self._fail_unplaceable(run, nodes)
+        if run.order and self._state.pools:
+            self._fail_overlong(run, nodes)
+        if run.order and run.lanes.matter and len(takers) > 1:
+            self._rebalance(run, takers)
 
     def _make_on_nodes(self, run: RunState, nodes: Sequence[NodeState]) -> None:
         """Have nodes make the runs of their own that they lack; fail what no node can make them for."""
@@ -106,7 +143,7 @@ class Planner:
         takers = [
             node
             for node in nodes
-            if run.health.is_usable(node.name)
+            if node.name in run.health.usable
             and not run.health.is_suspect(node.name)
             and self._is_staged(run, node, run.submission)
         ]
@@ -173,12 +210,13 @@ class Planner:
             if mine:
                 self._assign(run, node, run.hand_out.take(min(mine, -(-len(run.order) * mine // free)), node))
             free -= mine
+        count = max(1, len(run.health.usable))
         for node in takers:
-            share = max(node.slots, -(-len(run.order) // len(takers)))
+            share = max(node.slots, -(-len(run.order) // count))
             while node.wants_more and run.order:
-                count = len(run.order)
+                before = len(run.order)
                 self._assign(run, node, run.hand_out.take(min(node.window, share), node, inputs="not far"))
-                if len(run.order) == count:
+                if len(run.order) == before:
                     break
 
     def _start_one(self, run: RunState, takers: Sequence[NodeState]) -> None:
@@ -380,12 +418,14 @@ class Planner:
         if not all(pool.hopeless for pool in pools):
             return ""
         nodes = self._state.nodes_of(run)
-        there = [node for node in nodes if not self.is_useless(run, node)]
-        if not (nodes or pools) or any(node.resources is None for node in there):
-            return ""
-        if there and (run.in_flight or run.held or not run.order or not (run.needs.matter or run.lanes.matter)):
-            return ""
-        if any(map(run.hand_out.fits_any, there)):
+        one_does = run.in_flight or run.held or not run.order or not (run.needs.matter or run.lanes.matter)
+        there = []
+        for node in nodes:
+            if not self.is_useless(run, node):
+                if one_does or node.resources is None:
+                    return ""
+                there.append(node)
+        if not (nodes or pools) or any(map(run.hand_out.fits_any, there)):
             return ""
         useless = [f"node {node.name}: {self._why(run, node)}" for node in nodes if node not in there]
         useless += [f"{pool.name}: {pool.hopeless}" for pool in pools]

@@ -20,6 +20,7 @@ from tui_lab.engine.core.node_runs import NodeRuns
 from tui_lab.engine.core.open_attempts import OpenAttempts
 from tui_lab.engine.core.queue import TaskQueue
 from tui_lab.engine.core.retries import next_attempt_in
+from tui_lab.engine.core.roster import Roster
 from tui_lab.engine.core.run_needs import RunNeeds
 from tui_lab.engine.core.times import RunTimes
 from tui_lab.engine.core.waiting import WaitingTasks, in_order
@@ -65,10 +66,13 @@ class RunState:
         self.changed: dict[AttemptKey, str] = {}  # open attempts whose program was changed -> the note
         self.failures = RunFailures(state)
         self.extending = False  # the answer to `Extend` is still to come
+        self.roster = Roster()
         self.noted = False  # a note of `Extension` was recorded since the newest submission
         self.needs = RunNeeds(state, settings, self.in_flight)
         self.next_start = 0.0  # monotonic: nothing starts before
         self.last_assigned: AttemptKey | None = None  # the attempt that was assigned last, until it starts
+        self._entries: object = None  # those of which `_homes` are
+        self._homes: frozenset[str] = frozenset()
         self.first_free = 0  # ids before may be in use on a node, though the disk has lost what says so
         self._take_graph(settings or RunSettings(np.array([], dtype=np.int64), np.array([], dtype=np.int64)))
         columns = state.columns
@@ -133,7 +137,20 @@ class RunState:
             return []
         return [entry["name"] for entry in (self.state.placement or self.state.submissions[-1]).nodes]
 
+    @property
+    def homes(self) -> frozenset[str]:
+        """The same, to look names up."""
+        entries = (self.state.placement or self.state.submissions[-1]).nodes if self.state.submissions else ()
+        if entries is not self._entries:
+            self._entries, self._homes = entries, frozenset(entry["name"] for entry in entries)
+        return self._homes
+
     # --- What is next
+
+    @property
+    def is_choosy(self) -> bool:
+        """Whether some nodes can't run some of its tasks, or not at once."""
+        return bool(self.stagger or self.needs.matter or self.lanes.matter or self.node_runs)
 
     @property
     def order(self) -> TaskQueue:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Final
 
 from tui_lab.engine.core.agent_events import AgentEventHandler
@@ -125,7 +126,34 @@ class Scheduler:
                 run = self.runs.get(event.experiment)
                 if run is not None:
                     self._on_run_event(run, event)
+        self._touch(event)
         return self._state.drained_effects()
+
+    def _touch(self, event: Event) -> None:
+        """Have the next plan look at the node that an event is about, or at all."""
+        match event:
+            case Woken() | OutputsFetched() | StartSent():
+                pass
+            case (
+                AgentMessages(node=name)
+                | AllocationEnded(node=name)
+                | AssignRefused(node=name)
+                | DeadlineMoved(node=name)
+                | InputsGone(node=name)
+                | LatencyMeasured(node=name)
+                | NodeAdded(node=name)
+                | NodeDisconnected(node=name)
+                | NodeDrained(node=name)
+                | NodeRemoved(node=name)
+                | NodeRetried(node=name)
+                | NodeWelcomed(node=name)
+                | SlotsSet(node=name)
+                | Staged(node=name)
+                | StartsRefused(node=name)
+            ):
+                self._state.touch(name)
+            case _:
+                self._state.touch_all()
 
     # --- Questions
 
@@ -152,8 +180,8 @@ class Scheduler:
     def uses(self, node: str) -> bool:
         """Return whether an active run needs a node."""
         home = home_of(self.nodes[node]) if node in self.nodes else node
-        return any(node in run.in_flight.values() for run in self.runs.values()) or any(
-            home in self.runs[name].node_names for name in self.active
+        return any(run.in_flight.uses(node) for run in self.runs.values()) or any(
+            home in self.runs[name].homes for name in self.active
         )
 
     def is_too_short(self, node: NodeState, now: float) -> bool:
@@ -161,13 +189,13 @@ class Scheduler:
         if node.ends_at is None:
             return False
         home = home_of(node)
-        runs = [run for name in self.active if home in (run := self.runs[name]).node_names]
+        runs = [run for name in self.active if home in (run := self.runs[name]).homes]
         waiting = [run.times.shortest(run.order) for run in runs if run.order and not run.held]
         return bool(waiting) and not any(shortest.fits(node, now) for shortest in waiting)
 
     def working(self) -> set[str]:
         """Return the nodes that have attempts."""
-        return {name for run in self.runs.values() for name in run.in_flight.values()}
+        return {name for run in self.runs.values() for name in run.in_flight.nodes}
 
     def busy(self, now: Moment) -> bool:
         """Return whether there is work, or will be."""
@@ -184,9 +212,11 @@ class Scheduler:
     def lost_in(self, node: NodeState, now: Moment) -> float:
         """Return the seconds until a node that is away becomes lost. If all nodes are away at once, the cause is
         probably this machine, and they have twice the time."""
-        nodes = [one for one in self.nodes.values() if one.remote] or list(self.nodes.values())
-        all_away = all(one.away for one in nodes)
-        return node.lost_after * (2 if all_away else 1) - node.failing_for(now.monotonic)
+        return node.lost_after * self._patience() - node.failing_for(now.monotonic)
+
+    def _patience(self) -> int:
+        far = any(one.remote for one in self.nodes.values())
+        return 1 if any(not one.away for one in self.nodes.values() if one.remote or not far) else 2
 
     # --- Experiments
 
@@ -363,7 +393,7 @@ class Scheduler:
                     self._abandon_unstarted()
             case NodeDisconnected(why=why, fatal=fatal, silent=silent, tries=tries):
                 node.on_disconnected(why, fatal=fatal, silent=silent, tries=tries, now=now)
-                self._check_nodes()
+                self._check_nodes([node])
                 state.plan()
             case NodeRemoved():
                 del self.nodes[node.name]
@@ -401,7 +431,7 @@ class Scheduler:
         match event:
             case PoolSurveyed(hopeless=hopeless, walltime=walltime):
                 pool.hopeless, pool.walltime = hopeless, walltime
-                self._check_nodes()
+                self._check_nodes(pool.nodes.values())
             case PoolDrained(drained=drained):
                 pool.drained = drained
                 for node in pool.nodes.values():
@@ -420,13 +450,17 @@ class Scheduler:
         if passed > ASLEEP:
             for node in self.nodes.values():
                 node.discount_pause(passed - TICK, now)
-        self._check_nodes()
+        self._check_nodes(self.nodes.values())
+        if any(self.runs[name].roster.owes for name in self.active):
+            self._state.plan()
 
-    def _check_nodes(self) -> None:
-        """Find nodes that are lost, and runs that have no node left."""
-        now = self._state.now
-        for node in self.nodes.values():
-            if node.away and not node.lost and self.lost_in(node, now) < 0:
+    def _check_nodes(self, nodes: Iterable[NodeState]) -> None:
+        """Find out which of these nodes are lost, and the runs that have no node left."""
+        now = self._state.now.monotonic
+        away = [node for node in nodes if node.away and not node.lost]
+        patience = self._patience() if away else 1
+        for node in away:
+            if node.failing_for(now) > node.lost_after * patience:
                 self._lose(node)
         for name in sorted(self.active):
             why = self._planner.why_stuck(self.runs[name])

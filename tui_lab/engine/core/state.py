@@ -126,6 +126,16 @@ class SchedulerState:
         self._by_wire_name.pop(run.wire_name, None)
         self.active.discard(run.name)
 
+    def touch(self, node: str) -> None:
+        """Something of a node has changed that plans look at."""
+        for name in self.active:
+            self.runs[name].roster.touch(node)
+
+    def touch_all(self) -> None:
+        """Have the next plan look at all nodes."""
+        for name in self.active:
+            self.runs[name].roster.stale = True
+
     def plan(self) -> None:
         """Plan after the events that have arrived so far."""
         self.plan_wanted = True
