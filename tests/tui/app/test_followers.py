@@ -71,7 +71,9 @@ def test_what_only_the_clock_moves_is_no_news(tmp_path: Path, monkeypatch: pytes
         assert watched.take_snapshot(active=True) == first or first.throughput != watched.take_snapshot(True).throughput
     second = watched.take_snapshot(active=True)
     assert second.eta == first.eta and second.remaining(now) == left - (now - first.eta + left)  # type: ignore[operator]
+    assert not watched.has_news
     disk.journal(folder, Finished(0, 15, 1, "done", exit_code=0, duration=20.0))
+    assert watched.has_news
     third = watched.take_snapshot(active=True)
     assert third != second and sum(third.throughput) == 16
     disk.journal(folder, Finished(0, 16, 1, "failed", "exit", exit_code=3), Paused(0, "asked", 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,22 @@ async def test_slots_in_use_of_each_node(tmp_path: Path, ascii: bool) -> None:
     assert first[0].endswith(f"n1 {full * 3}{free}  …th_a_name {full}{free}  big 12/64  {dot} going")
     assert second[0].endswith(f"300/600 slots  {dot} going")
     assert third[0].endswith(f"  {dot} engine idle") and "n1" not in third[0]
+
+
+async def test_lines_are_painted_when_their_text_changes(tmp_path: Path) -> None:
+    app = LabApp(tmp_path / "lab")
+    async with app.run_test(size=(120, 30)) as pilot:
+        await wait_until(pilot, lambda: app.snapshot.taken)
+        lines = app.query_one(LabLine), app.query_one(Runs)
+        asked: list[str] = []
+        for line in lines:
+            line.current = "grid"
+            line.text = partial(lambda of: asked.append(type(of).__name__) or type(of).text(of), line)  # type: ignore
+        one = going("grid", eta=None)
+        for load, used, wanted in ((0.5, 1, 4), (0.7, 1, 1), (0.9, 2, 2)):
+            engine = EngineSnapshot(active=("grid",), nodes=(NodeStatus(name="n", used=used, slots=4, load=load),))
+            asked.clear()
+            for line in lines:
+                line.snapshot = LabSnapshot(experiments=(one,), engine=engine, taken=time.time())
+            await pilot.pause()
+            assert len(asked) == wanted, "one that is painted is asked once more"

@@ -115,6 +115,7 @@ class WatchedExperiment:
 
     def __init__(self, folder: ExperimentFolder) -> None:
         self.folder = folder
+        self._journal = folder.journal
         self._state: State | None = None
         self._pace = Pace()
         self._throughput = Throughput()
@@ -169,6 +170,14 @@ class WatchedExperiment:
             damage=damage_text(self.folder.journal, state.damage) if state.damage else "",
         )
         return self._last
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the journal has other events than those that were read."""
+        try:
+            return self._state is None or self._journal.stat().st_size != self._state.offset
+        except OSError:
+            return True  # the next look says why
 
     def _follow(self) -> tuple[State, bool]:
         """Return the state, and whether the journal has new events."""

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from tui_lab.tui.app.followers import WatchedEngine, WatchedExperiment
 
 QUIET: Final = 1.0  # seconds between looks while there is no lab, or nothing happens in it
-CALM: Final = 5.0  # seconds without news, and without an engine, after which nothing happens
+ATTACHED: Final = 2.0  # seconds between looks while nothing happens, and an engine could do something
+_MOST: Final = 50  # journals that are looked at in between
+CALM: Final = 5.0  # seconds without an event in any journal after which nothing happens
 
 
 class Watcher:
@@ -39,7 +41,8 @@ class Watcher:
         self._experiments: dict[str, WatchedExperiment] = {}
         self._engine: WatchedEngine | None = None
         self._last: Any = None
-        self._news = 0.0  # when there were some, on the monotonic clock
+        self._happened: object = None  # all but what moves by itself, such as the load of nodes
+        self._news = 0.0  # when that changed, on the monotonic clock
         self._found = False  # there was a lab once
         self._mistake = ""
 
@@ -72,13 +75,30 @@ class Watcher:
                 snapshot = LabSnapshot(problem=self._unforeseen(error), taken=time.time())
             seen = (snapshot.lab, snapshot.experiments, snapshot.engine, snapshot.died, snapshot.problem)
             if (seen, snapshot.samples) != self._last and not self._ending.is_set():
-                self._last, self._news = (seen, snapshot.samples), time.monotonic()
+                self._last = (seen, snapshot.samples)
                 self.post(SnapshotTaken(snapshot, self))
-            calm = snapshot.engine is None and time.monotonic() - self._news > CALM
-            self._at_once.wait(max(1 / self.refresh, QUIET) if calm or not snapshot.lab else 1 / self.refresh)
-            self._at_once.clear()
+            self._rest(snapshot)
         if self._engine is not None:
             self._engine.close()
+
+    def _rest(self, snapshot: LabSnapshot) -> None:
+        """Wait until the next look. While nothing happens, an engine is asked less often; what happens then is seen as
+        soon as ever, for the sizes of the journals are looked at meanwhile."""
+        engine = snapshot.engine
+        revisions = [(one.name, one.revision) for one in snapshot.experiments]
+        happened = (snapshot.lab, revisions, engine and engine.active, snapshot.died, snapshot.problem)
+        now, step = time.monotonic(), 1 / self.refresh
+        if happened != self._happened:
+            self._happened, self._news = happened, now
+        until = now + step
+        if not snapshot.lab or now - self._news > CALM:
+            until = now + max(step, QUIET if engine is None else ATTACHED)
+        looked_at = [] if engine is None else list(self._experiments.values())[-_MOST:]
+        while now < until and not self._at_once.wait(min(step, until - now) if looked_at else until - now):
+            if any(one.has_news for one in looked_at):
+                break
+            now = time.monotonic()
+        self._at_once.clear()
 
     def _unforeseen(self, error: Exception) -> str:
         """Return the message for an internal error; its traceback is kept once."""

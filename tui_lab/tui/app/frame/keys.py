@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from textual.app import RenderResult
 from textual.binding import Binding
 from textual.content import Content
 from textual.screen import Screen
@@ -30,7 +29,7 @@ class Keys(Line):
     def _changed(self, screen: Screen[object]) -> None:
         self.refresh()
 
-    def render(self) -> RenderResult:
+    def text(self) -> Content:
         inner: list[Content] = []
         outer: dict[str | None, Content] = {}
         seen: set[str] = set()

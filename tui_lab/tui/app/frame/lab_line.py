@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
-from textual.app import RenderResult
 from textual.content import Content
 from textual.reactive import reactive
 
@@ -32,10 +31,16 @@ class LabLine(Line):
     """The lab, the experiment, and what the engine does."""
 
     DEFAULT_CSS = "LabLine { background: $panel; color: $foreground; }"
-    snapshot: reactive[LabSnapshot] = reactive(LabSnapshot())
-    current: reactive[str | None] = reactive(None)
+    snapshot: reactive[LabSnapshot] = reactive(LabSnapshot(), repaint=False)
+    current: reactive[str | None] = reactive(None, repaint=False)
 
-    def render(self) -> RenderResult:
+    def watch_snapshot(self) -> None:
+        self.renew()
+
+    def watch_current(self) -> None:
+        self.renew()
+
+    def text(self) -> Content:
         right = self._engine()
         slots = self._slots(self.room // 3)
         right = Content.assemble(slots, "  " if slots else "", right)

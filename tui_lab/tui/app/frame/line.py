@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual.app import RenderResult
 from textual.content import Content
 from textual.events import Click
 from textual.style import Style
@@ -16,10 +17,24 @@ def clickable(content: Content, action: str) -> Content:
 
 
 class Line(Widget):
-    """One line of text over the whole width, drawn again when it changes."""
+    """One line of text over the whole width."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = "Line { height: 1; width: 1fr; padding: 0 1; text-wrap: nowrap; }"
+    _drawn: Content | None = None
+
+    def text(self) -> Content:
+        """Return what the line says."""
+        raise NotImplementedError
+
+    def render(self) -> RenderResult:
+        self._drawn = self.text()
+        return self._drawn
+
+    def renew(self) -> None:
+        """Draw the line again if it says something else: painting takes far more time than asking."""
+        if self.is_attached and (self._drawn is None or not self._drawn.is_same(self.text())):
+            self.refresh()
 
     @property
     def lab_app(self) -> Host:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from textual.app import RenderResult
 from textual.content import Content
 from textual.events import Click
 from textual.reactive import reactive
@@ -21,11 +20,11 @@ class Notice(Line):
     Notice.shown { display: block; }
     Notice.error { background: $error-muted; color: $text-error; }
     """
-    text: reactive[str] = reactive("", layout=True)
+    said: reactive[str] = reactive("", layout=True)
 
     def show(self, text: str, error: bool = False) -> None:
         """Show a text, or hide the line where the text is empty. error: in the colour of errors."""
-        self.text = text
+        self.said = text
         self.set_class(bool(text), "shown")
         self.set_class(error, "error")
 
@@ -42,8 +41,8 @@ class Notice(Line):
             notes = [f"{one.name}: {one.note}" for one in snapshot.experiments if one.active and one.note]
             self.show("; ".join(filter(None, [snapshot.engine.notice if snapshot.engine is not None else "", *notes])))
 
-    def render(self) -> RenderResult:
-        return Content(f"! {self.text}")
+    def text(self) -> Content:
+        return Content(f"! {self.said}")
 
     async def on_click(self, event: Click) -> None:
         if self.has_class("error"):

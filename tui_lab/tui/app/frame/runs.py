@@ -6,7 +6,6 @@ import time
 from typing import Final
 
 from rich.cells import cell_len
-from textual.app import RenderResult
 from textual.content import Content
 from textual.reactive import reactive
 
@@ -30,19 +29,16 @@ class Runs(Line):
     """The progress of the current experiment, and where there is room, of others that are going."""
 
     DEFAULT_CSS = "Runs { background: $panel; color: $foreground; }"
-    snapshot: reactive[LabSnapshot] = reactive(LabSnapshot())
-    current: reactive[str | None] = reactive(None)
+    snapshot: reactive[LabSnapshot] = reactive(LabSnapshot(), repaint=False)
+    current: reactive[str | None] = reactive(None, repaint=False)
 
     def on_mount(self) -> None:
-        self.set_interval(1.0, self._count_down)
+        self._clock = self.set_interval(1.0, self.renew, pause=True)
 
-    def _count_down(self) -> None:
-        """The snapshot stays the same while only the clock moves."""
-        if any(one.eta is not None for one in self._shown()):
-            self.refresh()
-
-    def watch_snapshot(self) -> None:
-        self._fit()
+    def watch_snapshot(self, before: LabSnapshot, snapshot: LabSnapshot) -> None:
+        same = before.experiments == snapshot.experiments and before.problem == snapshot.problem
+        if not same or before.lab is not snapshot.lab or not before.taken:
+            self._fit()
 
     def watch_current(self) -> None:
         self._fit()
@@ -51,9 +47,17 @@ class Runs(Line):
         self._fit()
 
     def _fit(self) -> None:
-        height = max(1, len(self._shown()))
-        if self.is_mounted and self.styles.height is not None and self.styles.height.value != height:
+        if not self.is_mounted:
+            return
+        shown = self._shown()
+        height = max(1, len(shown))
+        if self.styles.height is not None and self.styles.height.value != height:
             self.styles.height = height
+        if any(one.eta is not None for one in shown):
+            self._clock.resume()  # the snapshot stays the same while only the clock moves
+        else:
+            self._clock.pause()
+        self.renew()
 
     def _shown(self) -> list[ExperimentSnapshot]:
         """Return the experiments that have a line: the current one first."""
@@ -63,7 +67,7 @@ class Runs(Line):
             found += [one for one in self.snapshot.experiments if one.active and one is not current]
         return found[:_LINES]
 
-    def render(self) -> RenderResult:
+    def text(self) -> Content:
         shown = self._shown()
         if not shown or (len(shown) == 1 and shown[0].problem):
             return Content.styled(self._nothing(shown[0] if shown else None), MUTED).truncate(self.room, ellipsis=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from textual.app import RenderResult
 from textual.content import Content
 from textual.reactive import reactive
 
@@ -18,7 +17,7 @@ class Tabs(Line):
     others: reactive[tuple[str, ...]] = reactive(())
     """Panes that other packages bring."""
 
-    def render(self) -> RenderResult:
+    def text(self) -> Content:
         titles = {name: title(name) for name in (*NAMES, *self.others)}
         # Where there is no room for all titles: their beginnings, or none but that of the pane that is shown.
         longest = next(

@@ -64,8 +64,7 @@ def _line_end(file: Bytes, offset: int) -> int:
 
 
 LOOK: Final = 0.25  # seconds between looks at files that may grow
-SELDOM: Final = 4  # so many times as long, for a task that does not run
-FETCH: Final = 1.0  # seconds between questions to another machine
+SELDOM: Final = 1.0  # seconds between looks at those of a task that does not run, and questions to another machine
 
 
 def _action(name: str, keys: str, label: str, help: str, call: str = "", shown: bool = False) -> Action:
@@ -117,7 +116,6 @@ class LogPanel(Panel):
         self._wanted: Needle | None = None  # what is looked for, found or not
         self._ascii = False
         self._fetching = False
-        self._looks = 0
         self.lead = Text()  # before the title
 
     def compose(self) -> ComposeResult:
@@ -127,8 +125,8 @@ class LogPanel(Panel):
 
     def on_mount(self) -> None:
         self._ascii = bool(getattr(getattr(self.app, "config", None), "ascii", False))
-        self.set_interval(LOOK, self._look)
-        self.set_interval(FETCH, self._fetch_more)
+        self._often = self.set_interval(LOOK, self._look, pause=True)
+        self.set_interval(SELDOM, self._look_seldom)
         self.clear("no task")
 
     def on_unmount(self) -> None:
@@ -144,6 +142,7 @@ class LogPanel(Panel):
     def clear(self, note: Instead) -> None:
         """Show no task, and a note in its place."""
         self.detail = None
+        self._often.pause()
         self._close()
         self.view.open(Document(()), note=note)
         self._say()
@@ -151,6 +150,10 @@ class LogPanel(Panel):
     def open(self, detail: TaskDetail) -> None:
         """Show a task; the same one with newer facts keeps its place."""
         before, self.detail = self.detail, detail
+        if detail.running:
+            self._often.resume()
+        else:
+            self._often.pause()
         same = before is not None and (before.experiment, before.task) == (detail.experiment, detail.task)
         if not same:
             self.choice = replace(self.choice, attempt=None, step=None)
@@ -239,14 +242,18 @@ class LogPanel(Panel):
 
     # --- Growth
 
+    def _look_seldom(self) -> None:
+        if self.detail is None or not self.detail.running:
+            self._look()
+        self._fetch_more()
+
     def _look(self) -> None:
-        self._looks += 1
         silence = int(max((file.silence for file in self._files.values() if isinstance(file, LocalFile)), default=0))
         silence = silence if silence >= SILENCE else 0
         if silence != self._silence:
             self._silence = silence
             self._say()
-        if self.detail is None or not self.is_on_screen or (not self.detail.running and self._looks % SELDOM):
+        if self.detail is None or not self.is_on_screen:
             return
         changed = [file.refresh() for file in self._files.values()]
         if any(changed):
