@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from tests.results.statistics.test_until import Played
 from tui_lab.results.sql.database import Database
 from tui_lab.results.sql.table_file import read_table
-from tui_lab.results.statistics.against import Side, compare, frame, side_of, side_of_file
+from tui_lab.results.statistics.against import compare, frame
 from tui_lab.results.statistics.importance import importance
 from tui_lab.results.statistics.report import Options, make
+from tui_lab.results.statistics.sides import Side, side_of, side_of_file
 from tui_lab.results.tables import refresh
 from tui_lab.tui.panes.history.compare import compare_results
 
@@ -118,7 +119,7 @@ def flat(found: Any) -> Iterator[Any]:
 
 @pytest.mark.parametrize("offset", [10**18, 10**30])
 def test_all_digits_of_means_are_told(disk: Any, offset: int) -> None:
-    from tui_lab.results.statistics.table import against_lines
+    from tui_lab.results.statistics.against_table import against_lines
 
     sides: list[Side] = []
     for name, more in (("a", 0), ("b", 3)):

@@ -247,9 +247,10 @@ class Run:
 
         Raises TuiLabError where no setting can be called the best.
         """
-        from tui_lab.results.statistics.report import StatisticsError, goal_of
+        from tui_lab.results.statistics.errors import StatisticsError
         from tui_lab.results.statistics.settings import leading_metric
         from tui_lab.results.statistics.table import incomplete_leaders
+        from tui_lab.results.statistics.values import goal_of
 
         with naming_arguments():
             results = self._read()

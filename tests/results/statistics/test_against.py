@@ -13,16 +13,10 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from tui_lab.results.statistics.against import (
-    Against,
-    MetricComparison,
-    compare,
-    document,
-    frame,
-    side_of,
-    side_of_file,
-)
-from tui_lab.results.statistics.report import Options, StatisticsError
+from tui_lab.results.statistics.against import Against, MetricComparison, compare, document, frame
+from tui_lab.results.statistics.errors import StatisticsError
+from tui_lab.results.statistics.report import Options
+from tui_lab.results.statistics.sides import side_of, side_of_file
 from tui_lab.results.tables import refresh
 
 RNG = np.random.default_rng(7)

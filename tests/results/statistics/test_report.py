@@ -16,10 +16,11 @@ from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
 from tests.store.events import AT
+from tui_lab.results.statistics.errors import StatisticsError
 from tui_lab.results.statistics.frame import frame
 from tui_lab.results.statistics.importance import importance
 from tui_lab.results.statistics.pareto import front
-from tui_lab.results.statistics.report import MetricReport, Options, Report, StatisticsError, make
+from tui_lab.results.statistics.report import MetricReport, Options, Report, make
 from tui_lab.results.statistics.sample import Sample, describe
 from tui_lab.results.statistics.settings import settings
 from tui_lab.results.statistics.table import metric_lines

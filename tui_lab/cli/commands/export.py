@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     from tui_lab.client.address import newest
     from tui_lab.client.reading import reading
     from tui_lab.results.export.output import OutputError, choose_format
-    from tui_lab.results.statistics.report import StatisticsError
+    from tui_lab.results.statistics.errors import StatisticsError
     from tui_lab.results.tables import refresh
 
     file = Path(args.output) if args.output else None

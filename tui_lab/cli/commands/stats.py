@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from tui_lab.results.charts.model import Goal
-    from tui_lab.results.statistics.against import Side
     from tui_lab.results.statistics.importance import Importance
     from tui_lab.results.statistics.report import MetricReport, Options, Report
+    from tui_lab.results.statistics.sides import Side
     from tui_lab.results.tables import Results
 
 ROWS: Final = 15
@@ -122,7 +122,7 @@ def main(arguments: list[str]) -> int:
     from tui_lab.client.address import newest
     from tui_lab.client.reading import reading
     from tui_lab.results.export.output import OutputError, choose_format
-    from tui_lab.results.statistics.report import StatisticsError
+    from tui_lab.results.statistics.errors import StatisticsError
     from tui_lab.results.tables import refresh
 
     if args.output and not args.format:
@@ -193,8 +193,8 @@ def _per(results: Results, args: argparse.Namespace) -> int:
     from tui_lab.results.export.output import choose_format
     from tui_lab.results.statistics.document import document_per, method
     from tui_lab.results.statistics.frame import frame, frame_per
+    from tui_lab.results.statistics.per_table import per_lines
     from tui_lab.results.statistics.report import make_per
-    from tui_lab.results.statistics.table import per_lines
     from tui_lab.results.statistics.warnings import warnings, warnings_per
 
     if args.pareto or args.importance:
@@ -227,7 +227,7 @@ def _against(args: argparse.Namespace) -> int:
     """Two experiments, versions or files."""
     from tui_lab.results.export.output import choose_format, write
     from tui_lab.results.statistics.against import compare, document, frame
-    from tui_lab.results.statistics.table import against_lines
+    from tui_lab.results.statistics.against_table import against_lines
 
     for option in ("per", "baseline", "pareto", "importance", "allow_incomplete"):
         if getattr(args, option):
@@ -258,7 +258,7 @@ def _side(args: argparse.Namespace, word: str | None) -> Side:
     from tui_lab.client.address import newest
     from tui_lab.client.reading import reading
     from tui_lab.results.sql.table_file import TableFileError, read_table
-    from tui_lab.results.statistics.against import side_of, side_of_file
+    from tui_lab.results.statistics.sides import side_of, side_of_file
     from tui_lab.results.tables import refresh
 
     if word is not None and Path(word).suffix.lower() in (".csv", ".tsv", ".parquet", ".pq"):
@@ -361,8 +361,9 @@ def _shown_metrics(report: Report, args: argparse.Namespace) -> list[MetricRepor
 
 
 def _importance(report: Report, args: argparse.Namespace) -> dict[str, Importance | None]:
+    from tui_lab.results.statistics.errors import StatisticsError
     from tui_lab.results.statistics.importance import importance
-    from tui_lab.results.statistics.report import StatisticsError, done_values
+    from tui_lab.results.statistics.values import done_values
 
     if not report.settings.by:
         raise UsageError(f"no parameter of {report.name} varies: there is nothing to explain")
@@ -404,7 +405,7 @@ def _write_table(file: Path | None, lines: Callable[[int], Iterator[Text]]) -> N
 
 
 def _tell(texts: Sequence[str]) -> None:
-    from tui_lab.results.statistics.table import wrapped
+    from tui_lab.results.statistics.columns import wrapped
 
     errors = new_console(stderr=True, highlight=False, soft_wrap=True)
     for line in texts:

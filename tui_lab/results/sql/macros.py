@@ -27,8 +27,9 @@ from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.results.numeric.whole_numbers import side_by_side
 from tui_lab.results.sql.errors import QueryError
 from tui_lab.results.sql.text import Token
+from tui_lab.results.statistics.errors import StatisticsError
 from tui_lab.results.statistics.frame import settings_table
-from tui_lab.results.statistics.report import Options, StatisticsError, make
+from tui_lab.results.statistics.report import Options, make
 from tui_lab.results.statistics.resolution import resolution
 from tui_lab.results.statistics.sample import Sample, describe
 from tui_lab.results.statistics.settings import leading_metric, numeric_metrics, varying

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
@@ -17,113 +16,19 @@ from tui_lab.results.facts import is_fact, of_steps
 from tui_lab.results.numeric.exact import Moments, moments
 from tui_lab.results.numeric.whole_numbers import TOO_FAR_APART, beyond_floats, is_rounded, joined
 from tui_lab.results.plain import plain_column, shown
-from tui_lab.results.planned import of_plan
 from tui_lab.results.statistics.comparison import Comparison, ComparisonMethod, Goal, against, ranked, within_pairs
-from tui_lab.results.statistics.report import MOSTLY, Options, StatisticsError, chosen_rows, goal_of, unit_of, values_of
+from tui_lab.results.statistics.errors import StatisticsError
+from tui_lab.results.statistics.report import MOSTLY, Options, chosen_rows
 from tui_lab.results.statistics.resolution import Resolution, resolution, root_mean_square
 from tui_lab.results.statistics.sample import Sample, Summary, describe
-from tui_lab.results.statistics.settings import Settings, numeric_metrics
+from tui_lab.results.statistics.settings import Settings
+from tui_lab.results.statistics.sides import Side, is_number, joined_runs
 from tui_lab.results.statistics.tests import TTest, adjusted, paired_t, t_test, welch
-from tui_lab.results.tables import Results
+from tui_lab.results.statistics.values import goal_of, unit_of
 from tui_lab.store.naming import SEED, parameter_columns
-from tui_lab.store.spare import spare_tasks
 
 _SIDE: Final = "a side"  # no parameter has a blank in its name
-_VALUE: Final = "a value"
 _REPEAT: Final = ("repeat", "repeat_id")
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of two sides that are compared: its finished tasks, a row each."""
-
-    label: str
-    table: pl.DataFrame = field(repr=False)
-    parameters: Mapping[str, str] | None = None
-    """Column of each parameter; None where a file does not tell its parameters from its metrics."""
-    metrics: Mapping[str, str] | None = None
-    """Column of each metric with numbers."""
-    seeded: bool = False
-    """Whether tasks of the same repeat, or of the same seed, have something random in common."""
-    exported: bool = False
-    """Whether it is a table of ours, which has a seed for each task whether or not the command takes it."""
-    lacking: int = 0
-    """Tasks that were asked for and have not ended well."""
-    results: Results | None = field(default=None, repr=False)
-
-    def values(self, name: str, goals: Mapping[str, Goal]) -> pl.Series:
-        """The values of a metric. Raises StatisticsError."""
-        if self.results is not None:
-            tasks = self.results.tasks.with_columns(values_of(self.results, name, goals).alias(_VALUE))
-            return self.table.join(tasks.select("task_id", _VALUE), on="task_id", maintain_order="left")[_VALUE]
-        column = (self.metrics or {}).get(name, name)
-        if column not in self.table.columns or not _is_number(self.table[column]):
-            raise StatisticsError(f'{self.label} has no column "{name}" with numbers')
-        return self.table[column]
-
-    def column(self, *names: str) -> pl.Series:
-        """The first of these columns that there is, as integers; nulls where there is none."""
-        for name in names:
-            if name in self.table.columns:
-                return self.table[name].cast(pl.Int64, strict=False)
-        return pl.Series([None] * self.table.height, dtype=pl.Int64)
-
-
-def joined_runs(sides: Sequence[Side], name: str) -> pl.Series | None:
-    """Return what the values of a metric were measured on, one side behind the other, where that is not a task of its
-    own on each."""
-    runs = [None if side.results is None else side.results.shared_runs(name, side.table) for side in sides]
-    if all(one is None for one in runs):
-        return None
-    nothing = [pl.Series([None] * side.table.height, dtype=pl.Int64) for side in sides]
-    return pl.concat([no if one is None else one for one, no in zip(runs, nothing, strict=True)])
-
-
-def side_of(results: Results, version: int | None = None) -> Side:
-    """The done tasks of an experiment's plan, or of one version. Raises StatisticsError."""
-    spare = pl.Series("task_id", spare_tasks(results.folder.state()), dtype=pl.Int64)
-    tasks = results.tasks.filter(~pl.col("task_id").cast(pl.Int64).is_in(spare.implode()))
-    if version is None:
-        asked, label = of_plan(tasks), results.name
-    else:
-        asked, label = tasks.filter(pl.col("version") == version), f"{results.name}@{version}"
-    if not asked.height:
-        known = ", ".join(f"{results.name}@{one}" for one in tasks["version"].unique().sort())
-        raise StatisticsError(f"{label} has no tasks; there are {known or 'none'}")
-    table = asked.filter(pl.col("state") == "done")
-    if not table.height:
-        raise StatisticsError(f"{label} has no finished tasks yet")
-    seeds = results.folder.plan().about.get("seed")
-    return Side(
-        label,
-        table,
-        {name: name for name in results.parameters},
-        numeric_metrics(results),
-        SEED in results.parameters or (seeds is not None and seeds[1] == "repeat"),
-        lacking=asked.height - table.height,
-        results=results,
-    )
-
-
-def side_of_file(path: Path, table: pl.DataFrame) -> Side:
-    """The rows of a file; `in_` and `out_` tell parameters from metrics, as in the files of patas."""
-    if not table.height:
-        raise StatisticsError(f"{path} has no rows")
-    metrics = {name[4:]: name for name in table.columns if name.startswith("out_") and _is_number(table[name])}
-    parameters = {name[3:]: name for name in table.columns if name.startswith("in_")}
-    known = bool(metrics)
-    return Side(
-        str(path),
-        table,
-        parameters if known else None,
-        metrics if known else None,
-        seeded=SEED in table.columns,
-        exported={SEED, "task_id", "version"} <= set(table.columns),
-    )
-
-
-def _is_number(series: pl.Series) -> bool:
-    return series.dtype.is_numeric() or series.dtype == pl.Boolean
 
 
 @dataclass(frozen=True)
@@ -219,7 +124,7 @@ def _metrics(first: Side, second: Side, options: Options) -> tuple[tuple[str, ..
     for place, other in ((0, second), (1, first)):
         side = sides[place]
         if side.metrics is None:
-            numbers = {name: name for name in side.table.columns if _is_number(side.table[name])}
+            numbers = {name: name for name in side.table.columns if is_number(side.table[name])}
             wanted = [*(other.metrics or {}), *(options.metrics or ())]
             metrics = {name: name for name in wanted if name in numbers}
             apart = {*metrics, *wanted, *of_steps(side.table.columns)}
@@ -500,6 +405,7 @@ def _of(test: TTest | None, pairs: int | None = None) -> Comparison | None:
 
 
 # --- For programs
+
 
 _NUMBERS: Final = ("n", "mean", "sd", "low", "high")
 _FLOATS: Final = {f"{name}_{side}": pl.Float64() for name in _NUMBERS[1:] for side in (1, 2)}

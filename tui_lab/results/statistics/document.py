@@ -10,11 +10,12 @@ import polars as pl
 
 from tui_lab.experiment.data_types import JsonObject
 from tui_lab.experiment.model import Repeat
+from tui_lab.results.statistics.errors import StatisticsError
 from tui_lab.results.statistics.frame import frame
 from tui_lab.results.statistics.importance import Importance, as_rows
 from tui_lab.results.statistics.intervals import as_dict
 from tui_lab.results.statistics.pareto import front
-from tui_lab.results.statistics.report import Report, Standing, StatisticsError
+from tui_lab.results.statistics.report import Report, Standing
 
 _UNDECIDED: Final[tuple[Standing, ...]] = ("tied", "untested", "incomplete")
 """Settings that may be the best in truth."""

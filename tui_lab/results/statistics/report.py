@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,11 +9,11 @@ from typing import Any, Final, Literal
 
 import polars as pl
 
-from tui_lab.experiment.error import TuiLabError
 from tui_lab.experiment.expressions import expression
 from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.results.numeric.exact import Anova
 from tui_lab.results.plain import shown
+from tui_lab.results.statistics.baseline import find_setting
 from tui_lab.results.statistics.comparison import (
     Comparison,
     ComparisonMethod,
@@ -27,22 +26,20 @@ from tui_lab.results.statistics.comparison import (
     overall,
     ranked,
 )
+from tui_lab.results.statistics.errors import StatisticsError, pointed
 from tui_lab.results.statistics.intervals import FEWEST, Bootstrap
 from tui_lab.results.statistics.resolution import Resolution, resolution
 from tui_lab.results.statistics.sample import CONFIDENCE, Sample, Summary, describe
 from tui_lab.results.statistics.settings import Settings, numeric_metrics, settings, varying
-from tui_lab.results.statistics.steps import StepsError, split, summary
+from tui_lab.results.statistics.steps import split
 from tui_lab.results.statistics.tests import Correction
+from tui_lab.results.statistics.values import done_values, goal_of, unit_of
 from tui_lab.results.tables import Results
 from tui_lab.store.spare import spare_tasks
 
 Pairing = Literal["auto", "paired", "unpaired"]
 MOSTLY: Final = 0.5
 """Pairs are made unasked where more than this share of the tasks has a partner."""
-
-
-class StatisticsError(TuiLabError):
-    """A request that the results can't fulfil. The message is one line, and says what to do."""
 
 
 @dataclass(frozen=True)
@@ -325,13 +322,7 @@ def chosen_rows(table: pl.DataFrame, where: str) -> pl.Series:
     try:
         return expression.condition(where, table)
     except expression.ExpressionError as error:
-        raise StatisticsError(_pointed("--where", where, error)) from None
-
-
-def _pointed(option: str, text: str, error: expression.ExpressionError) -> str:
-    place = "" if error.offset is None else f"\n  {text}\n  {' ' * error.offset}^"
-    hint = f"; {error.hint}" if error.hint else ""
-    return f"{option}: {error.message}{hint}{place}"
+        raise StatisticsError(pointed("--where", where, error)) from None
 
 
 def _enough_to_resample(metrics: Sequence[MetricReport]) -> None:
@@ -391,60 +382,6 @@ def _asked(results: Results, found: Settings, name: str) -> list[TaskCounts]:
 # --- What is asked for
 
 
-def _done(results: Results) -> pl.Series:
-    return results.tasks.select((pl.col("state") == "done") & pl.col("planned")).to_series()
-
-
-def done_values(results: Results, name: str, goals: Mapping[str, Goal]) -> pl.Series:
-    """Return the same for each row of `results.grid`."""
-    return values_of(results, name, goals).filter(_done(results))
-
-
-def values_of(results: Results, name: str, goals: Mapping[str, Goal]) -> pl.Series:
-    """The values of a metric, a fact or a summary of steps for each row of `results.tasks`. Raises
-    StatisticsError."""
-    column = results.metrics.get(name, name)
-    if column in results.tasks.columns and column not in results.parameters:
-        series = results.tasks[column]
-        if not (series.dtype.is_numeric() or series.dtype == pl.Boolean):
-            raise StatisticsError(f'"{name}" holds {_kind(series)}, not numbers')
-        return series
-    reference = split(name)
-    if reference is not None:
-        try:
-            return summary(results, *reference, goal_of(results, reference[0], goals))
-        except StepsError as error:
-            raise StatisticsError(str(error)) from None
-    known = [*results.metrics, *results.measured]
-    hint = suggest(name, known) or f"there are {', '.join(known)}"
-    raise StatisticsError(f'{results.name} has no metric "{name}"; {hint}')
-
-
-def _kind(series: pl.Series) -> str:
-    return {"String": "text"}.get(str(series.dtype), f"values of type {series.dtype}")
-
-
-def goal_of(results: Results, name: str, goals: Mapping[str, Goal]) -> Goal | None:
-    """Return the goal of a metric: the one asked for, else that of experiment.yaml."""
-    if name in goals:
-        return goals[name]
-    if name in results.spec.metrics:
-        return results.spec.metrics[name].goal
-    reference = split(name)
-    if reference is not None:
-        return goal_of(results, reference[0], goals)
-    return "min" if name in results.measured else None
-
-
-def unit_of(results: Results, name: str) -> str | None:
-    """Return the unit of a metric, None where it has none."""
-    reference = split(name)
-    if name in results.spec.metrics or reference is None:
-        metric = results.spec.metrics.get(name)
-        return results.unit_of_fact(name) if metric is None else metric.unit or results.bases.get(name)
-    return unit_of(results, reference[0])
-
-
 def _known_parameters(results: Results, by: Sequence[str] | None) -> list[str] | None:
     if by is None:
         return None
@@ -468,69 +405,3 @@ def _paired(results: Results, found: Settings, pairing: Pairing) -> bool:
     seeds = results.folder.plan().about.get("seed")
     alike = "seed" in results.parameters or (seeds is not None and seeds[1] == "repeat")
     return (alike or bool(found.averaged)) and share > MOSTLY
-
-
-# --- The baseline
-
-_ASSIGNMENT = re.compile(
-    r"""\s*,?\s*(?P<name>[A-Za-z_][\w.-]*)=(?P<value>'[^']*'|"[^"]*"|[^\s,'"=][^\s,'"]*)(?=[\s,]|$)"""
-)
-
-
-def find_setting(found: Settings, text: str) -> int:
-    """Return the setting of `name=value ...` or a SQL condition. Raises StatisticsError unless it is one."""
-    if not found.by:
-        raise StatisticsError("there is a single setting: nothing to compare with a baseline")
-    assigned = _assignments(text)
-    if assigned is not None:
-        matching = _equal(found, assigned)
-    else:
-        try:
-            matching = expression.condition(text, found.keys)
-        except expression.ExpressionError as error:
-            raise StatisticsError(_pointed("--baseline", text, error)) from None
-    places = matching.arg_true().to_list()
-    if len(places) == 1:
-        return int(places[0])
-    if not places:
-        raise StatisticsError(f"--baseline: no setting has {text}; a setting is e.g. {_words(found, 0)}")
-    free = [name for name in found.by if found.keys.filter(matching)[name].n_unique() > 1]
-    more = f"say {', '.join(free)}, too, or leave them out with --by"
-    raise StatisticsError(f"--baseline: {len(places)} settings have {text}; {more}")
-
-
-def _assignments(text: str) -> dict[str, str] | None:
-    found, end = {}, 0
-    while end < len(text.rstrip()):
-        match = _ASSIGNMENT.match(text, end)
-        if match is None:
-            return None
-        value = match["value"]
-        found[match["name"]] = value[1:-1] if value[0] in "'\"" else value
-        end = match.end()
-    return found or None
-
-
-def _equal(found: Settings, assigned: Mapping[str, str]) -> pl.Series:
-    matching = pl.Series([True] * found.count, dtype=pl.Boolean)
-    for name, value in assigned.items():
-        if name not in found.by:
-            hint = suggest(name, found.by) or f"settings have {', '.join(found.by)}"
-            raise StatisticsError(f'--baseline: "{name}" is no parameter of a setting; {hint}')
-        column = found.keys[name]
-        if value == "null":
-            matching &= column.is_null()
-        elif column.dtype.is_numeric():
-            try:
-                matching &= (column.cast(pl.Float64) == float(value)).fill_null(False)
-            except ValueError:
-                raise StatisticsError(f'--baseline: "{name}" is a number, and "{value}" is none') from None
-        elif column.dtype == pl.Boolean:
-            matching &= (column.cast(pl.String) == value.lower()).fill_null(False)
-        else:
-            matching &= (column.cast(pl.String) == value).fill_null(False)
-    return matching
-
-
-def _words(found: Settings, place: int) -> str:
-    return " ".join(f"{name}={value}" for name, value in found.label(place).items())

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
 import polars as pl
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.text import Text
 
 from tui_lab.experiment.model import Repeat
 from tui_lab.results.plain import digits, read, shown, to_digits
-from tui_lab.results.statistics.against import Against, MetricComparison
+from tui_lab.results.statistics.columns import Column, cut, table, wrapped
 from tui_lab.results.statistics.comparison import Comparison
 from tui_lab.results.statistics.importance import Importance
 from tui_lab.results.statistics.intervals import interval_name
@@ -27,14 +26,12 @@ from tui_lab.results.statistics.text import (
     even_values,
     exact,
     joined,
-    mean_and_interval,
     means_and_intervals,
     moved,
     number,
     p_value,
     share,
 )
-from tui_lab.results.terminal.guard import replaced
 
 GOALS: Final = {"max": "more is better", "min": "less is better", None: "no goal"}
 _MARKS: Final = {
@@ -49,43 +46,22 @@ _MARKS: Final = {
 }
 _OWN: Final = ("n", "sd", "median", "min", "max", "q1", "q3", "p", "NaN", "infinite", "null", "failed", "open")
 """Columns of the table itself: a parameter of such a name is shown with `in_`, as everywhere."""
-_VERDICTS: Final = {
+VERDICTS: Final = {
     "better": ("▲ better", "green"),
     "worse": ("▼ worse", "red"),
     "can't tell": ("· can't tell", "dim"),
     None: ("", ""),
 }
-_CORRECTIONS: Final = {"holm": "Holm", "bh": "Benjamini-Hochberg", "bonferroni": "Bonferroni", "none": "none"}
+CORRECTIONS: Final = {"holm": "Holm", "bh": "Benjamini-Hochberg", "bonferroni": "Bonferroni", "none": "none"}
 _METHODS: Final = {"Brown-Forsythe": "Brown and Forsythe", "blocks": "in blocks of pairs"}
 NOTHING_SCATTERS: Final = (
     "every repeat of every setting gives the same value: a deterministic program, an ignored seed, or coarse printing; "
     "nothing is tested"
 )
-_WIDEST: Final = 24
 _EXACT: Final = 5  # digits of a parameter's value up to which it is shown as it is,
 _LEAST: Final = 4  # and to which it is rounded, or more
 _ALIKE: Final = 1e3  # sizes of values, one to the other, up to which they have equally many places
 _BAR: Final = 30
-_IMPORTANT: Final = 5
-"""Columns that are kept at the cost of a parameter's full name have this number or more."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """`keep` says which columns stay where not all fit: those with the largest number; 0 always stays."""
-
-    title: str
-    cells: list[str]
-    right: bool = False
-    keep: int = 0
-    styles: list[str] | None = None
-    short: list[str] | None = None
-    """Cells for where there is little room."""
-
-    @property
-    def width(self) -> int:
-        """The width in characters."""
-        return max(map(cell_len, [self.title, *self.cells]))
 
 
 def metric_lines(report: Report, metric: MetricReport, width: int, limit: int) -> Iterator[Text]:
@@ -204,7 +180,7 @@ def incomplete_leaders(report: Report, metric: MetricReport, allow: str = ALLOW)
 def words(report: Report, place: int) -> str:
     """Return the name of a setting, such as `lr=0.1 optimizer=sgd`."""
     label = report.settings.label(place)
-    return " ".join(f"{name}={'null' if value is None else _cut(read(value))}" for name, value in label.items())
+    return " ".join(f"{name}={'null' if value is None else cut(read(value))}" for name, value in label.items())
 
 
 def even_means(metric: MetricReport, exact: Sequence[Summary]) -> list[tuple[str, str]]:
@@ -248,7 +224,7 @@ def _differences(report: Report, metric: MetricReport, places: Sequence[int]) ->
         yield Column("difference", aligned([mean if mean[:1] in ("-", "") else f"+{mean}" for mean, _ in parts]))
         yield Column("its interval", [rest for _, rest in parts], keep=9)
     verdicts = [None if one is None else one.verdict(metric.goal, metric.level) for one in found]
-    words, styles = ([_VERDICTS[one][i] for one in verdicts] for i in (0, 1))
+    words, styles = ([VERDICTS[one][i] for one in verdicts] for i in (0, 1))
     yield Column("", words, styles=styles, short=[word[:1] for word in words])
     yield Column("p", aligned([p_value(one.p_adjusted) if one else "" for one in found]), keep=8)
     ratios = [brackets(one.ratio, one.ratio_low, one.ratio_high) if one else ("", "") for one in found]
@@ -339,7 +315,7 @@ def _test(report: Report, metric: MetricReport, brief: bool = False) -> str:
         test = "McNemar's exact test" if report.paired else "Fisher's exact test"
     else:
         test = "paired t" if report.paired else "Welch's t"
-    correction = _CORRECTIONS[report.options.correction]
+    correction = CORRECTIONS[report.options.correction]
     tests = sum(p is not None for p in metric.p_best) - 1
     return f"{test}, {correction} over {tests:,}" if brief else f"{test}, correction: {correction}"
 
@@ -368,232 +344,11 @@ def parameter_columns(report: Report, places: Sequence[int]) -> list[Column]:
     columns = []
     for name in report.settings.by:
         known = parameter_texts(keys[name])
-        texts = [_cut(known[place]) for place in places]
+        texts = [cut(known[place]) for place in places]
         numeric = keys[name].dtype.is_numeric()
         title = f"in_{name}" if name in _OWN else name
-        columns.append(Column(_cut(title), aligned(texts) if numeric else texts, right=numeric))
+        columns.append(Column(cut(title), aligned(texts) if numeric else texts, right=numeric))
     return columns
-
-
-def _cut(text: str) -> str:
-    text = replaced(text)
-    return text if cell_len(text) <= _WIDEST else set_cell_size(text, _WIDEST - 1) + "…"
-
-
-def table(columns: Sequence[Column], parameters: Sequence[Column], width: int) -> Iterator[Text]:
-    """Columns beside each other, as many as fit; parameters that don't fit go on a line of their own
-    below."""
-    chosen = [column for column in columns if column.keep == 0 or any(cell.strip() for cell in column.cells)]
-    fitted = _fitted(chosen, list(parameters), width)
-    below: Sequence[Column] = []
-    if fitted is None:
-        below = parameters
-        fitted = _fitted(chosen, [], width) or [column for column in chosen if not column.keep]
-    yield _line([(column.title, "bold") for column in fitted], fitted)
-    for row in range(len(fitted[0].cells)):
-        yield _line([(c.cells[row], c.styles[row] if c.styles else "") for c in fitted], fitted)
-        if below:
-            yield from wrapped([f"{c.title}={c.cells[row].strip()}" for c in below], width, " " * 7)
-
-
-def _fitted(columns: list[Column], parameters: list[Column], width: int) -> list[Column] | None:
-    """The columns that fit: first the least important go, then titles and cells get shorter, as far as they
-    must; None where even that is not enough."""
-
-    def fits(parameters: list[Column]) -> bool:
-        return sum(column.width + 2 for column in [*columns, *parameters]) - 2 <= width
-
-    cut = [_cut_title(column) for column in parameters]
-    for least in range(1, 11):
-        if least > _IMPORTANT and fits(cut):
-            for place, column in enumerate(parameters):
-                if fits([*cut[:place], column, *cut[place + 1 :]]):
-                    cut[place] = column
-            return [*columns, *cut]
-        if fits(parameters):
-            return [*columns, *parameters]
-        if least < 10:
-            columns = [column for column in columns if column.keep != least]
-    columns = [replace(column, cells=column.short) if column.short else column for column in columns]
-    return [*columns, *cut] if fits(cut) else None
-
-
-def _cut_title(column: Column) -> Column:
-    width = max(6, *map(cell_len, column.cells))
-    title = column.title
-    return replace(column, title=title if cell_len(title) <= width else set_cell_size(title, width - 1) + "…")
-
-
-def _line(cells: Sequence[tuple[str, str]], columns: Sequence[Column]) -> Text:
-    line = Text()
-    for (text, style), column in zip(cells, columns, strict=True):
-        blanks = " " * (column.width - cell_len(text))
-        line.append(blanks + text if column.right else text + blanks, style=style)
-        line.append("  ")
-    line.rstrip()
-    return line
-
-
-def wrapped(words: Sequence[str], width: int, indent: str = "", style: str = "dim") -> Iterator[Text]:
-    """Words in lines of that width."""
-    line = indent
-    for word in words:
-        if line.strip() and cell_len(line) + 1 + cell_len(word) > width:
-            yield Text(line, style=style)
-            line = indent
-        line += f" {word}" if line.strip() else word
-    yield Text(line, style=style)
-
-
-def per_lines(reports: Sequence[Report], name: str, width: int) -> Iterator[Text]:
-    """The best setting by one metric for each value of a parameter, a row each."""
-    found = [next(metric for metric in report.metrics if metric.name == name) for report in reports]
-    first, metric = reports[0], found[0]
-    parameter = first.per[0] if first.per else ""
-    unit = f" [{metric.unit}]" if metric.unit else ""
-    head = Text.assemble((metric.name + unit, "bold"), f", {GOALS[metric.goal]}: the best setting per {parameter}")
-    if first.settings.averaged:
-        head.append(f", averaged over {', '.join(first.settings.averaged)}")
-    if first.options.where is not None:
-        head.append(f", where {first.options.where}")
-    yield head
-    if metric.goal is None:
-        yield Text(f"--goal {metric.name}=max (or min) says what is best", style="dim")
-        return
-    places = [one.best for one in found]
-    summaries = [Summary(0) if place is None else one.exact[place] for one, place in zip(found, places, strict=True)]
-    texts = means_and_intervals([one.ends for one in summaries], found[0].known.step)
-    means = [moved(text.rstrip(), one.offset) for text, one in zip(texts, found, strict=True)]
-    values = ["null" if report.per is None or report.per[1] is None else shown(report.per[1]) for report in reports]
-    columns = [
-        Column(_cut(parameter), [_cut(value) for value in values]),
-        Column(f"best mean ± {first.options.level * 100:g} %", [mean or "! none" for mean in means]),
-        Column("n", ["" if p is None else finished(one, p) for one, p in zip(found, places, strict=True)], right=True),
-        Column("settings", [f"{report.settings.count:,}" for report in reports], right=True, keep=1),
-    ]
-    for mark, standing in (("≈", "tied"), ("?", "untested"), ("!", "incomplete")):
-        if standing == "incomplete":
-            counts = [sum(map(one.incomplete, one.order)) for one in found]
-        else:
-            counts = [sum(one.standing(place) == standing for place in one.order) for one in found]
-        if any(counts):
-            columns.append(Column(standing, [f"{mark} {count:,}" if count else "" for count in counts], keep=9))
-    yield from table(columns, _best_parameters(reports, places), width)
-    note = f"each {parameter} is judged separately; "
-    common = _common(reports, found)
-    note += f"best or tied for every {parameter}: {', or '.join(common)}" if common else ""
-    if not common:
-        note += f"no setting is best or tied for every {parameter}"
-    yield from wrapped(f"{note}; all settings: --format csv".split(" "), width)
-
-
-def against_lines(found: Against, width: int, limit: int) -> Iterator[Text]:
-    """A table for each metric."""
-    for place, metric in enumerate(found.metrics):
-        if place:
-            yield Text()
-        yield from _versus_lines(found, metric, width, limit)
-
-
-def _versus_lines(found: Against, metric: MetricComparison, width: int, limit: int) -> Iterator[Text]:
-    """The table of one metric of two experiments: `limit` settings (0: all), and what holds for all together."""
-    unit = f" [{metric.unit}]" if metric.unit else ""
-    count = len(metric.comparisons)
-    words = f", {GOALS[metric.goal]}: {found.first.label} against {found.second.label}, "
-    words += f"{count:,} setting{'' if count == 1 else 's'} of both"
-    words += "" if found.options.where is None else f", where {found.options.where}"
-    yield Text.assemble((metric.name + unit, "bold"), words)
-    places = metric.order if not limit else metric.order[:limit]
-    shown_ones = [metric.comparisons[place] for place in places]
-    verdicts = [metric.verdict(one) for one in shown_ones]
-    marks = [
-        _VERDICTS[verdict] if verdict or one.p_adjusted is not None or one.sure else ("?", "dim")
-        for verdict, one in zip(verdicts, shown_ones, strict=True)
-    ]
-    columns = [Column("", [mark for mark, _ in marks], styles=[style for _, style in marks])]
-    for side, label in enumerate((found.first.label, found.second.label)):
-        summaries = [metric.summaries[side][place] for place in places]
-        texts = means_and_intervals([one.ends for one in summaries], metric.known.step, offset=metric.offset)
-        columns.append(Column(_cut(label), texts))
-        columns.append(Column("n", [str(one.n) for one in summaries], right=True, keep=9))
-    ends = [
-        (one.difference, one.low, one.high, None if one.low is None or one.high is None else (one.high - one.low) / 2)
-        for one in shown_ones
-    ]
-    columns.append(Column("difference", means_and_intervals(ends, metric.known.step, sign=True)))
-    columns.append(Column("p", aligned([p_value(one.p_adjusted) for one in shown_ones]), keep=8))
-    columns.append(Column("ratio", aligned([number(one.ratio, 4) for one in shown_ones]), right=True, keep=4))
-    columns.append(Column("rank p", aligned([p_value(one.p_rank_adjusted) for one in shown_ones]), keep=3))
-    columns.append(Column("g", aligned([number(one.g, 3) for one in shown_ones]), right=True, keep=2))
-    yield from table(columns, _keys(metric, places), width)
-    if len(places) < count:
-        yield Text(f"{count - len(places):,} more settings: --limit 0 shows all", style="dim")
-    yield from wrapped(_against_notes(found, metric).split(" "), width)
-
-
-def _keys(metric: MetricComparison, places: Sequence[int]) -> list[Column]:
-    columns = []
-    for name in metric.keys.columns:
-        values = metric.keys[name].gather(list(places))
-        texts = [_cut("null" if value is None else shown(value)) for value in values]
-        numeric = values.dtype.is_numeric()
-        columns.append(Column(_cut(name), aligned(texts) if numeric else texts, right=numeric))
-    return columns
-
-
-def _difference(found: Comparison) -> str:
-    text = mean_and_interval(found.difference, found.low, found.high)
-    return text if text[:1] in ("-", "0", "") and not (found.difference or 0) > 0 else f"+{text}"
-
-
-def _against_notes(found: Against, metric: MetricComparison) -> str:
-    """Return the result for all settings together, and its tests."""
-    notes = []
-    if metric.overall is not None:
-        verdict = metric.verdict(metric.overall)
-        said = f": {_VERDICTS[verdict][0]}" if verdict is not None else ""
-        p = p_value(metric.overall.p)
-        value = f"p {p if p.startswith('<') else '= ' + p}, " if p else ""
-        notes.append(f"overall {_difference(metric.overall)}{said} ({value}{metric.method})")
-    counts = [metric.verdict(one) for one in metric.comparisons]
-    if len(counts) > 1 and metric.goal is not None:
-        listed = [f"{counts.count(one)} {one}" for one in ("better", "worse", "can't tell") if counts.count(one)]
-        listed += [f"{counts.count(None)} not tested: too few repeats"] if counts.count(None) else []
-        notes.append(f"{found.first.label} by setting: {', '.join(listed)}")
-    if metric.known.deterministic:
-        notes.append(NOTHING_SCATTERS)
-    else:
-        test = ("McNemar's exact test" if metric.paired else "Fisher's exact test") if metric.known.binary else None
-        test = test or ("paired t" if metric.paired else "Welch's t")
-        pairs = ", within pairs of equal seeds or repeats" if metric.paired else ""
-        many = f", correction: {_CORRECTIONS[found.options.correction]}" if len(counts) > 1 else ""
-        notes.append(f"p of a setting: {test}{pairs}{many}")
-    if metric.goal is None:
-        notes.append(f"--goal {metric.name}=max (or min) says what is better")
-    return "; ".join(notes)
-
-
-def _best_parameters(reports: Sequence[Report], places: Sequence[int | None]) -> list[Column]:
-    columns = []
-    for name in reports[0].settings.by:
-        values = [
-            "" if place is None else shown(report.settings.label(place)[name])
-            for report, place in zip(reports, places, strict=True)
-        ]
-        numeric = reports[0].settings.keys[name].dtype.is_numeric()
-        texts = [_cut(text) for text in values]
-        columns.append(Column(_cut(name), aligned(texts) if numeric else texts, right=numeric))
-    return columns
-
-
-def _common(reports: Sequence[Report], found: Sequence[MetricReport], most: int = 3) -> list[str]:
-    """The settings that are best or tied in all reports, the first ones."""
-    sets = [
-        {words(report, place): None for place in one.order if one.tied(place)}
-        for report, one in zip(reports, found, strict=True)
-    ]
-    common = [label for label in sets[0] if all(label in one for one in sets)]
-    return [*common[:most], *([f"{len(common) - most:,} more"] if len(common) > most else [])]
 
 
 def best_lines(report: Report, metrics: Sequence[MetricReport], width: int) -> Iterator[Text]:

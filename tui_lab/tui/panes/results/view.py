@@ -9,10 +9,12 @@ from typing import Final
 
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.results.statistics.comparison import Goal
+from tui_lab.results.statistics.errors import StatisticsError
 from tui_lab.results.statistics.importance import MOST_PARAMETERS, Importance, importance
 from tui_lab.results.statistics.pareto import front as pareto
-from tui_lab.results.statistics.report import MetricReport, Options, Report, StatisticsError, done_values, make
+from tui_lab.results.statistics.report import MetricReport, Options, Report, make
 from tui_lab.results.statistics.settings import leading_metric, numeric_metrics, varying
+from tui_lab.results.statistics.values import done_values
 from tui_lab.results.statistics.warnings import warnings
 from tui_lab.results.tables import Results, refresh
 from tui_lab.results.until import unreached
