@@ -34,7 +34,8 @@ def problems(text: str) -> list[str]:
 def test_options_are_passed_on_as_they_are_written() -> None:
     found = entry(
         '{partition: gpu, time: "4:00:00", gres: [gpu:1, nvme:1], exclusive: true, contiguous: false, mem: 4G, '
-        "constraint: a100&nvlink, container-image: nvidia/cuda, nice: 100, idle: 2m, max: 8, min: 1, leave: 1h}"
+        "constraint: a100&nvlink, container-image: nvidia/cuda, nice: 100, idle: 2m, requeue: true, max: 8, "
+        "min: 1, leave: 1h}"
     )
     json.dumps(found)
     assert found["transport"] == "slurm" and is_pool(found)
@@ -46,6 +47,7 @@ def test_options_are_passed_on_as_they_are_written() -> None:
         "leave": 3600.0,
         "time": "4:00:00",
         "walltime": 14400.0,
+        "requeue": True,
         "options": {
             "partition": "gpu",
             "gres": ["gpu:1", "nvme:1"],

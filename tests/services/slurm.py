@@ -33,6 +33,7 @@ NEEDED: Final = ("munged", "slurmctld", "slurmd", "srun", "sbatch", "squeue", "s
 PATH: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 FOREIGN: Final = ("SLURM_", "SBATCH_", "SRUN_", "SALLOC_", "SQUEUE_")
 """Variables that the daemons would inherit if the tests themselves ran in a job."""
+GRACE: Final = 10  # seconds that a job has which is preempted
 TRIES: Final = 3
 """A port that was free may be taken before a daemon binds it."""
 
@@ -64,7 +65,8 @@ class PrivateSlurm:
     """A cluster with nodes n1, n2, ..., all of which are this machine.
 
     cpus, memory (MB), gpus: of each node; there can be four cards. partitions: the lines of slurm.conf that define
-    them; by default there is `main`, with all nodes and without a limit of time. more: further lines of slurm.conf.
+    them; by default there are `main`, and `urgent`, whose jobs preempt those of `main` after a grace time; both with
+    all nodes, and without a limit of time. more: further lines of slurm.conf.
     hidden: a folder that its nodes don't see.
     """
 
@@ -152,7 +154,7 @@ class PrivateSlurm:
                 f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={at} {of_node}"
                 for node, at in zip(self.nodes, ports, strict=True)
             ),
-            *(self.partitions or [f"PartitionName=main Nodes={names} Default=YES MaxTime=INFINITE State=UP"]),
+            *(self.partitions or _partitions(names)),
             *self.more,
         ]
         self.conf.write_text("\n".join(lines) + "\n")
@@ -280,11 +282,31 @@ class PrivateSlurm:
                     found.add(int(entry.name))
         return found
 
+    def agents(self, job: str) -> list[int]:
+        """Pids of the batch script of a job, which has become the agent, and of what it has become."""
+        mark, found = f"SLURM_JOB_ID={job}".encode(), []
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                if b"stay" in words and mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+        return found
+
     def __enter__(self) -> PrivateSlurm:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _partitions(names: str) -> list[str]:
+    both = f"Nodes={names} MaxTime=INFINITE State=UP"
+    return [
+        "PreemptType=preempt/partition_prio",
+        "PreemptMode=REQUEUE",
+        f"PartitionName=main {both} Default=YES PriorityTier=1 GraceTime={GRACE}",
+        f"PartitionName=urgent {both} PriorityTier=10 PreemptMode=OFF",
+    ]
 
 
 def _ending(name: str) -> int:

@@ -93,6 +93,7 @@ class NodeConnection:
         self.spool = ""  # identity of the agent's ledger, as its welcome said
         self.leaving = False
         self.tries = 0  # in a row that failed
+        self.doubtful = False  # what granted it may have taken it back: set here, reset where that is asked
         self.notice = ""  # what its agent waits for
         self.doing = ""  # what the engine does for it, as sending code
         self.sample: Sample | None = None  # the newest
@@ -208,6 +209,7 @@ class NodeConnection:
             await self._take_next_way()
             await self._serve()
         except ChannelError as error:
+            self.doubtful = self.doubtful or error.doubt
             fatal = error.fatal and self._next_way is None  # else there is another way to try
             return str(error) or "the connection has ended", fatal, False
         except TimeoutError:
@@ -265,7 +267,7 @@ class NodeConnection:
             raise await channel.failure()
         log.info("node %s: the agent has hung up", self.name)
         if self.remote and not self.leaving:
-            raise ChannelError("the connection has ended")
+            raise await channel.ending()
 
     def _received(self, data: bytes) -> tuple[list[FromAgent], bytes]:
         """Return the complete messages, and the rest of the data. Raises BadMessage, ChannelError."""
@@ -296,6 +298,7 @@ class NodeConnection:
             sample=SAMPLE_EVERY,
             steps=True,
             ends_in=None if ends_at is None else max(0.0, ends_at - time.monotonic()),
+            reason=self.state.ends_for or None,
         )
 
     def _on_answer(self, first: FromAgent) -> bool:

@@ -109,7 +109,7 @@ class _Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fi
 
 class Hello(_Message, frozen=True):
     """The first message. `slots`: 0 for as many as there are cores. `steps`: whether the engine takes the message
-    `step`. `ends_in`: as in `deadline`. For the others see below."""
+    `step`. `ends_in`, `reason`: as in `deadline`. For the others see below."""
 
     epoch: int
     lab: str
@@ -122,6 +122,7 @@ class Hello(_Message, frozen=True):
     sample: float | None = None
     steps: bool = False
     ends_in: float | None = None
+    reason: str | None = None
 
 
 class Context(_Message, frozen=True):
@@ -215,7 +216,7 @@ class Slots(_Message, frozen=True):
 class Deadline(_Message, frozen=True):
     """What the agent runs in ends in so many seconds; null: never. Tasks that start from now on find the time in
     `TUI_LAB_DEADLINE`. Two seconds before it, those that run are [cut off](#agents-that-stay), with `reason`
-    (`walltime`)."""
+    (`walltime`). With another reason, it takes nothing new from now on."""
 
     ends_in: float | None
     reason: str | None = None

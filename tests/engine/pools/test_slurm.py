@@ -6,25 +6,12 @@ from collections import Counter
 
 import pytest
 
+from tests.engine.pools.conftest import nothing_is_left
 from tests.services import slurm as service
 from tests.services.slurm import PrivateSlurm
 from tests.workbench import Workbench, until
-from tui_lab.experiment.cluster.pools.pool import FLOOR
 
 pytestmark = service.MARKS
-
-
-@pytest.fixture
-def bench(workbench: Workbench, slurm: PrivateSlurm) -> Workbench:
-    """A workbench whose commands lead to the Slurm of the tests."""
-    workbench.environment |= {**slurm.environment, FLOOR: "0.1"}
-    keys = "{partition: main, max: 2, every: 0.2, idle: 1, leave: 60}"
-    workbench.write("c.yaml", f"nodes: [{{name: big, slots: 2, slurm: {keys}}}]\n")
-    return workbench
-
-
-def nothing_is_left(slurm: PrivateSlurm) -> None:
-    until(lambda: not slurm.queue() and not slurm.steps(), 30)
 
 
 @pytest.mark.smoke("slurm")

@@ -78,7 +78,8 @@ def test_jobs_of_squeue() -> None:
     assert found["12"] == Job("12", "tl-ab-big-0", "PENDING", "Resources", starts_in=600.0)
     assert found["13"] == Job("13", "tl-ab-big-1", "PENDING")
     # It has begun at ..90000 and run for 10,000 s: the clock there says that it is now ..00000.
-    assert found["14"] == Job("14", "tl-ab-big-2", "RUNNING", ends_in=4400.0, nodes="n1", comment="a|b")
+    began = NOW - 10_000
+    assert found["14"] == Job("14", "tl-ab-big-2", "RUNNING", ends_in=4400.0, nodes="n1", comment="a|b", began=began)
     assert found["21"].ends_in is None
 
 
@@ -108,6 +109,7 @@ async def test_what_a_job_is_asked_for() -> None:
     made = supply(place, time="4:00:00", options=options)
     await made.ask([Request("tl-ab-big-0", "tl-ab-big-0", 4, 600)])
     fixed = "--output=/dev/null --error=/dev/null --input=/dev/null --nodes=1 --ntasks=1 --no-requeue --export=NONE"
+    fixed += " --signal=B:USR1@60"
     given = "--time=4:00:00 --partition=gpu --exclusive --gres=gpu:1 --gres=nvme:1"
     assert place.seen == [["sbatch", "--parsable", "--job-name=tl-ab-big-0", *fixed.split(), *given.split()]]
     await made.give_back(["tl-ab-big-0"])
@@ -119,6 +121,24 @@ async def test_what_a_job_is_asked_for() -> None:
     place.seen.clear()
     await later.ask([Request("tl-ab-big-10", "s", 4, 600)])
     assert "--cpus-per-task=4" in place.seen[0]
+
+
+SHOWN = (
+    "JobId=17 JobName=tl-ab-big-0 UserId=ana(1000) JobState={} Reason=BeginTime Requeue=1 Restarts={} RunTime=00:01:40 "
+    "SubmitTime=1795990000 StartTime=1795990000 EndTime=1795990110 PreemptTime={} NodeList=n1 Comment=JobState=NO x\n"
+)
+
+
+async def test_a_job_as_scontrol_shows_it() -> None:
+    made = supply(Said(scontrol=SHOWN.format("RUNNING", 0, "1795990100")), requeue=True)
+    (offer,) = await made.look([Offer("tl-ab-big-0", "17", state="up")])
+    assert offer == Offer("tl-ab-big-0", "17", state="up", cause="preempted", ends_in=10.0), "its grace time runs"
+    made = supply(Said(scontrol=SHOWN.format("RUNNING", 2, "None"), squeue=QUEUE.replace("14|", "17|")), requeue=True)
+    (offer,) = await made.look([Offer("tl-ab-big-0", "17r1", state="up")])
+    assert (offer.id, offer.cause) == ("17r2", "")
+    assert {offer.id for offer in await made.survey()} >= {"17r2"}, "squeue does not tell how often it was requeued"
+    made = supply(Said(scontrol=Done(1, "", "slurm_load_jobs error: Invalid job id specified")))
+    assert not await made.look([offer])
 
 
 def test_partitions_of_sinfo() -> None:

@@ -54,15 +54,15 @@ class Handshake:
         (channel, hello), self.waiting = self.waiting, None
         if channel is not agent.connection.channel:
             return  # the engine has disconnected meanwhile
+        lease = agent.lease
+        if hello.get("ends_in") is not None:
+            lease.set_end(hello["ends_in"], hello.get("reason"))
         agent.connection.is_open = True
         agent.connection.wants_steps = hello.get("steps") or False
-        lease = agent.lease
         slots = hello["slots"] or lease.cores
         gpus = agent.gpus.offered(hello.get("gpus"), os.environb)
         memory = hello.get("memory") or lease.memory
         agent.launcher.offer(Resources(slots, lease.cores, memory, gpus), slots, hello.get("gpus"))
-        if hello.get("ends_in") is not None:
-            lease.set_end(hello["ends_in"])
         agent.connection.send(
             {
                 "type": "welcome",

@@ -20,6 +20,7 @@ MARGIN = 2.0  # seconds before the end at which attempts are cut off: the connec
 GRACE = 24.0  # seconds between TERM and KILL at most; batch systems often allow 30
 PATIENCE = 27.0  # seconds after the cut for the engine to have everything
 LINGER = 2.0  # seconds of them without a connection
+EARLY = 150.0  # seconds before the known end at which a signal means another one: batch systems are early by a minute
 HOLD = 1.0  # seconds that an end by a signal is held back: it may be the end of the lease, which reaches tasks as well
 POLL = 0.1
 SIGNALS = (128 + signal.SIGTERM, 128 + signal.SIGKILL)  # exit statuses
@@ -60,6 +61,8 @@ class Lease:
         else:
             self.ends_at, self.deadline = time.monotonic() + seconds, "%d" % (time.time() + seconds)
             self.timers.append(self.agent.timers.after(max(0.0, seconds - MARGIN), self.cut))
+        if self.reason != "walltime":
+            self.wind_up()
 
     def has_time_for(self, attempt: Attempt) -> bool:
         """Return whether an attempt may begin: it can end in time by what the engine knows of it."""
@@ -73,9 +76,11 @@ class Lease:
     def signalled(self, numbers: bytes) -> None:
         """Handle signals that this process got."""
         if self.stays and signal.SIGTERM in numbers:
+            if self.ends_at is not None and self.left > EARLY and self.reason == "walltime":
+                self.reason = "cancelled"
             self.cut()
-        elif self.stays and signal.SIGUSR1 in numbers:
-            self.wind_up()
+        elif self.stays and signal.SIGUSR1 in numbers and (self.ends_at is None or self.left > EARLY):
+            self.wind_up()  # else what still fits may begin
 
     def wind_up(self) -> None:
         """Take nothing new, and give back what has not begun."""

@@ -104,6 +104,7 @@ MEMBERS = {
             "data": is_text,
             "sample": is_number,
             "ends_in": is_number,
+            "reason": is_text,
             "steps": lambda value: isinstance(value, bool),
         },
     ),

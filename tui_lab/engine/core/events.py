@@ -146,10 +146,12 @@ class AllocationEnded(msgspec.Struct, frozen=True):
 
 
 class DeadlineMoved(msgspec.Struct, frozen=True):
-    """What a node was granted for ends in so many seconds; None: it has no end that is known."""
+    """What a node was granted for ends in so many seconds; None: it has no end that is known. reason: why it will be
+    taken back before its time; empty where it won't."""
 
     node: str
     ends_in: float | None
+    reason: str = ""
 
 
 class NodeWelcomed(msgspec.Struct, frozen=True):

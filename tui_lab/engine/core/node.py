@@ -42,6 +42,7 @@ class NodeState:
         self.drained = False  # by command: nothing new starts there
         self.ending = False  # what its agent runs in is about to end: it takes nothing new
         self.ends_at: float | None = None  # monotonic: when what it was granted for ends, if that is known
+        self.ends_for = ""  # why it is taken back then, before its time
         self.granted = 0.0  # seconds that it had of that when it was first known
         self.whole = 0.0  # the same, less what others of its pool needed before their first task
         self.measured = False  # what it needed itself is known
@@ -56,9 +57,12 @@ class NodeState:
         self.pace: float | None = None  # seconds that an attempt takes here
         self._measured = 0.0  # monotonic: when the rate was measured last
 
-    def move_deadline(self, ends_in: float | None, now: float) -> bool:
-        """Take over when it ends; return whether that has moved."""
+    def move_deadline(self, ends_in: float | None, now: float, reason: str = "") -> bool:
+        """Take over when it ends, and why then; return whether that has changed."""
         ends_at = None if ends_in is None else now + ends_in
+        if reason and reason != self.ends_for:
+            self.ends_at, self.ends_for, self.ending = ends_at, reason, True
+            return True
         if ends_at is not None and self.ends_at is not None and abs(ends_at - self.ends_at) < SAME_END:
             return False
         changed, self.ends_at = ends_at != self.ends_at, ends_at

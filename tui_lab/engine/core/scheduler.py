@@ -389,6 +389,8 @@ class Scheduler:
                 unsupplied = self._agents.on_welcome(node, event)
                 if node.wanted_slots and node.wanted_slots != node.slots:
                     self._set_slots(node, node.wanted_slots)  # they were changed since `hello`
+                if node.ends_at is not None:  # it may have moved since then, too
+                    state.send(node, Deadline(max(0.0, node.ends_at - now), node.ends_for or None))
                 if unsupplied and now - self._begun > SUPPLIED_IN:
                     self._abandon_unstarted()
             case NodeDisconnected(why=why, fatal=fatal, silent=silent, tries=tries):
@@ -402,9 +404,9 @@ class Scheduler:
             case AllocationEnded(reason=reason):
                 node.ready = False
                 self._lose(node, reason)
-            case DeadlineMoved(ends_in=ends_in):
-                if node.move_deadline(ends_in, now):
-                    state.send(node, Deadline(ends_in))
+            case DeadlineMoved(ends_in=ends_in, reason=reason):
+                if node.move_deadline(ends_in, now, reason):
+                    state.send(node, Deadline(ends_in, node.ends_for or None))
                     if node.pool in self.pools:
                         self.pools[node.pool].set_whole(node)
                     state.plan()

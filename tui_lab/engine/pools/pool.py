@@ -34,6 +34,7 @@ FAILURES: Final = 3  # allocations in a row that fail before their agent answers
 UNSEEN: Final = 3  # surveys that do not name an allocation, which is then over
 BACK_OFF: Final = 300.0  # seconds that an engine which does not answer is left alone at most
 PATIENCE: Final = 60.0  # seconds without an answer after which our own engine need not wait for it
+LOOKS: Final = 10  # allocations that are looked at together when their connections have ended
 LAST: Final = 20.0  # seconds for the end
 
 
@@ -91,7 +92,7 @@ class Pool:
         self._feed = feed
         self._settle = settle
         self._born = self._begun = time.monotonic()
-        self._surveyed = self._asked = float("-inf")
+        self._surveyed = self._asked = self._looked = float("-inf")
         self._due = float("inf")  # of the next survey
         self._needless_since: float | None = None
         self._has_limits = False
@@ -201,6 +202,8 @@ class Pool:
         if now >= self._due:
             await self._survey()
         self._note_answers()
+        if now - self._looked >= BETWEEN:
+            await self._look_at_doubtful()
         await self._give_back(self._needless(time.monotonic()))
         missing = self._wanted() - self._coming()
         if missing > 0 and not self.hopeless and now - self._asked >= BETWEEN:
@@ -298,9 +301,7 @@ class Pool:
         offers = await self.supply.survey()
         now = self._surveyed = time.monotonic()
         self._due = now + self.every
-        by_name: dict[str, list[Offer]] = {}
-        for offer in offers:
-            by_name.setdefault(offer.name, []).append(offer)
+        by_name = _by_name(offers)
         for one in list(self.allocations.values()):
             self._take(one, by_name.get(one.name, []))
         strangers = [name for name in by_name if self._is_stranger(name, by_name[name])]
@@ -313,6 +314,20 @@ class Pool:
         mine = name.startswith(prefix) and name[len(prefix) :].isdigit()
         return mine and name not in self.allocations and any(offer.state != "ended" for offer in offers)
 
+    async def _look_at_doubtful(self) -> None:
+        """Ask what has become of allocations whose connections have ended."""
+        doubtful = [one for one in self.allocations.values() if any(node.doubtful for node in self._nodes(one))]
+        if not doubtful:
+            return
+        self._looked = time.monotonic()
+        looked_at = doubtful[:LOOKS]
+        for node in [node for one in looked_at for node in self._nodes(one)]:
+            node.doubtful = False
+        by_name = _by_name(await self.supply.look([one.offer for one in looked_at if one.offer is not None]))
+        for one in looked_at:
+            if one.name in by_name and one.name in self.allocations:
+                self._take(one, by_name[one.name])
+
     def _take(self, one: Allocation, offers: Sequence[Offer]) -> None:
         if one.leaving:
             if all(offer.state == "ended" for offer in offers):
@@ -323,6 +338,16 @@ class Pool:
             if one.offer is not None or one.unseen >= UNSEEN or not one.ours:
                 self._on_ended(one, "node-lost", "it is not known there any more")
             return
+        if all(offer.state == "ended" for offer in offers):
+            self._on_ended(one, offers[0].cause, offers[0].why)
+            return
+        names = {self.node_name(offer) for offer in offers if offer.state != "pending"}
+        for name in [name for name in one.nodes if name not in names]:  # it was requeued, and is or will be another
+            self._end_node(one, name, "preempted", "it was requeued")
+        for name in one.known:
+            if name not in names:
+                lose(self._feed, name, self.name, "preempted")
+        one.known = [name for name in one.known if name in names]
         for offer in offers:
             one.offer = offer
             if offer.state == "up":
@@ -331,8 +356,6 @@ class Pool:
                 self._end_node(one, self.node_name(offer), offer.cause, offer.why)
             elif offer.never:
                 self._say_hopeless(offer.why or "it can't ever grant this")
-        if all(offer.state == "ended" for offer in offers):
-            self._on_ended(one, offers[0].cause, offers[0].why)
 
     def node_name(self, offer: Offer) -> str:
         """Return what an offer is called as a node."""
@@ -347,9 +370,9 @@ class Pool:
             entry: NodeEntry = {**self.entry, "name": name, "pool": self.name}
             self._registry.grant(entry, lambda: self.supply.way(one.nodes.get(name, offer)))
         one.nodes[name] = offer
-        if one.ours and self.walltime is None:
+        if one.ours and self.walltime is None and not offer.cause:
             self._set_walltime(offer.ends_in)
-        self._feed(DeadlineMoved(name, offer.ends_in))
+        self._feed(DeadlineMoved(name, offer.ends_in, loss_of(offer.cause) if offer.cause else ""))
 
     def _end_node(self, one: Allocation, name: str, cause: Cause, why: str) -> None:
         """What a node ran is lost at once."""
@@ -445,6 +468,13 @@ class Pool:
             about.append(f"the first in about {max(0.0, min(starts)) / 60:.0f} min")
         shown = f" ({', '.join(about)})" if about else ""
         return f"{len(pending)} allocation{'s wait' if len(pending) > 1 else ' waits'} to begin{shown}"
+
+
+def _by_name(offers: Sequence[Offer]) -> dict[str, list[Offer]]:
+    found: dict[str, list[Offer]] = {}
+    for offer in offers:
+        found.setdefault(offer.name, []).append(offer)
+    return found
 
 
 def loss_of(cause: str) -> str:

@@ -152,6 +152,10 @@ class Channel:
         status = await self.exit_status()
         return agent_failure(await self.stderr_tail(), status, self.python, started=self.greeted)
 
+    async def ending(self) -> ChannelError:
+        """Why the stream has ended though the agent did not end it."""
+        return ChannelError("the connection has ended")
+
     def mark_suspect(self) -> None:
         """The far end says nothing: no further channel goes over the same connection."""
 

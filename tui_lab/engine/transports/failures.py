@@ -15,13 +15,14 @@ class ChannelError(Exception):
     """A node that can't be reached: one line that says what is wrong and what to do.
 
     `fatal`: trying again does not help before the user has done something. `anywhere`: no other program gets there,
-    either, and none is tried.
+    either, and none is tried. `doubt`: what granted the node may have taken it back, and knows more.
     """
 
-    def __init__(self, message: str, *, fatal: bool = False, anywhere: bool = False) -> None:
+    def __init__(self, message: str, *, fatal: bool = False, anywhere: bool = False, doubt: bool = False) -> None:
         super().__init__(message)
         self.fatal = fatal
         self.anywhere = anywhere
+        self.doubt = doubt
 
 
 def python_error(what: str, python: str) -> ChannelError:

@@ -37,8 +37,9 @@ class Request:
 class Offer:
     """What has become of a request, or of one machine of it (`part`).
 
-    `id` is the engine's own, such as the number of a job. `why`: what it waits for, or why it has ended, as the engine
-    says it. `starts_in`, `ends_in`: seconds, as far as they are known. `never`: it can't ever be met.
+    `id` is the engine's own, such as the number of a job; one that is granted anew has another. `cause`: of the end; of
+    an offer that is up, why it will be taken back before its time. `why`: what it waits for, or why it has ended, as
+    the engine says it. `starts_in`, `ends_in`: seconds, as far as they are known. `never`: it can't ever be met.
     """
 
     name: str
@@ -110,6 +111,10 @@ class Supply(ABC):
     async def survey(self) -> Sequence[Offer]:
         """Return what has become of all requests of this lab, also those of an earlier engine. One call to the engine.
         A name that is missing is not known there, or no longer."""
+
+    async def look(self, offers: Sequence[Offer]) -> Sequence[Offer]:
+        """Return how some allocations stand whose connections have ended, as far as that is cheaper than a survey."""
+        return []
 
     @abstractmethod
     async def give_back(self, names: Sequence[str]) -> None:

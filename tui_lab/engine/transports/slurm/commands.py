@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import re
 import secrets
@@ -29,6 +30,7 @@ SECONDS: Final = {"SLURM_TIME_FORMAT": "%s"}
 """Makes all of the commands write times as seconds since 1970."""
 YEAR: Final = 365 * 86400.0
 """Seconds after which Slurm has a job end that has no limit."""
+_MEMBER: Final = re.compile(r"(?:^|\s)(\w+)=(\S*)")
 _JOB_ID: Final = re.compile(r"(\d+)(?:;\S+)?")
 
 
@@ -64,7 +66,8 @@ class Place(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """A job as squeue shows it. Times in seconds, from now."""
+    """A job as squeue or scontrol shows it. Times in seconds, from now; `began`: since 1970. `restarts`: how often it
+    was requeued, `preempted`: its grace time runs; only scontrol knows them."""
 
     id: str
     name: str
@@ -74,6 +77,9 @@ class Job:
     ends_in: float | None = None
     nodes: str = ""
     comment: str = ""
+    began: float | None = None
+    restarts: int = 0
+    preempted: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,13 @@ class Commands:
         words = ("squeue", "--noheader", "--states=all", "--me", f"--format={FORMAT}")
         done = await self._run(*words)
         return jobs(done.out, self.clock())
+
+    async def show(self, id: str) -> Job | None:
+        """Return what the controller knows of a job; None where it has forgotten it."""
+        done = await self.place.run(("scontrol", "--oneliner", "show", "job", id))
+        if done.status and not is_over(done.err):
+            raise command_error("scontrol", done.status, done.err, host=self.place.host)
+        return job_shown(done.out, self.clock())
 
     async def scancel(self, ids: Sequence[str]) -> None:
         """Cancel jobs; those that have ended are no error."""
@@ -154,9 +167,24 @@ def jobs(text: str, now: float) -> list[Job]:
                 ends_in=max(0.0, over - there) if over is not None and state != "PENDING" else None,
                 nodes="" if nodes == "(null)" else nodes,
                 comment="" if comment == "(null)" else comment,
+                began=begun if state != "PENDING" else None,
             )
         )
     return found
+
+
+def job_shown(text: str, now: float) -> Job | None:
+    """Return the job that scontrol has shown on one line; None where there is none."""
+    found: dict[str, str] = {}
+    for name, value in _MEMBER.findall(text):
+        found.setdefault(name, value)
+    if not {"JobId", "JobName", "JobState"} <= found.keys():
+        return None
+    order = ("JobId", "JobName", "JobState", "Reason", "StartTime", "EndTime", "RunTime", "NodeList", "Comment")
+    listed = jobs("|".join(found.get(name, "(null)") for name in order), now)
+    is_preempted = _epoch(found.get("PreemptTime", "")) is not None
+    restarts = int(found.get("Restarts", "0"))
+    return dataclasses.replace(listed[0], restarts=restarts, preempted=is_preempted)
 
 
 def partitions(text: str) -> list[Partition]:

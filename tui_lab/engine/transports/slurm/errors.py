@@ -66,11 +66,11 @@ def relay_error(said: str, status: int | None, python: str, job: str, *, started
     """Return what is wrong where the way into a job has ended. started: Python came up in it."""
     for mark, what in _CUT:
         if mark in said:
-            return ChannelError(f"job {job}: {what}")
+            return ChannelError(f"job {job}: {what}", doubt=True)
     if _GONE.search(said):
-        return ChannelError(f"job {job} has ended")
+        return ChannelError(f"job {job} has ended", doubt=True)
     if _PENDING.search(said):
-        return ChannelError(f"job {job} has not begun, or its nodes are busy")
+        return ChannelError(f"job {job} has not begun, or its nodes are busy", doubt=True)
     lines = said_lines(said)
     passing = next((line for line in lines if _PASSING.search(line)), None)
     if passing is not None:

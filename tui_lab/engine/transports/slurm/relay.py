@@ -91,6 +91,10 @@ class RelayChannel(Channel):
         said, status = await self.stderr_tail(), await self.exit_status()
         return relay_error(said, status, self.python, self._way.job, started=self.greeted)
 
+    async def ending(self) -> ChannelError:
+        """Return why the stream has ended though the agent did not end it."""
+        return await self.failure()
+
     def mark_suspect(self) -> None:
         """The far end says nothing."""
         self._srun.mark_suspect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
@@ -15,6 +16,7 @@ from tui_lab.engine.transports.supply import Cause, Limits, Offer, Request, Supp
 from tui_lab.experiment.cluster.entry import NodeEntry
 
 PYTHON: Final = "python3"
+SHORT: Final = 600.0  # seconds of an allocation in which a signal a minute before the end would cost much
 WAITING: Final = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD"})
 RUNNING: Final = frozenset({"RUNNING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING", "STAGE_OUT", "COMPLETING"})
 CAUSES: Final[Mapping[str, Cause]] = {
@@ -62,7 +64,9 @@ class SlurmSupply(Supply):
         self.time: str | None = key.get("time")
         self.walltime: float | None = key.get("walltime")
         self.python = entry.get("python") or PYTHON
+        self.requeues = bool(key.get("requeue"))
         self._ids: dict[str, str] = {}  # of jobs that have not ended, by their names
+        self._lives: dict[str, tuple[float | None, int]] = {}  # of jobs that run: since when, and how often before
 
     async def ask(self, requests: Sequence[Request]) -> None:
         """Submit a job for each. Raises SupplyError."""
@@ -73,9 +77,27 @@ class SlurmSupply(Supply):
     async def survey(self) -> Sequence[Offer]:
         """Return what has become of all jobs of this lab, by one squeue. Raises SupplyError."""
         found = [job for job in await self.commands.squeue() if job.name.startswith(self.prefix)]
-        offers = [self._offer(job) for job in found]
-        self._ids = {offer.name: offer.id for offer in offers if offer.state != "ended"}
+        self._ids = {job.name: job.id for job in found if job.state in WAITING or job.state in RUNNING}
+        offers = [self._offer(await self._counted(job)) for job in found]
+        self._lives = {id: life for id, life in self._lives.items() if id in self._ids.values()}
         return offers
+
+    async def look(self, offers: Sequence[Offer]) -> Sequence[Offer]:
+        """Return how some allocations stand, by one scontrol for each. Raises SupplyError."""
+        found = [await self.commands.show(job_of(offer)) for offer in offers]
+        for job in found:
+            if job is not None:
+                self._lives[job.id] = job.began, job.restarts
+        return [self._offer(job) for job in found if job is not None]
+
+    async def _counted(self, job: Job) -> Job:
+        """Return a job with the number of its restarts: squeue does not tell them all."""
+        began, restarts = self._lives.get(job.id, (None, 0))
+        if self.requeues and job.state in RUNNING and (began is None or began != job.began):
+            shown = await self.commands.show(job.id)
+            restarts = 0 if shown is None else shown.restarts
+            self._lives[job.id] = job.began, restarts
+        return dataclasses.replace(job, restarts=restarts)
 
     async def give_back(self, names: Sequence[str]) -> None:
         """Cancel jobs by their names, all in one command. Raises SupplyError."""
@@ -85,7 +107,7 @@ class SlurmSupply(Supply):
 
     def way(self, offer: Offer) -> Transport:
         """Return the way to the agent of a job."""
-        return SlurmWay(self.place, offer.id, self.spool(offer.name), self.python)
+        return SlurmWay(self.place, job_of(offer), self.spool(offer.name), self.python)
 
     async def limits(self) -> Limits:
         """Return what an allocation can have, as far as the partition and the options say. Raises SupplyError."""
@@ -116,7 +138,9 @@ class SlurmSupply(Supply):
     def _words(self, request: Request) -> list[str]:
         """The options of sbatch for a request."""
         words = [f"--job-name={request.name}", "--output=/dev/null", "--error=/dev/null", "--input=/dev/null"]
-        words += ["--nodes=1", "--ntasks=1", "--no-requeue", "--export=NONE"]
+        words += ["--nodes=1", "--ntasks=1", "--requeue" if self.requeues else "--no-requeue", "--export=NONE"]
+        if self.walltime is None or self.walltime > SHORT:
+            words.append("--signal=B:USR1@60")  # where no engine has told the agent its end
         if request.slots and not OF_CPUS & self.options.keys():
             words.append(f"--cpus-per-task={request.slots}")
         if self.time is not None:
@@ -127,18 +151,25 @@ class SlurmSupply(Supply):
         return words
 
     def _offer(self, job: Job) -> Offer:
+        id = f"{job.id}r{job.restarts}" if job.restarts else job.id
         if job.state in WAITING:
             never = job.reason in NEVER
             why = f"Slurm can't ever begin such a job: {job.reason}" if never else job.reason
-            return Offer(job.name, job.id, why=why, starts_in=job.starts_in, never=never)
+            return Offer(job.name, id, why=why, starts_in=job.starts_in, never=never)
         if job.state in RUNNING:
             why = "" if job.state == "RUNNING" else job.state.lower()
-            return Offer(job.name, job.id, state="up", why=why, ends_in=job.ends_in)
+            cause: Cause = "preempted" if job.preempted else ""
+            return Offer(job.name, id, state="up", cause=cause, why=why, ends_in=job.ends_in)
         cause = CAUSES.get(job.state, "failed")
         said = job_error(job.comment, self.python) if job.comment.startswith(FAILED) else ""
         if said:
             cause = "failed"
-        return Offer(job.name, job.id, state="ended", cause=cause, why=said or f"Slurm says {job.state}")
+        return Offer(job.name, id, state="ended", cause=cause, why=said or f"Slurm says {job.state}")
+
+
+def job_of(offer: Offer) -> str:
+    """Return the number of the job of an offer."""
+    return offer.id.partition("r")[0]
 
 
 def _usual(found: Sequence[Partition]) -> float | None:

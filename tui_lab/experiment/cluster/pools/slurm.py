@@ -62,7 +62,7 @@ REFUSED: Final = {
     "wrap": _OURS,
 }
 """Options that can't be given, and why."""
-LATER: Final = ("agents", "array", "mode", "requeue")
+LATER: Final = ("agents", "array", "mode")
 
 TIME_HINT: Final = "as in 90 (minutes), 4:00:00, 2-12 (days and hours) or 2-12:30:00"
 _TIME: Final = re.compile(
@@ -96,7 +96,11 @@ class Slurm(PoolKey):
     least_every: ClassVar[float] = 30.0
     schema: ClassVar[Schema] = {
         "type": ["object", "null"],
-        "properties": {**PoolKey.common_schema, "nodes": {"type": "integer", "minimum": 1, "maximum": 1}},
+        "properties": {
+            **PoolKey.common_schema,
+            "requeue": {"type": "boolean"},
+            "nodes": {"type": "integer", "minimum": 1, "maximum": 1},
+        },
         "propertyNames": {"pattern": f"^{OPTION.pattern}$", "not": {"enum": sorted((*REFUSED, *LATER))}},
         "additionalProperties": one_or_many(ANY_TEXT),
     }
@@ -112,6 +116,12 @@ class Slurm(PoolKey):
     )
     walltime: float | None = None
     """Seconds of `time`."""
+    requeue: bool = documented(
+        default=False,
+        description="Whether Slurm may begin a job again that it has preempted, or whose node has failed. Else another "
+        "one is asked for.",
+        examples=[True],
+    )
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Options of sbatch: a text; true where there is no value; a list of texts where it is repeated."""
 
@@ -131,6 +141,8 @@ class Slurm(PoolKey):
             if key == "time":
                 found["time"] = r.text((*path, key))
                 found["walltime"] = _walltime(r, (*path, key), found["time"])
+            elif key == "requeue":
+                found["requeue"] = bool(r.boolean((*path, key)))
             elif key == "nodes":
                 _one_machine(r, (*path, key))
             elif (value := _option(r, path, key, cls.common)) is not None:
