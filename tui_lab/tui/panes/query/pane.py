@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -14,7 +13,6 @@ from textual import events, on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.message import Message
 
 from tui_lab.experiment.domains.model import Value
 from tui_lab.results.charts.model import Source
@@ -24,7 +22,6 @@ from tui_lab.store import mirrors
 from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
 from tui_lab.tui.base import exporting
-from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.empty import Empty, sentence
 from tui_lab.tui.base.pane import NO_LAB, Pane, nothing
 from tui_lab.tui.base.problem import Problem
@@ -34,10 +31,12 @@ from tui_lab.tui.charts.defaults import of_answer
 from tui_lab.tui.charts.linked import LinkedChart, Subject
 from tui_lab.tui.charts.source import spec_of
 from tui_lab.tui.panes.query import files, history
+from tui_lab.tui.panes.query.actions import ACTIONS, HELP
 from tui_lab.tui.panes.query.answer import NO_ROWS, AnswerView
 from tui_lab.tui.panes.query.completion import tables_in
 from tui_lab.tui.panes.query.editor import EditorBox, SqlEditor
-from tui_lab.tui.panes.query.run import ALL_ROWS, ROWS, Answer, Run, means_current, parameters_of
+from tui_lab.tui.panes.query.messages import Answered, Counted, Exported, Failed
+from tui_lab.tui.panes.query.run import ALL_ROWS, ROWS, Run, means_current, parameters_of
 from tui_lab.tui.panes.query.schema import SchemaTree
 from tui_lab.tui.widgets.choice import ChoiceScreen, Item
 from tui_lab.tui.widgets.panels.layout import Arrangement, Room
@@ -45,93 +44,6 @@ from tui_lab.tui.widgets.panels.panel import Panel
 from tui_lab.tui.widgets.panels.row import PanelRow
 from tui_lab.tui.widgets.prompt import PromptScreen
 from tui_lab.tui.widgets.table.table import FrameTable
-
-
-# --- What the workers of the Query pane report
-@dataclass
-class Answered(Message):
-    """Sent when a query was answered."""
-
-    run: Run
-    answer: Answer
-
-
-@dataclass
-class Failed(Message):
-    """Sent when a query has failed."""
-
-    run: Run
-    problem: Problem
-
-
-@dataclass
-class Counted(Message):
-    """The number of all rows of an answer; None where they can't be counted."""
-
-    run: Run
-    total: int | None
-
-
-@dataclass
-class Exported(Message):
-    """Sent when an answer was written to a file, or could not be."""
-
-    text: str
-    failed: bool = False
-
-
-# --- Actions of the Query pane
-HELP: Final = """
-Query the lab with SQL (DuckDB's), also during a run. A query changes nothing.
-
-| table | rows |
-|---|---|
-| `NAME` | done tasks of experiment NAME |
-| `NAME_tasks` | every task ever, with `state` and `reason` |
-| `NAME_steps` | values by step |
-| `NAME_rows` | the rows that `rows` finds |
-| `NAME_stages` | the runs of stages before the last |
-| `results` | NAME of the current experiment |
-| `nodes` | samples of the nodes |
-| `'FILE'` | a CSV, JSON or Parquet file of the lab |
-
-`best('METRIC')`, `compare('A', 'B')`, `failures()`, `slowest()` stand where a table may, and alone.
-`.schema` lists columns, `@NAME` runs a saved query, `$name` asks for a value; `ci95(x)` is half of the
-95 % interval of a mean. Selected text runs alone.
-"""
-
-ACTIONS: Final = (
-    Action("query.run", "ctrl+j,ctrl+enter,f5", "Run", "Run the query, or the part of it that is selected."),
-    Action("query.cancel", "escape,ctrl+c", "Cancel", "Stop the query that is running.", shown=False),
-    Action("query.edit", "e,i", "Edit", "Go to the text of the query."),
-    Action(
-        "query.new",
-        "n,alt+n",
-        "New",
-        "Empty the text for another query (ctrl+z in it brings the text back).",
-        shown=False,
-    ),
-    Action("query.chart", "p,alt+p", "Chart", "Draw the answer in the Chart pane."),
-    Action("query.export", "x,alt+x", "Export", "Write the answer to a CSV, Parquet, JSON or Markdown file."),
-    Action("query.history", "ctrl+r", "History", "Pick one of the earlier queries of this lab."),
-    Action("query.saved", "ctrl+o", "Saved", "Pick one of the lab's saved queries.", shown=False),
-    Action("query.save", "ctrl+s", "Save", "Keep the query in the lab under a name.", shown=False),
-    Action("query.earlier", "ctrl+up", "Earlier", "The previous query.", shown=False, call="step(-1)"),
-    Action("query.later", "ctrl+down", "Later", "The next query.", shown=False, call="step(1)"),
-    Action(
-        "query.complete",
-        "ctrl+space,ctrl+@",
-        "Complete",
-        "Complete the name or word at the cursor; tab after a word does, too.",
-        shown=False,
-    ),
-    Action("query.schema", "ctrl+b", "Tables", "Show or hide the tables and their columns."),
-    Action("query.all_rows", "L,alt+l", "All rows", "Show up to 1,000,000 rows, or 10,000 again.", shown=False),
-    Action("query.auto", "R,alt+r", "Follow", "Repeat the query automatically during a run."),
-    Action("query.copy_table", "ctrl+y", "Copy table", "Copy the answer, tab-separated.", shown=False),
-    Action("query.copy_markdown", "M", "Copy Markdown", "Copy the answer as a Markdown table.", shown=False),
-)
-
 
 ROOMS: Final = {"tables": Room(30), "query-text": Room(48, 4), "answer-panel": Room(48, 4), "query-chart": Room(48, 3)}
 ARRANGEMENTS: Final[tuple[Arrangement, ...]] = (
