@@ -152,6 +152,13 @@ class Verify(_Message, frozen=True):
     experiment: str
 
 
+class Parse(_Message, frozen=True):
+    """Read the outputs of the experiment of a file by the metrics that the file has now."""
+
+    id: int
+    file: str
+
+
 class Ping(_Message, frozen=True):
     """Ask for a sign of life."""
 
@@ -269,6 +276,13 @@ class Launched(_Message, frozen=True):
     count: int
 
 
+class Parsed(_Message, frozen=True):
+    """The answer to `parse`. `found`: what was found, for the user; empty where nothing has changed."""
+
+    id: int
+    found: str = ""
+
+
 class Printed(_Message, frozen=True):
     """What `run` has printed: the body."""
 
@@ -291,7 +305,9 @@ class Failed(_Message, frozen=True):
     storage: bool = False
 
 
-ToHelper: TypeAlias = Follow | Bring | Read | Tails | Outputs | Engine | Write | Launch | Run | Stop | Verify | Ping
+ToHelper: TypeAlias = (
+    Follow | Bring | Read | Tails | Outputs | Engine | Write | Launch | Run | Stop | Verify | Parse | Ping
+)
 FromHelper: TypeAlias = (
     Hello
     | Sum
@@ -307,6 +323,7 @@ FromHelper: TypeAlias = (
     | Found
     | Written
     | Launched
+    | Parsed
     | Printed
     | Ended
     | Failed

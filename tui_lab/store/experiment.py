@@ -170,7 +170,7 @@ class ExperimentFolder:
     @property
     def metrics_file(self) -> Path:
         """The experiment's file with other metrics, where `parse` set them since the submission."""
-        return self.path / "parsed.yaml"
+        return self.path / layout.PARSED_FILE
 
     def write_metrics(self, text: str, plan: int) -> None:
         """Let tables be read by the metrics of this text, made for this plan, from now on. Raises StorageError, and

@@ -130,6 +130,11 @@ async def test_its_results_are_read_its_file_is_edited_and_runs_there(far: Far) 
         trial = try_out(lab, cast(Asked, asked_at(pane.side.file.path, RUN, 3)), Outputs())
         assert trial.found and trial.outputs == 2 and trial.task is not None, "its output is fetched"
         assert (remote.lab / f"grid/tasks/0/{trial.task[0]}/n").read_text() == "1\n2\n3\n", "and its files"
+        pane.side.replace_text(RUN.replace("all}}", "all}, twice: 'loss: (@float@)'}"))
+        await s.press("ctrl+s")  # a metric more: what has been printed is read there
+        await s.press("3")
+        await s.until(lambda: "twice" in s.pane.table.frame.columns)
+        await s.press("1")
         pane.side.replace_text(RUN.replace("3]", "3, 4]"))
         await s.press("ctrl+s")
         await s.until(lambda: "3, 4]" in (far.folder / "e.yaml").read_text())

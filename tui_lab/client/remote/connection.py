@@ -43,6 +43,8 @@ from tui_lab.protocol.remote import (
     Launch,
     Launched,
     Outputs,
+    Parse,
+    Parsed,
     Pieces,
     Ping,
     Printed,
@@ -75,7 +77,7 @@ if TYPE_CHECKING:
     from tui_lab.engine.transports.ssh.pool import Pool
 
 T = TypeVar("T")
-M = TypeVar("M", Done, Content, Sent, Pieces, Found, Written, Launched)
+M = TypeVar("M", Done, Content, Sent, Pieces, Found, Written, Launched, Parsed)
 
 log = logging.getLogger(__name__)
 
@@ -278,6 +280,14 @@ class RemoteLab:
     def verify(self, experiment: str) -> None:
         """Raises LabError where tasks have changed the program of the newest submission."""
         self._ask(lambda number: Verify(number, experiment), Done)
+
+    def parse(self, path: Path) -> str:
+        """Let the outputs of the experiment of a file be read there by the metrics that the file has now; return what
+        was found, empty where nothing has changed. path: of the one here. Raises LabError."""
+        assert self._mirror is not None
+        file = self._mirror.there(path)
+        parsed, _ = self._ask(lambda number: Parse(number, file), Parsed, patience=PATIENCE)
+        return parsed.found
 
     def write(self, path: Path, data: bytes) -> None:
         """Write a file there and here. path: of the one here. It waits for a connection that breaks. Raises LabError
@@ -607,6 +617,7 @@ class RemoteLab:
                 | Found(id=number)
                 | Written(id=number)
                 | Launched(id=number)
+                | Parsed(id=number)
                 | Failed(id=number)
             ):
                 self._waiting.settle(number, message, body)

@@ -39,6 +39,8 @@ from tui_lab.protocol.remote import (
     Launch,
     Launched,
     Outputs,
+    Parse,
+    Parsed,
     Pieces,
     Ping,
     Printed,
@@ -187,6 +189,8 @@ class Helper:
                     end_process(process, kill=message.kill)
             case Verify():
                 self._rest.submit(self._do, message.id, lambda: self._verify(message))
+            case Parse():
+                self._changes.submit(self._do, message.id, lambda: self._parse(message))
             case Ping():
                 self.channel.send(Done(message.id))
 
@@ -387,6 +391,16 @@ class Helper:
         check_code(self.lab.experiment(message.experiment))
         self.channel.send(Done(message.id))
 
+    def _parse(self, message: Parse) -> None:
+        from tui_lab.client.edited_metrics import read_edited
+        from tui_lab.experiment.yaml.problem import SpecError
+
+        try:
+            found = read_edited(self.lab, Path(message.file))
+        except SpecError:
+            found = None  # the screen says what is wrong in it
+        self.channel.send(Parsed(message.id, found or ""))
+
 
 class _Outputs:
     """The outputs of the tasks of an experiment: here, or on the nodes where they run."""
@@ -443,7 +457,7 @@ class Follower:
         self.channel = channel
         self._have = dict(have)
         self._identity: dict[str, tuple[int, int]] = {}  # of files that grow: device and inode
-        self._seen: dict[str, tuple[int, int]] = {}  # size and time of a journal, for which all was sent
+        self._seen: dict[str, tuple[int, int, int]] = {}  # what `_facts` said when all was sent
         self._projects: dict[str, Path] = {}  # the file of each experiment
         self._walked = -WALK  # monotonic
 
@@ -486,13 +500,16 @@ class Follower:
         with suppress(LabError, OSError, KeyError, ValueError):
             self._projects[name] = ExperimentFolder(self.lab / name).file()
 
-    def _facts(self, name: str) -> tuple[int, int]:
-        """Return size and time of a journal; of one that has just gone, of an empty one."""
-        try:
-            facts = (self.lab / name / layout.JOURNAL_FILE).stat()
-        except OSError:
-            return 0, 0
-        return facts.st_size, facts.st_mtime_ns
+    def _facts(self, name: str) -> tuple[int, int, int]:
+        """Return size and time of a journal, and the time of other metrics, of which it has no event; zeros for what
+        has just gone."""
+        facts, metrics = (0, 0), 0
+        with suppress(OSError):
+            journal = (self.lab / name / layout.JOURNAL_FILE).stat()
+            facts = journal.st_size, journal.st_mtime_ns
+        with suppress(OSError):
+            metrics = (self.lab / name / layout.PARSED_FILE).stat().st_mtime_ns
+        return *facts, metrics
 
     def _is_there(self, file: str, names: list[str]) -> bool:
         name, slash, _ = file.partition("/")

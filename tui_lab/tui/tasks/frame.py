@@ -82,7 +82,7 @@ class TaskSource:
         self._metrics: dict[str, str] = {}
         self._finds_names = False  # metrics may come of which the file does not know the names
         self._named: dict[str, str] = {}
-        self._submissions = -1
+        self._known_of: object = None  # the submissions and the file with other metrics that `_known` is made of
         self._found: pl.DataFrame | None = None  # task_id and metrics
         self._fixed: pl.DataFrame | None = None  # parameters, metrics and what only a submission changes
         self._parts: dict[Block, pl.DataFrame] = {}  # all columns of each block
@@ -120,7 +120,7 @@ class TaskSource:
         """Return the table of all tasks: the same one as long as nothing has changed."""
         with self._lock:
             state = self.folder.state()
-            if len(state.submissions) != self._submissions or self._known is None:
+            if self._known is None or self._known_of != self._sources(state):
                 self._read_known(state)
             assert self._known is not None
             blocks = self._blocks.read(state, self._known["task_id"].to_numpy())
@@ -163,7 +163,8 @@ class TaskSource:
         return whole.select(*dict.fromkeys(order))
 
     def _read_known(self, state: State, found: Iterable[str] = ()) -> None:
-        """Read what only a submission changes. found: names of all metrics, where they are known."""
+        """Read what only a submission, or other metrics, change. found: names of all metrics, where they are known."""
+        self._known_of = self._sources(state)
         table = self.folder.asked()
         parameters = table.columns[: table.columns.index("task_id")]
         wanted = list(found)
@@ -184,7 +185,13 @@ class TaskSource:
             named = self.folder.parameter_columns()
             self._named = {name: renamed.get(column, column) for name, column in named.items()}
         self._still, self._fixed = frozenset(still(self._known)), None
-        self._submissions = len(state.submissions)
+
+    def _sources(self, state: State) -> tuple[int, int | None]:
+        """Return how often it was submitted, and when other metrics came into force since, in ns."""
+        try:
+            return len(state.submissions), self.folder.metrics_file.stat().st_mtime_ns
+        except OSError:
+            return len(state.submissions), None
 
     @property
     def _reads(self) -> bool:

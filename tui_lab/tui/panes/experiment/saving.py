@@ -70,16 +70,21 @@ def _write_there(remote: RemoteLab, file: Path, data: bytes) -> None:
 async def read_metrics(host: Host, file: Path) -> None:
     """Read what tasks have printed by the metrics of a file that was saved, and say what was found."""
     lab = host.lab
-    if lab is None or mirrors.in_mirror(file):
+    remote = remote_lab(host.lab_path) if mirrors.in_mirror(file) else None
+    if lab is None or (remote is None and mirrors.in_mirror(file)):
         return
+    found: str | None
     try:
-        found = await asyncio.to_thread(read_edited, lab, file)
+        if remote is not None:
+            found = await asyncio.to_thread(remote.parse, file)
+        else:
+            found = await asyncio.to_thread(read_edited, lab, file)
     except SpecError:
         return  # the pane says what is wrong
     except (LabError, OSError) as error:
         host.tell(str(error), "error")
         return
-    if found is not None:
+    if found:
         host.tell(found)
 
 
