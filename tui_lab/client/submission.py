@@ -21,7 +21,7 @@ from tui_lab.client.address import matching, task_table
 from tui_lab.client.errors import UsageError
 from tui_lab.client.formatting import printable
 from tui_lab.client.git_state import git_state
-from tui_lab.client.nodes import usable
+from tui_lab.client.places import Places, known_places, placed
 from tui_lab.client.program import check_program, is_program, program_files, stale
 from tui_lab.client.stage_runs import StageCount, counted, has_needless_files
 from tui_lab.engine.tasks.builder import TaskBuilder
@@ -76,7 +76,7 @@ def submit(
 ) -> tuple[EngineClient | None, list[Accepted]]:
     """Submit the experiments that have something to run or to record; start an engine where none is alive.
     `environment` is the submitter's, `words` are its command line, by default that of this process, `identity` is the
-    id of a single one. Only for the holder of the submit lock. Raises SpecError where an experiment can't use any of
+    id of a single one. Only for the holder of the submit lock. Raises SpecError where an experiment can't run on any of
     the nodes (then none is submitted), LabError."""
     from tui_lab.engine.client import EngineClient
     from tui_lab.protocol.control import Submit
@@ -84,7 +84,8 @@ def submit(
     for one in prepared:
         one.folder.require_whole()
     wanted = [one for one in prepared if one.has_work or not one.unchanged or one.is_unfinished]
-    usable_nodes = [usable(one.experiment, nodes) for one in wanted]
+    places = known_places(nodes if wanted else [], lab, environment)
+    usable_nodes = [one.checked(nodes, places) for one in wanted]
     client = EngineClient.start(lab, standby) if wanted else None
     submitted = []
     for planned, its_nodes in zip(wanted, usable_nodes, strict=True):
@@ -173,6 +174,10 @@ class Prepared:
     def builder(self) -> TaskBuilder:
         """How the tasks of the plan are run."""
         return TaskBuilder(self.experiment, self.plan, self.folder.path, "")
+
+    def checked(self, nodes: Sequence[NodeEntry], places: Places) -> list[NodeEntry]:
+        """Return the nodes that it may use. Raises SpecError where it, or a stage of it, can run on none of them."""
+        return placed(self.experiment, lambda: self.builder, nodes, places)
 
     @property
     def is_unfinished(self) -> bool:

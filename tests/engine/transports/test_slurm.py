@@ -107,8 +107,12 @@ async def test_what_cannot_be_and_what_has_to_wait(slurm: PrivateSlurm) -> None:
         with pytest.raises(SupplyError, match=message) as refused:
             await Pool(slurm, options=options).ask()
         assert refused.value.fatal
-    pool = Pool(slurm, options={"exclusive": True}, time="2:00:00")
-    assert await pool.supply.limits() is not None
+        with pytest.raises(SupplyError, match="Slurm refuses it: ") as refused:
+            await Pool(slurm, options=options).supply.limits()
+        assert refused.value.fatal
+    pool = Pool(slurm, options={"exclusive": True}, time="2:00:00", walltime=7200.0)
+    limits = await pool.supply.limits()
+    assert (limits.cpus, limits.gpus, limits.walltime) == (4, 2, 7200)
     names = [await pool.ask(number) for number in range(3)]
     up = [await pool.until(name, "up") for name in names[:2]]
     assert all(offer.ends_in is not None and 7000 < offer.ends_in <= 7200 for offer in up)

@@ -152,11 +152,18 @@ def test_partitions_of_sinfo() -> None:
 async def test_limits() -> None:
     big = "big|1:00:00|2-00:00:00"
     text = f"main*|n/a|infinite|4|2000|(null)\n{big}|128|515000|gpu:4\n{big}|64|1|(null)\n"
-    place = Said(sinfo=text)
+    place = Said(sinfo=text, sbatch="")
     assert await supply(place).limits() == Limits(4, 2000 << 20, 0, None)
+    assert place.seen[0][:2] == ["sbatch", "--test-only"]
     assert await supply(place, options={"partition": "big"}).limits() == Limits(128, 515000 << 20, 4, 3600.0)
     asked = supply(place, options={"partition": "big"}, time="2:00:00", walltime=7200.0)
     assert (await asked.limits()).walltime == 7200.0
+    options = {"partition": "big", "cpus-per-task": "8", "mem": "4G", "gres": ["gpu:a100:2", "nvme:1"]}
+    assert await supply(place, options=options).limits() == Limits(8, 4 << 30, 2, 3600.0)
+    longer = supply(place, options={"partition": "big"}, time="3-0", walltime=259200.0)
+    with pytest.raises(SupplyError, match='"time" is 72 h, and the partition big grants 48 h at most') as error:
+        await longer.limits()
+    assert error.value.fatal
 
 
 NOT_CONTACTED = "Unable to contact slurm controller (connect failure)"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import os
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from tui_lab.cli.options import (
     Parser,
     add_common,
     add_json,
+    add_nodes,
     add_rerun,
     examples,
     lab_path,
@@ -34,6 +36,7 @@ def main(arguments: list[str]) -> int:
         "It takes the options of --run, and runs nothing.",
         epilog=examples(
             ("tui-lab plan experiment.yaml", "what a run would do"),
+            ("tui-lab plan experiment.yaml --cluster cluster.yaml", "and whether its tasks fit there"),
             ("tui-lab plan experiment.yaml lr=0.1,0.2", "the same, with these values"),
             ("tui-lab plan experiment.yaml --graph=dot | dot -Tsvg", "the graph of the stages, drawn by Graphviz"),
             ("tui-lab plan experiment.yaml --only 'lr > 0.1' --all", "all commands of these tasks"),
@@ -58,10 +61,13 @@ def main(arguments: list[str]) -> int:
         metavar="=FORMAT",
         help="print only the graph of the stages: as text, or for mermaid or dot (Graphviz)",
     )
+    add_nodes(parser)
     add_json(parser)
     add_common(parser)
     args = parser.parse_intermixed_args(without_value(arguments, graph="text"))
 
+    from tui_lab.client.nodes import read_nodes
+    from tui_lab.client.places import known_places
     from tui_lab.client.reading import noted
     from tui_lab.client.submission import Choice, find_lab, prepare, split_words
 
@@ -79,9 +85,14 @@ def main(arguments: list[str]) -> int:
         args.rerun or None,
     )
     lab = find_lab(lab_path(args))
+    nodes = read_nodes(args.node, args.cluster) if args.node or args.cluster else []
+    places = known_places(nodes, lab, os.environ)
     for file in files:
         with noted(str(file)):
             prepared = prepare(lab, Path(file), choice)
+        if nodes:
+            prepared.checked(nodes, places)
+        prepared = replace(prepared, notices=(*prepared.notices, *places.notes))
         if args.graph is not None:
             print(graph(prepared, args.graph))
         elif args.json:

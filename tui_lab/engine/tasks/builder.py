@@ -389,7 +389,8 @@ class TaskBuilder:
         """Return the seconds that an attempt may take, None without a limit. Raises ValueError."""
         if changes and "timeout" in changes:
             return changes["timeout"]
-        varies = isinstance(self.experiment.timeout, str)
+        timeout = self.experiment.timeout
+        varies = any(isinstance(one, str) for one in (timeout if isinstance(timeout, tuple) else (timeout,)))
         return self.timeout(self.values(row, attempt) if varies else {"attempt": attempt})
 
     def timeout(self, values: Mapping[str, Value]) -> float | None:

@@ -111,6 +111,10 @@ class Commands:
                 return match[1]
         raise SupplyError("sbatch printed no number of a job")
 
+    async def test_only(self, options: Sequence[str]) -> None:
+        """Ask whether a job with these options could ever begin; nothing is submitted."""
+        await self._run("sbatch", "--test-only", *options, stdin=b"#!/bin/sh\n")
+
     async def squeue(self) -> list[Job]:
         """Return all jobs of the user that the controller knows, also those that have ended a short time ago."""
         words = ("squeue", "--noheader", "--states=all", "--me", f"--format={FORMAT}")

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from tui_lab.engine.transports.channel import Transport
-from tui_lab.engine.transports.slurm.commands import Commands, Here, Job, Partition, There
+from tui_lab.engine.transports.slurm.commands import Commands, Here, Job, There
 from tui_lab.engine.transports.slurm.errors import FAILED, job_error
+from tui_lab.engine.transports.slurm.limits import OF_CPUS, limits_of, partitions_of
 from tui_lab.engine.transports.slurm.relay import SlurmWay
 from tui_lab.engine.transports.slurm.script import batch_script
 from tui_lab.engine.transports.supply import Cause, Limits, Offer, Request, Supply, Traits
@@ -44,8 +45,6 @@ NEVER: Final = frozenset(
     }
 )
 """Reasons of jobs that will never begin as things stand."""
-OF_CPUS: Final = frozenset({"cpus-per-task", "cpus-per-gpu", "exclusive", "mincpus", "extra-node-info"})
-"""Options that say how many CPUs an allocation has."""
 
 
 class SlurmSupply(Supply):
@@ -110,18 +109,13 @@ class SlurmSupply(Supply):
         return SlurmWay(self.place, job_of(offer), self.spool(offer.name), self.python)
 
     async def limits(self) -> Limits:
-        """Return what an allocation can have, as far as the partition and the options say. Raises SupplyError."""
-        partition = self.options.get("partition")
-        wanted = str(partition).split(",") if partition else None
-        found = [one for one in await self.commands.sinfo() if (one.name in wanted if wanted else one.default)]
-        if not found:
-            return Limits(walltime=self.walltime)
-        return Limits(
-            cpus=max(one.cpus for one in found),
-            memory=max(one.memory for one in found),
-            gpus=max(one.gpus for one in found),
-            walltime=self.walltime if self.time is not None else _usual(found),
-        )
+        """Return what an allocation can have, as far as the partition and the options say. Raises SupplyError where
+        Slurm would refuse it, or could never begin it."""
+        slots = self.entry.get("slots", 0)
+        await self.commands.test_only(self._words(Request("tui-lab", "", slots, 0)))
+        found = partitions_of(self.options, await self.commands.sinfo())
+        limits = limits_of(self.options, slots, self.walltime, found)
+        return limits if self.time is None else dataclasses.replace(limits, walltime=self.walltime)
 
     def renew(self, environment: Mapping[str, str]) -> None:
         """Take the environment of a later submitter."""
@@ -170,9 +164,3 @@ class SlurmSupply(Supply):
 def job_of(offer: Offer) -> str:
     """Return the number of the job of an offer."""
     return offer.id.partition("r")[0]
-
-
-def _usual(found: Sequence[Partition]) -> float | None:
-    """Seconds that an allocation has that names no time."""
-    times = [one.usual_time if one.usual_time is not None else one.most_time for one in found]
-    return None if None in times else max(time for time in times if time is not None)
