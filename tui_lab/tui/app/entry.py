@@ -9,12 +9,13 @@ import select
 import signal
 import string
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Final, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE, INFRASTRUCTURE, INTERRUPTED
@@ -66,6 +67,48 @@ class Hangup:
         threading.Thread(target=self._leave, name="leave", daemon=True).start()
 
 
+class EarlyKeys:
+    """Keys that are typed before the screen reads them. Until then a terminal takes lines, and some keys, such as
+    ctrl+r, for itself: from here on it keeps all for the screen, but for ctrl+c."""
+
+    def __init__(self, terminal: int) -> None:
+        self._terminal = terminal
+        self._before: list[Any] | None = None  # how the terminal was
+
+    def take(self) -> None:
+        """Let the terminal keep what is typed."""
+        with suppress(termios.error):
+            self._before = termios.tcgetattr(self._terminal)
+            now = termios.tcgetattr(self._terminal)
+            now[0] &= ~(termios.IXON | termios.IXOFF | termios.ICRNL | termios.INLCR | termios.IGNCR)
+            now[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)
+            termios.tcsetattr(self._terminal, termios.TCSANOW, now)
+
+    def give_back(self) -> None:
+        """Make the terminal what it was."""
+        if (before := self.hand_over()) is not None:
+            with suppress(termios.error):
+                termios.tcsetattr(self._terminal, termios.TCSANOW, before)
+
+    def hand_over(self) -> list[Any] | None:
+        """Return how the terminal was, for who gives it back now; None where that was done."""
+        before, self._before = self._before, None
+        return before
+
+    def driver(self) -> type[Driver] | None:
+        """Return a driver of Textual that gives the terminal back at its end as it was; None for its own choice."""
+        from textual.drivers.linux_driver import LinuxDriver
+
+        early = self
+
+        class ScreenDriver(LinuxDriver):
+            def start_application_mode(self) -> None:
+                super().start_application_mode()  # type: ignore[no-untyped-call]
+                self.attrs_before = early.hand_over() or self.attrs_before
+
+        return None if "TEXTUAL_DRIVER" in os.environ else ScreenDriver
+
+
 def open_screen(
     lab: Path, file: Path | None, commands: Callable[[], Mapping[str, str]], place: tuple[int, int] | None = None
 ) -> int:
@@ -78,7 +121,12 @@ def open_screen(
         raise UsageError("the screen needs a terminal; without one use --run, status, query: see tui-lab --help")
     if isinstance(sys.__stderr__, io.TextIOWrapper):  # there Textual paints; an escape would be wider than its letter
         sys.__stderr__.reconfigure(errors=glyphs.FITTED_ERRORS)
-    return _show(lab, file, commands, ascii=not glyphs.shows_signs(sys.stdout), place=place)
+    keys = EarlyKeys(sys.stdin.fileno())
+    keys.take()
+    try:
+        return _show(lab, file, commands, ascii=not glyphs.shows_signs(sys.stdout), place=place, keys=keys)
+    finally:
+        keys.give_back()
 
 
 def open_in_browser(
@@ -103,8 +151,9 @@ def _show(
     driver: type[Driver] | None = None,
     size: tuple[int, int] | None = None,
     place: tuple[int, int] | None = None,
+    keys: EarlyKeys | None = None,
 ) -> int:
-    """Show the screen. driver, size: those of a browser."""
+    """Show the screen. driver, size: those of a browser; keys: those of a terminal."""
     from rich.console import Console
 
     from tui_lab.store import layout
@@ -121,6 +170,8 @@ def _show(
     signal.signal(signal.SIGINT, signal.default_int_handler)  # for which asyncio has one of its own
     runs = (lab / layout.ENGINE_FILE).exists()  # something does, or did until its engine died
     first = "dashboard" if runs else None
+    if keys is not None:
+        driver = keys.driver()
     app = LabApp(lab, file=file, place=place, config=config, first=first, driver_class=driver, commands=commands)
     said = io.StringIO()
     app.error_console = Console(file=said, width=120)
@@ -128,6 +179,8 @@ def _show(
     hangup.watch(sys.stdin.fileno())
     status = asyncio.run(_run(app, size))
     keep_promises()
+    if keys is not None:
+        keys.give_back()  # if the screen ended before it began
     if hangup.status is not None or status == DONE:
         _end(hangup.status or DONE)
     if app.return_code:
