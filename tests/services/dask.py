@@ -33,9 +33,10 @@ TRIES: Final = 3
 
 
 class PrivateDask:
-    """A scheduler and workers, each with a thread; w1, w2, ... by default."""
+    """A scheduler and workers, each with a thread; w1, w2, ... by default. hidden: a folder that workers don't see."""
 
-    def __init__(self, workers: int = 2) -> None:
+    def __init__(self, workers: int = 2, *, hidden: Path | None = None) -> None:
+        self.hidden = hidden
         self.folder = Path(tempfile.mkdtemp(prefix="dask-"))
         self.count = workers
         self.address = ""
@@ -84,9 +85,13 @@ class PrivateDask:
         end_process(self.processes.pop(name))
 
     def _spawn(self, name: str, program: str, *words: str) -> None:
+        command = [sys.executable, "-m", f"distributed.cli.{program}", "--no-dashboard", *words]
+        if self.hidden is not None and name != "scheduler":
+            hide = 'mount -t tmpfs none "$0" && exec "$@"'
+            command = ["unshare", "-m", "--propagation", "private", "sh", "-c", hide, str(self.hidden), *command]
         with open(self.folder / f"{name}.log", "wb") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.{program}", "--no-dashboard", *words],
+                command,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -109,10 +114,6 @@ class PrivateDask:
         """What a process has written."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
-    def left(self) -> list[str]:
-        """Processes that agents have left: they name the folder that their environment has from a worker."""
-        return []
-
     def stop(self) -> None:
         """End everything: the workers first."""
         for name in sorted(self.processes, key=lambda name: name == "scheduler"):
@@ -124,6 +125,16 @@ class PrivateDask:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def left(prefix: str) -> list[str]:
+    """What is left of leases whose names begin so: processes with their words, and folders."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            found += [words] * (prefix in words)
+    return found + [str(path) for path in Path(f"/tmp/tui-lab-{os.getuid()}").glob(f"{prefix}*")]
 
 
 def missing() -> list[str]:
