@@ -42,6 +42,7 @@ def declared(group: str | None = None) -> set[str]:
 
 # Distributions of another name than their module, and modules that only extend others.
 DISTRIBUTIONS = {
+    "dask_jobqueue": "dask-jobqueue",
     "yaml": "pyyaml",
     "rich_argparse": "rich-argparse",
     "textual_serve": "textual-serve",

@@ -302,6 +302,7 @@ REGISTRIES = {
         "client/engine.py ssh": "an engine that waits loads it in advance",
         "client/remote/connection.py ssh": "a lab on another machine is reached as its nodes are",
         "engine/transports/bridge/client.py local": "how long a line may be",
+        "engine/transports/dask/jobs.py slurm": "its commands must not take options from the environment",
         "engine/transports/slurm/commands.py local": "how long a line may be",
         "engine/transports/slurm/commands.py ssh": "a login node is reached as nodes are",
     },

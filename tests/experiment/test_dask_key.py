@@ -40,7 +40,7 @@ def test_an_address_alone_or_with_more() -> None:
     found = entry("tcp://127.0.0.1:8786")
     json.dumps(found)
     assert (found["name"], found["slots"], found["transport"], is_pool(found)) == ("dask", 1, "dask", True)
-    usual = {"min": 0, "max": 64, "idle": 10, "every": 1, "leave": 600}
+    usual = {"min": 0, "max": 64, "idle": 10, "every": 1, "leave": 600, "options": {}}
     assert found["dask"] == {**usual, "address": "tcp://127.0.0.1:8786", "resources": {}}
     given = "{address: 'tls://login1:8786', resources: {GPU: gpus, SEAT: 0.5}, max: 8, min: 1, idle: 2m, every: 5s}"
     assert entry(given)["dask"] == {
@@ -49,10 +49,43 @@ def test_an_address_alone_or_with_more() -> None:
         "idle": 120.0,
         "every": 5.0,
         "leave": 600,
+        "options": {},
         "address": "tls://login1:8786",
         "resources": {"GPU": "gpus", "SEAT": 0.5},
     }
     assert entry("localhost:8786\n    slots: 4")["slots"] == 4
+
+
+def test_jobs_of_a_batch_system() -> None:
+    found = entry(
+        "{jobqueue: slurm, queue: main, cores: 4, memory: 8GB, walltime: '1:00:00', nanny: false, max: 3, "
+        "scheduler_options: {host: login1}, job_extra_directives: [--exclusive]}"
+    )
+    assert found["slots"] == 4 and found["dask"] == {
+        "min": 0,
+        "max": 3,
+        "idle": 300.0,
+        "every": 1,
+        "leave": 600,
+        "address": "",
+        "resources": {},
+        "jobqueue": "slurm",
+        "options": {
+            "queue": "main",
+            "cores": 4,
+            "memory": "8GB",
+            "walltime": "1:00:00",
+            "nanny": False,
+            "scheduler_options": {"host": "login1"},
+            "job_extra_directives": ["--exclusive"],
+        },
+    }
+    assert problems("{jobqueue: slrm, processes: 2, job-cpu: 4, address: 'a:1'}") == [
+        '2:22: "slrm" is no value of "jobqueue"; did you mean "slurm"?',
+        '2:28: "processes" can\'t be given; each job has one worker, and slots says how many tasks run there at once',
+        '2:42: "job-cpu" is no option of dask-jobqueue; did you mean "job_cpu"?',
+        "2:54: with jobqueue, the scheduler is started, and has no address yet",
+    ]
 
 
 def test_mistakes_are_told_where_they_are() -> None:
@@ -73,7 +106,9 @@ def test_mistakes_are_told_where_they_are() -> None:
         '2:11: "tcp://a" is no address of a scheduler; as in dask: tcp://127.0.0.1:8786',
     ]
     assert problems("") == ["2:5: there is no address of a scheduler; as in dask: tcp://127.0.0.1:8786"]
-    assert problems("{max: 1}") == ["2:5: there is no address of a scheduler; as in {address: tcp://127.0.0.1:8786}"]
+    assert problems("{max: 1}") == [
+        "2:5: there is no address of a scheduler; as in {address: tcp://127.0.0.1:8786}, or {jobqueue: pbs}"
+    ]
     assert problems("[a]") == ['2:11: "dask" must be the address of a scheduler, or a mapping with one, not a list']
     assert problems("tcp://a:1\n    host: b") == ['3:5: "dask" says where it is, so this node has no "host"']
 

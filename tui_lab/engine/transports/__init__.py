@@ -46,9 +46,10 @@ def _slurm(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Supply
 
 
 def _dask(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Supply:
-    from tui_lab.engine.transports.bridge.supply import BridgeSupply
+    from tui_lab.engine.transports.bridge.supply import BridgeSupply, MortalSupply
 
-    return BridgeSupply(entry, "dask", "Dask", f"tl-{lab.identity}-", environment)
+    supply = MortalSupply if dict(entry)["dask"].get("jobqueue") else BridgeSupply
+    return supply(entry, "dask", "Dask", f"tl-{lab.identity}-", environment)
 
 
 TRANSPORTS: Final[Registry[MakeTransport]] = Registry(

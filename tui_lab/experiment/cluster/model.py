@@ -123,7 +123,7 @@ class ClusterNode(Model):
 
     def entry(self) -> NodeEntry:
         """The node as a submission records it: what is not said is left out."""
-        slots = self.transport.usual_slots if self.transport is not None else 0
+        slots = self.transport.usual_slots() if self.transport is not None else 0
         found: Fields = {"slots": slots, **plain(self, without_none=True, leave_out={"ahead", "transport"})}
         if self.transport is not None:
             found |= {"transport": self.transport.kind, self.transport.kind: self.transport.as_entry()}

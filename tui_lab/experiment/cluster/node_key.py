@@ -22,8 +22,6 @@ class NodeKey(Model):
     """The entry is no node, but a pool: an engine that grants nodes."""
     has_address: ClassVar[bool] = False
     """It says itself where it leads, so that `host`, and what belongs to it, means nothing beside it."""
-    usual_slots: ClassVar[int] = 0
-    """Slots where the entry gives none; 0: as many as the node has cores."""
 
     @classmethod
     def read(cls, r: Reader, path: Keypath) -> Self | None:
@@ -34,6 +32,10 @@ class NodeKey(Model):
     def meaning(cls) -> str:
         """Return the docstring on one line."""
         return " ".join((cls.__doc__ or "").split())
+
+    def usual_slots(self) -> int:
+        """Return the slots where the entry gives none; 0: as many as the node has cores."""
+        return 0
 
     def as_entry(self) -> JsonObject:
         """Return it as a submission records it, and as the engine's transport gets it: JSON."""

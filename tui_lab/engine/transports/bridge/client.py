@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE: Final = 40.0  # seconds for an answer: the bridge has a limit of its own, which is shorter
 TO_CONNECT: Final = 120.0  # seconds for the first, which imports a large library
-FAREWELL: Final = 8.0  # seconds for the end of the process
+FAREWELL: Final = 20.0  # seconds for the end of the process
 
 
 class Bridge:

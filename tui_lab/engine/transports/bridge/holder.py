@@ -18,6 +18,7 @@ LAST_WORDS = 1 << 14  # bytes of standard error that are kept
 BOOT = 60.0  # seconds for Python to come up
 FAREWELL = 30.0  # seconds for an agent to end what it runs
 FORGOTTEN = 90.0  # seconds after which a channel is closed that no bridge asks for: its own has gone
+LAST = 5.0  # seconds after the agent for the bridge to read what is left
 GREETING = b"send the source"
 
 
@@ -81,6 +82,7 @@ class Holder:
         self.error = ""  # why there is no agent
         self.ended = asyncio.Event()
         self.watching: Any = None
+        self.forgetting: Any = None  # for whoever holds it
 
     async def start(self) -> None:
         """Start the agent. It ends when our end of its standard input closes, also when this process is killed. Raises
@@ -107,6 +109,9 @@ class Holder:
         if self.status:
             self.error = said.strip().rpartition("\n")[2] or f"its agent ended with {self.status}"
         self.ended.set()
+        closed_by = time.monotonic() + LAST
+        while self.programs and time.monotonic() < closed_by:  # they end with the agent, and a bridge reads to the end
+            await asyncio.sleep(0.2)
         await asyncio.gather(*map(self.close, list(self.programs)))
 
     def where(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ ANSWER: Final = 25.0  # seconds that the engine behind it has for an answer
 TO_CONNECT: Final = 90.0  # seconds that it has for the first
 POLL: Final = 10.0  # seconds that a holder waits for bytes before it answers that there are none
 TOUCH: Final = 20.0  # seconds after which a channel that has to wait shows that it is still wanted
-LAST: Final = 5.0  # seconds to close channels at the end
+LAST: Final = 15.0  # seconds to close channels, and the back end
 MOST: Final = 1 << 19  # bytes of a read
 
 MakeBackEnd = Callable[[Site, Boot], BackEnd]

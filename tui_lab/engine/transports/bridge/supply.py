@@ -53,6 +53,12 @@ class BridgeSupply(Supply):
         await self.bridge.close()
 
 
+class MortalSupply(BridgeSupply):
+    """An engine that lives in the bridge: leases end with it."""
+
+    traits: ClassVar[Traits] = Traits(survives=False, every=1.0)
+
+
 def _plain(request: Request) -> dict[str, Any]:
     """A request as JSON."""
     assert not request.begin, "a lease is handed its work by an engine"

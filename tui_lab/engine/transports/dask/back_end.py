@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cloudpickle
 import distributed
@@ -15,6 +15,9 @@ from tui_lab.engine.transports.bridge import holder
 from tui_lab.engine.transports.bridge.back_end import BackEnd, BackEndError, Boot, LeaseGoneError, Site
 from tui_lab.engine.transports.dask import lease as leases
 from tui_lab.engine.transports.supply import Cause, Limits, Offer, Request
+
+if TYPE_CHECKING:
+    from tui_lab.engine.transports.dask.jobs import Jobs
 
 TO_STOP: Final = 15.0  # seconds for the agents of leases that are given back
 REMEMBERED: Final = 1000  # leases that have ended
@@ -25,9 +28,10 @@ for module in (holder, leases):  # workers need nothing of ours installed
 
 @dataclass(frozen=True)
 class Held:
-    """An agent beside a worker."""
+    """An agent beside a worker. worker: its address. name: as its cluster calls it."""
 
     worker: str
+    name: Any
     host: str
     pid: int
 
@@ -55,10 +59,16 @@ class DaskBackEnd(BackEnd):
         self.client: Any = None
         self.leases: dict[str, Lease] = {}
         self.ended: dict[str, Offer] = {}
+        self.jobs: Jobs | None = None
 
     async def connect(self) -> None:
         """Connect to the scheduler, and find the leases of an earlier bridge. Raises BackEndError."""
-        address = self.site.settings["address"]
+        address: Any = self.site.settings["address"]
+        if self.site.settings.get("jobqueue"):
+            from tui_lab.engine.transports.dask.jobs import start_jobs  # late: not everybody has dask-jobqueue
+
+            self.jobs = await start_jobs(self.site.settings, self.site.prefix.rstrip("-"))
+            address = self.jobs.cluster
         try:
             self.client = await distributed.Client(address, asynchronous=True, set_as_default=False, name="tui-lab")
         except OSError as error:
@@ -82,7 +92,7 @@ class DaskBackEnd(BackEnd):
                 self.site.python,
                 request.spool,
                 request.leave,
-                request.slots,
+                max(request.slots, self.jobs.cpus if self.jobs is not None else 0),
                 key=request.name,
                 resources=resources or None,
                 pure=False,
@@ -90,10 +100,16 @@ class DaskBackEnd(BackEnd):
             )
             self.leases[request.name] = Lease(request.name, future, resources)
             await self.client.publish_dataset(future, name=request.name, override=True)
+        try:
+            await self._fit()
+        except BackEndError:
+            await self.give_back([request.name for request in requests])
+            raise
 
     async def survey(self) -> Sequence[Offer]:
         """Return what has become of all leases."""
         await self._find()
+        await self._fit()
         for one in list(self.leases.values()):
             if one.future.status != "pending":
                 self._note_past(one)
@@ -109,7 +125,8 @@ class DaskBackEnd(BackEnd):
             if one.at is not None:
                 offers.append(Offer(one.name, one.id(one.at), state="up"))
             else:
-                offers.append(Offer(one.name, why=why_pending(one.resources, workers)))
+                why = "its job waits" if self.jobs is not None else why_pending(one.resources, workers)
+                offers.append(Offer(one.name, why=why))
         return offers
 
     async def give_back(self, names: Sequence[str]) -> None:
@@ -123,6 +140,7 @@ class DaskBackEnd(BackEnd):
         for one in given:
             self._note_past(one)
             await self._forget(one, "cancelled", "given back")
+        await self._fit()
 
     async def _stop(self, one: Lease, held: Held) -> None:
         with contextlib.suppress(Exception):
@@ -160,11 +178,18 @@ class DaskBackEnd(BackEnd):
         )
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Disconnect. Jobs end: their scheduler is here."""
         if self.client is not None:
             await self.client.close()
+        if self.jobs is not None:
+            await self.jobs.close()
 
     # --- How leases stand
+
+    async def _fit(self) -> None:
+        """Have as many jobs as leases."""
+        if self.jobs is not None:
+            await self.jobs.fit(len(self.leases), {one.at.name for one in self.leases.values() if one.at is not None})
 
     async def _find(self) -> None:
         """Find out on which workers leases are."""
@@ -188,7 +213,7 @@ class DaskBackEnd(BackEnd):
             if isinstance(answer, dict):
                 for worker, holders in answer.items():
                     for name, where in holders.items():
-                        pending[name].at = Held(worker, where["host"], where["pid"])
+                        pending[name].at = Held(worker, where["name"], where["host"], where["pid"])
 
     def _note_past(self, one: Lease) -> None:
         if one.at is not None:
@@ -221,8 +246,10 @@ class DaskBackEnd(BackEnd):
         with contextlib.suppress(KeyError):
             await self.client.unpublish_dataset(one.name)
 
-    def _resources(self, request: Request) -> dict[str, float]:
+    def _resources(self, request: Request) -> Mapping[str, float]:
         """What a lease takes of its worker: amounts as they are written, or as much as its tasks need."""
+        if self.jobs is not None:
+            return self.jobs.resources
         found = {}
         for name, amount in self.site.settings.get("resources", {}).items():
             wanted = amount if not isinstance(amount, str) else request.needs.get(amount, 0) * max(1, request.slots)

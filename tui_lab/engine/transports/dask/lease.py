@@ -9,13 +9,13 @@ from typing import Any
 from tui_lab.engine.transports.bridge.holder import Holder, HolderError
 
 
-def lease(name: str, words: list[str], source: bytes, python: str, spool: str, leave: float, slots: int) -> list[Any]:
+def lease(name: str, words: list[str], source: bytes, python: str, spool: str, leave: float, cpus: int) -> list[Any]:
     """The future: it takes a thread and the resources of its worker as long as its agent lives. Return the agent's exit
-    status, and what it said if it has failed."""
+    status, and what it said if it has failed. cpus: that it may use at least."""
     from distributed import get_worker
 
     worker = get_worker()
-    holder = Holder(words, source, python, spool, leave, agent_environment(worker, slots))
+    holder = Holder(words, source, python, spool, leave, agent_environment(worker, cpus))
 
     async def live() -> None:
         worker.tui_lab = getattr(worker, "tui_lab", {})
@@ -33,14 +33,19 @@ def lease(name: str, words: list[str], source: bytes, python: str, spool: str, l
         except HolderError:
             pass  # it knows why
         finally:
-            if worker.tui_lab.get(name) is holder:
-                del worker.tui_lab[name]
+            holder.forgetting = asyncio.ensure_future(forget())
+
+    async def forget() -> None:
+        if holder.watching is not None:
+            await asyncio.wait([holder.watching])
+        if worker.tui_lab.get(name) is holder:
+            del worker.tui_lab[name]
 
     asyncio.run_coroutine_threadsafe(live(), worker.loop.asyncio_loop).result()
     return [holder.status, holder.error]
 
 
-def agent_environment(worker: Any, slots: int) -> dict[str, str]:
+def agent_environment(worker: Any, cpus: int) -> dict[str, str]:
     """Return the environment of a worker without what Dask itself has set there: it would change results, such as the
     number of threads of a library. What the agent may use is added."""
     import dask
@@ -50,8 +55,9 @@ def agent_environment(worker: Any, slots: int) -> dict[str, str]:
         given = dask.config.get("distributed.nanny.pre-spawn-environ", {})
         ours = {**{name: str(value) for name, value in given.items()}, "PYTHONHASHSEED": "6640"}
         environment = {name: value for name, value in environment.items() if ours.get(name) != value}
+    environment.pop("SLURM_EXPORT_ENV", None)  # a job that was given no environment would give none to its srun, either
     memory = worker.memory_manager.memory_limit
-    offers = f"cpus={max(slots, worker.state.nthreads)}" + (f" memory={memory}" if memory else "")
+    offers = f"cpus={max(cpus, worker.state.nthreads)}" + (f" memory={memory}" if memory else "")
     return {**environment, "TUI_LAB_OFFERS": offers}
 
 
@@ -59,7 +65,9 @@ async def find(names: list[str], dask_worker: Any) -> dict[str, Any]:
     """Return where the agents of leases run, as far as they do here."""
     holders = getattr(dask_worker, "tui_lab", {})
     found = {name: holders[name] for name in names if name in holders}
-    return {name: holder.where() for name, holder in found.items() if holder.agent is not None}
+    return {
+        name: {**holder.where(), "name": dask_worker.name} for name, holder in found.items() if holder.agent is not None
+    }
 
 
 async def call(name: str, pid: int, method: str, *arguments: Any, dask_worker: Any) -> list[Any]:

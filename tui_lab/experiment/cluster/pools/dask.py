@@ -1,29 +1,48 @@
-"""Dask, as a cluster file names it: the address of its scheduler, and what of a worker a lease takes."""
+"""Dask, as a cluster file names it: the address of its scheduler, or the batch system that its workers are jobs of."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from typing import ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from tui_lab.experiment.cluster.pools.pool import PoolKey, need_packages
 from tui_lab.experiment.record import documented
 from tui_lab.experiment.schema_parts import TEXT, Schema
+from tui_lab.experiment.yaml.problem import Suggestion
 from tui_lab.experiment.yaml.reader import Keypath, Reader
 
 ADDRESS: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^\s/:@\[\]]+|\[[0-9a-fA-F:.]+\]):\d+")
+MAPPING_HINT: Final = "as in {address: tcp://127.0.0.1:8786}, or {jobqueue: pbs}"
 ADDRESS_HINT: Final = "as in dask: tcp://127.0.0.1:8786"
+JOBQUEUES: Final = ("htcondor", "lsf", "moab", "oar", "pbs", "sge", "slurm")
+OPTION: Final = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
+_OURS: Final = "TUI Lab gives it a value of its own"
+REFUSED: Final = {
+    "asynchronous": _OURS,
+    "job_cls": _OURS,
+    "job_name": _OURS,
+    "loop": _OURS,
+    "n_workers": "max says how many jobs there may be",
+    "processes": "each job has one worker, and slots says how many tasks run there at once",
+    "resources": "an allocation takes all of a job",
+    "scheduler_cls": _OURS,
+    "silence_logs": _OURS,
+}
+"""Options of dask-jobqueue that can't be given, and why."""
+JOB_IDLE: Final = 300.0  # seconds: the next job may have to wait
 AS_NEEDED: Final = ("cpus", "memory", "gpus")
 """Words for as much as tasks need."""
 
 
 class Dask(PoolKey):
     """Dask: each allocation is a future that holds one of its workers, and takes `slots` tasks at a time; 1 by default.
-    The value is the address of a scheduler that runs, or a mapping. Needs `pip install 'tui-lab[dask]'`."""
+    The value is the address of a scheduler that runs, or a mapping: with `address`, or with `jobqueue` for workers that
+    are jobs of a batch system. Then all other keys are options of dask-jobqueue, and `slots` are the job's `cores` by
+    default. Needs `pip install 'tui-lab[dask]'`."""
 
     kind: ClassVar[str] = "dask"
     example: ClassVar[str] = "tcp://127.0.0.1:8786"
-    usual_slots: ClassVar[int] = 1
     has_address: ClassVar[bool] = True
     schema: ClassVar[Schema] = {
         "anyOf": [
@@ -43,6 +62,12 @@ class Dask(PoolKey):
                 "required": ["address"],
                 "additionalProperties": False,
             },
+            {
+                "type": "object",
+                "properties": {**PoolKey.common_schema, "jobqueue": {"enum": list(JOBQUEUES)}},
+                "required": ["jobqueue"],
+                "propertyNames": {"pattern": f"^{OPTION.pattern}$", "not": {"enum": sorted(REFUSED)}},
+            },
         ]
     }
 
@@ -58,6 +83,18 @@ class Dask(PoolKey):
         "`dask worker --resources GPU=2`: an amount; or `cpus`, `memory` or `gpus`, for as much as tasks need.",
         examples=[{"GPU": 1}, {"GPU": "gpus"}],
     )
+    jobqueue: str | None = documented(
+        default=None,
+        description="Batch system whose jobs the workers are: " + ", ".join(f"`{name}`" for name in JOBQUEUES) + ".",
+        examples=["pbs"],
+    )
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Of dask-jobqueue, as JSON."""
+
+    def usual_slots(self) -> int:
+        """Return the slots where the entry gives none."""
+        cores = self.options.get("cores")
+        return cores if isinstance(cores, int) and cores > 0 else 1
 
     @classmethod
     def read(cls, r: Reader, path: Keypath) -> Self | None:
@@ -71,12 +108,17 @@ class Dask(PoolKey):
             if r.empty(path):
                 r.add(path, "there is no address of a scheduler", ADDRESS_HINT, at_key=True)
             return None
-        r.fields(path, [field.name for field in dataclasses.fields(cls)], f'"{cls.kind}"')
         found = cls.read_common(r, path)
+        if r.has((*path, "jobqueue")):
+            need_packages(r, path, "dask", ("dask_jobqueue",))
+            found = {"idle": JOB_IDLE, **found, "jobqueue": r.one_of((*path, "jobqueue"), JOBQUEUES)}
+            found["options"] = _options(r, path, (*cls.common, "jobqueue"))
+            return cls(**found) if len(r.problems) == before else None
+        r.fields(path, (*cls.common, "address", "resources", "jobqueue"), f'"{cls.kind}"')
         if r.has((*path, "address")):
             found["address"] = _address(r, (*path, "address"))
         elif len(r.problems) == before:
-            r.add(path, "there is no address of a scheduler", "as in {address: tcp://127.0.0.1:8786}", at_key=True)
+            r.add(path, "there is no address of a scheduler", MAPPING_HINT, at_key=True)
         if not r.empty((*path, "resources")):
             found["resources"] = _resources(r, (*path, "resources"))
         return cls(**found) if len(r.problems) == before else None
@@ -88,6 +130,26 @@ def _address(r: Reader, path: Keypath) -> str | None:
         r.add(path, f'"{text}" is no address of a scheduler', ADDRESS_HINT)
         return None
     return text
+
+
+def _options(r: Reader, path: Keypath, known: tuple[str, ...]) -> dict[str, Any]:
+    """The options of dask-jobqueue: values as they are written."""
+    found: dict[str, Any] = {}
+    for key in r.keys(path):
+        at = (*path, key)
+        if key in known:
+            continue
+        if key == "address":
+            r.add(at, "with jobqueue, the scheduler is started, and has no address yet", at_key=True)
+        elif key in REFUSED:
+            r.add(at, f'"{key}" can\'t be given', REFUSED[key], at_key=True)
+        elif not OPTION.fullmatch(key):
+            meant = key.strip("-").replace("-", "_").lower()
+            hint = Suggestion(key, meant) if OPTION.fullmatch(meant) else "as in job_extra_directives"
+            r.add(at, f'"{key}" is no option of dask-jobqueue', hint, at_key=True)
+        elif not r.empty(at):
+            found[key] = r.plain(at)
+    return found
 
 
 def _resources(r: Reader, path: Keypath) -> dict[str, float | str]:
