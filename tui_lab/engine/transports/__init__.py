@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Mapping
 from types import FunctionType
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.cluster.transports import KEYS
@@ -48,7 +48,8 @@ def _slurm(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Supply
 def _dask(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Supply:
     from tui_lab.engine.transports.bridge.supply import BridgeSupply, MortalSupply
 
-    supply = MortalSupply if dict(entry)["dask"].get("jobqueue") else BridgeSupply
+    key: Mapping[str, Any] = entry["dask"]  # type: ignore[typeddict-item]
+    supply = MortalSupply if key.get("jobqueue") else BridgeSupply
     return supply(entry, "dask", "Dask", f"tl-{lab.identity}-", environment)
 
 
