@@ -48,6 +48,8 @@ def test_options_are_passed_on_as_they_are_written() -> None:
         "time": "4:00:00",
         "walltime": 14400.0,
         "requeue": True,
+        "nodes": 1,
+        "array": False,
         "options": {
             "partition": "gpu",
             "gres": ["gpu:1", "nvme:1"],
@@ -85,7 +87,7 @@ def test_mistakes_are_told_where_they_are() -> None:
       queue: gpu
       output: x.log
       array: 1-9
-      nodes: 2
+      ntasks: 2
       time: 4h
       every: 1s
       min: 9
@@ -101,8 +103,8 @@ def test_mistakes_are_told_where_they_are() -> None:
             '6:7: "--mem" is no option of sbatch; did you mean "mem"?',
             '7:7: "queue" is no option of sbatch; did you mean "partition"?',
             '8:7: "output" can\'t be given; outputs of tasks are in the lab',
-            '9:7: "array" is not supported yet',
-            "10:14: allocations of several nodes are not supported yet; max says how many allocations there may be",
+            '9:14: "array" must be true or false, not text ("1-9")',
+            '10:7: "ntasks" can\'t be given; slots says how many tasks run at once in an allocation',
             '11:13: "4h" is no time of Slurm; as in 90 (minutes), 4:00:00, 2-12 (days and hours) or 2-12:30:00',
             '15:13: "gres" must be text, not a mapping',
         ]

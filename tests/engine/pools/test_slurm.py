@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +36,27 @@ def test_an_experiment_of_fifty_tasks(bench: Workbench, slurm: PrivateSlurm) -> 
     jobs = {row["node"].removeprefix("big.") for row in rows}
     assert 1 <= len(jobs) <= 2 and all(job.isdigit() for job in jobs)
     assert all(bench.output(task).split()[1] in {f"job={job}" for job in jobs} for task in range(50))
+
+
+def test_machines_of_several_jobs_of_an_array(bench: Workbench, slurm: PrivateSlurm) -> None:
+    """One agent for each machine, which has the cards of its job alone."""
+    keys = '{partition: main, nodes: 2, array: true, max: 2, gres: "gpu:1", every: 0.2, idle: 1, leave: 60}'
+    bench.write("c.yaml", f"nodes: [{{name: big, slots: 1, slurm: {keys}}}]\n")
+    step = "srun -n1 -N1 -w$SLURMD_NODENAME hostname"
+    said = f"echo $SLURMD_NODENAME $CUDA_VISIBLE_DEVICES $SLURM_ARRAY_TASK_ID $({step})"
+    wait = "touch begun{p}; until [ $(ls begun* | wc -l) = 4 ]; do sleep 0.05; done"  # all at once
+    command = f"{wait}; {said}; env | grep -c ^SLURM_STEP"
+    text = f"name: e\ncommand: '{command}'\nok_exit_codes: [1]\nparameters: {{p: [1, 2, 3, 4]}}\n"
+    bench.write("e.yaml", text)
+    bench.process("--run", "e.yaml", "--cluster", "c.yaml")
+    host = socket.gethostname()
+    found = sorted(bench.output(task).split() for task in range(4))
+    assert sorted({tuple(line[:2]) for line in found}) == [("n1", "0"), ("n1", "1"), ("n2", "0"), ("n2", "1")]
+    assert [line[3:] for line in found] == [[host, "0"]] * 4 and {line[2] for line in found} == {"0", "1"}
+    parts = {row["node"].rpartition(".")[2] for row in bench.tasks()}
+    assert parts == {"n1", "n2"} and len({row["node"] for row in bench.tasks()}) == 4
+    nothing_is_left(slurm)
+    assert not [*Path(f"/tmp/tui-lab-{os.getuid()}").glob(f"tl-{bench.lab.identity}-*")]
 
 
 def test_scancel_from_outside_costs_nothing(bench: Workbench, slurm: PrivateSlurm) -> None:

@@ -16,7 +16,17 @@ from tests.workbench import until
 from tui_lab.engine.agent_bundle import packed
 from tui_lab.engine.transports.channel import Channel
 from tui_lab.engine.transports.failures import OTHER_PYTHON
-from tui_lab.engine.transports.slurm.commands import Commands, Done, Here, Job, Partition, jobs, outside, partitions
+from tui_lab.engine.transports.slurm.commands import (
+    Commands,
+    Done,
+    Here,
+    Job,
+    Partition,
+    hosts,
+    jobs,
+    outside,
+    partitions,
+)
 from tui_lab.engine.transports.slurm.errors import command_error, relay_error
 from tui_lab.engine.transports.slurm.script import batch_script
 from tui_lab.engine.transports.slurm.supply import SlurmSupply
@@ -26,18 +36,20 @@ from tui_lab.experiment.cluster.entry import NodeEntry
 NOW = 1_796_000_000.0
 QUEUE = """\
 Welcome to login1!
-12|tl-ab-big-0|PENDING|Resources|1796000600|N/A|0:00||(null)
-13|tl-ab-big-1|PENDING|None|N/A|N/A|0:00||(null)
-14|tl-ab-big-2|RUNNING|None|1795990000|1796004400|2:46:40|n1|a|b
-15|tl-ab-big-3|TIMEOUT|TimeLimit|1795990000|1795990076|1:16|n2|(null)
-16|tl-ab-big-4|CANCELLED|None|N/A|1796000000|0:00||(null)
-17|tl-ab-big-5|FAILED|NonZeroExitCode|1795990000|1795990001|0:01|n1|tui-lab: Python 2.7 on linux2
-18|tl-ab-big-6|COMPLETING|None|1795990000|1795999000|2:30:00|n1|(null)
-19|tl-ab-big-7|PENDING|PartitionTimeLimit|N/A|N/A|0:00||(null)
-20|tl-ab-big-8|PREEMPTED|None|1795990000|1795990001|0:01|n1|(null)
-21|tl-ab-big-9|RUNNING|None|1796000000|NONE|0:00|n1|(null)
-22|tl-ab-big-10|OUT_OF_MEMORY|OutOfMemory|1795990000|1795990001|1-00:00:01|n1|(null)
-23|mine|RUNNING|None|1796000000|NONE|0:00|n1|(null)
+12|12|N/A|tl-ab-big-0|PENDING|Resources|1796000600|N/A|0:00||(null)
+13|13|N/A|tl-ab-big-1|PENDING|None|N/A|N/A|0:00||(null)
+14|14|N/A|tl-ab-big-2|RUNNING|None|1795990000|1796004400|2:46:40|n1|a|b
+15|15|N/A|tl-ab-big-3|TIMEOUT|TimeLimit|1795990000|1795990076|1:16|n2|(null)
+16|16|N/A|tl-ab-big-4|CANCELLED|None|N/A|1796000000|0:00||(null)
+17|17|N/A|tl-ab-big-5|FAILED|NonZeroExitCode|1795990000|1795990001|0:01|n1|tui-lab: Python 2.7 on linux2
+18|18|N/A|tl-ab-big-6|COMPLETING|None|1795990000|1795999000|2:30:00|n1|(null)
+19|19|N/A|tl-ab-big-7|PENDING|PartitionTimeLimit|N/A|N/A|0:00||(null)
+20|20|N/A|tl-ab-big-8|PREEMPTED|None|1795990000|1795990001|0:01|n1|(null)
+21|21|N/A|tl-ab-big-9|RUNNING|None|1796000000|NONE|0:00|n1|(null)
+22|22|N/A|tl-ab-big-10|OUT_OF_MEMORY|OutOfMemory|1795990000|1795990001|1-00:00:01|n1|(null)
+23|23|N/A|mine|RUNNING|None|1796000000|NONE|0:00|n1|(null)
+30|24_2|2|tl-ab-big-11|RUNNING|None|1796000000|NONE|0:00|n[1-2]|(null)
+24|24_3|3|tl-ab-big-11|PENDING|Resources|N/A|N/A|0:00||(null)
 """
 
 
@@ -75,11 +87,15 @@ def supply(place: Any, python: str = "", **slurm: Any) -> SlurmSupply:
 
 def test_jobs_of_squeue() -> None:
     found = {job.id: job for job in jobs(QUEUE, NOW)}
-    assert found["12"] == Job("12", "tl-ab-big-0", "PENDING", "Resources", starts_in=600.0)
-    assert found["13"] == Job("13", "tl-ab-big-1", "PENDING")
+    assert found["12"] == Job("12", "tl-ab-big-0", "PENDING", "Resources", starts_in=600.0, ref="12")
+    assert found["13"] == Job("13", "tl-ab-big-1", "PENDING", ref="13")
     # It has begun at ..90000 and run for 10,000 s: the clock there says that it is now ..00000.
     began = NOW - 10_000
-    assert found["14"] == Job("14", "tl-ab-big-2", "RUNNING", ends_in=4400.0, nodes="n1", comment="a|b", began=began)
+    assert found["14"] == Job(
+        "14", "tl-ab-big-2", "RUNNING", ends_in=4400.0, nodes="n1", comment="a|b", began=began, ref="14"
+    )
+    assert (found["30"].name, found["30"].ref) == ("tl-ab-big-13", "24_2"), "an element of an array"
+    assert (found["24"].name, found["24"].ref) == ("tl-ab-big-14", "24_3")
     assert found["21"].ends_in is None
 
 
@@ -108,8 +124,8 @@ async def test_what_a_job_is_asked_for() -> None:
     options = {"partition": "gpu", "exclusive": True, "gres": ["gpu:1", "nvme:1"]}
     made = supply(place, time="4:00:00", options=options)
     await made.ask([Request("tl-ab-big-0", "tl-ab-big-0", 4, 600)])
-    fixed = "--output=/dev/null --error=/dev/null --input=/dev/null --nodes=1 --ntasks=1 --no-requeue --export=NONE"
-    fixed += " --signal=B:USR1@60"
+    fixed = "--output=/dev/null --error=/dev/null --input=/dev/null --nodes=1 --no-requeue --export=NONE"
+    fixed += " --ntasks-per-node=1 --signal=B:USR1@60"
     given = "--time=4:00:00 --partition=gpu --exclusive --gres=gpu:1 --gres=nvme:1"
     assert place.seen == [["sbatch", "--parsable", "--job-name=tl-ab-big-0", *fixed.split(), *given.split()]]
     await made.give_back(["tl-ab-big-0"])
@@ -139,6 +155,34 @@ async def test_a_job_as_scontrol_shows_it() -> None:
     assert {offer.id for offer in await made.survey()} >= {"17r2"}, "squeue does not tell how often it was requeued"
     made = supply(Said(scontrol=Done(1, "", "slurm_load_jobs error: Invalid job id specified")))
     assert not await made.look([offer])
+
+
+async def test_arrays_and_allocations_of_several_machines() -> None:
+    place = Said(sbatch="24\n", scancel="", squeue=QUEUE)
+    made = supply(place, array=True, nodes=2, time="9", walltime=540.0)
+    await made.ask([Request(f"tl-ab-big-{number}", "s", 4, 600) for number in range(11, 16)])
+    (words,) = place.seen
+    assert {"--array=0-4", "--nodes=2", "--ntasks-per-node=1", "--job-name=tl-ab-big-11"} <= {*words}
+    assert not any(word.startswith("--signal") for word in words)
+    await made.give_back(["tl-ab-big-13", "tl-ab-big-15"])
+    assert place.seen[-1] == ["scancel", "24_2", "24_4"]
+    offers = [offer for offer in await made.survey() if offer.name == "tl-ab-big-13"]
+    assert [(offer.id, offer.part, offer.state) for offer in offers] == [("30", "n1", "up"), ("30", "n2", "up")]
+    way: Any = made.way(offers[1])
+    assert (way.job, way.machine, way.spool) == ("30", "n2", "tl-ab-big-13.n2")
+    await made.give_back(["tl-ab-big-13", "tl-ab-big-14"])
+    assert place.seen[-1] == ["scancel", "24_2", "24_3"], "also those that have not begun"
+    place = Said(sbatch="31\n")
+    first = supply(place, agents="first", nodes=2, options={"ntasks-per-node": "8"})
+    await first.ask([Request("tl-ab-big-1", "s", 1, 600)])
+    (words,) = place.seen
+    assert "--nodes=2" in words and [word for word in words if "task" in word] == ["--ntasks-per-node=8"]
+
+
+def test_names_of_machines() -> None:
+    assert hosts("n1") == ["n1"] and hosts("") == []
+    assert hosts("n[1-2,07],gpu01") == ["n1", "n2", "n07", "gpu01"]
+    assert hosts("r[1-2]c[08-10]-ib,x") == [f"r{r}c{c}-ib" for r in (1, 2) for c in ("08", "09", "10")] + ["x"]
 
 
 def test_partitions_of_sinfo() -> None:

@@ -234,7 +234,7 @@ class Pool:
             queued = 0 if run.held else len(run.order) - sum(node.free for node in others)
             waiting += max(0, queued) + mine
         slots = self._slots or 1
-        wanted = -(-waiting // slots)
+        wanted = -(-waiting // (slots * self.supply.machines))
         if not self._slots:
             wanted = min(wanted, 1)  # the first shows how many tasks one takes
         if self.hopeless:

@@ -102,6 +102,8 @@ class Supply(ABC):
     """An engine that grants nodes. All of its methods but `way` and `renew` may raise SupplyError."""
 
     traits: ClassVar[Traits]
+    machines: int = 1
+    """Of each allocation, which are nodes of their own."""
 
     @abstractmethod
     async def ask(self, requests: Sequence[Request]) -> None:

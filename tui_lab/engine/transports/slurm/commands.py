@@ -22,7 +22,7 @@ from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.cluster.pools.slurm import walltime
 
 PATIENCE: Final = 60.0  # seconds that a command may take
-FORMAT: Final = "%A|%j|%T|%r|%S|%e|%M|%N|%k"
+FORMAT: Final = "%A|%i|%K|%j|%T|%r|%S|%e|%M|%N|%k"
 """Of squeue. The comment comes last: it may hold anything."""
 OF_A_JOB: Final = ("SLURM_", "SBATCH_", "SRUN_", "SALLOC_", "SQUEUE_", "SCANCEL_", "SINFO_")
 KEPT: Final = frozenset({"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS"})
@@ -66,8 +66,10 @@ class Place(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """A job as squeue or scontrol shows it. Times in seconds, from now; `began`: since 1970. `restarts`: how often it
-    was requeued, `preempted`: its grace time runs; only scontrol knows them."""
+    """A job, or an element of an array, as squeue or scontrol shows it. `id`: its own number, once it has begun. `ref`:
+    what scancel knows it by. `name`: of an element, the number in it counts on from that of the array. Times in
+    seconds, from now; `began`: since 1970. `restarts`: how often it was requeued, `preempted`: its grace time runs;
+    only scontrol knows them."""
 
     id: str
     name: str
@@ -80,6 +82,7 @@ class Job:
     began: float | None = None
     restarts: int = 0
     preempted: bool = False
+    ref: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class Commands:
 
     async def squeue(self) -> list[Job]:
         """Return all jobs of the user that the controller knows, also those that have ended a short time ago."""
-        words = ("squeue", "--noheader", "--states=all", "--me", f"--format={FORMAT}")
+        words = ("squeue", "--noheader", "--states=all", "--array", "--me", f"--format={FORMAT}")
         done = await self._run(*words)
         return jobs(done.out, self.clock())
 
@@ -152,10 +155,10 @@ def jobs(text: str, now: float) -> list[Job]:
     """Return the jobs that squeue has listed at a time, in seconds since 1970."""
     found = []
     for line in text.splitlines():
-        part = line.split("|", 8)
-        if len(part) < 9:
+        part = line.split("|", 10)
+        if len(part) < 11:
             continue  # what a login prints
-        number, name, state, reason, start, end, used, nodes, comment = part
+        number, ref, element, name, state, reason, start, end, used, nodes, comment = part
         begun, over, run = _epoch(start), _epoch(end), _elapsed(used)
         if begun is not None and over is not None and over - begun >= YEAR:
             over = None
@@ -164,7 +167,8 @@ def jobs(text: str, now: float) -> list[Job]:
         found.append(
             Job(
                 id=number,
-                name=name,
+                ref=ref,
+                name=element_name(name, int(element)) if element.isdigit() else name,
                 state=state,
                 reason="" if reason in ("None", "(null)") else reason,
                 starts_in=max(0.0, begun - now) if begun is not None and state == "PENDING" else None,
@@ -177,6 +181,29 @@ def jobs(text: str, now: float) -> list[Job]:
     return found
 
 
+def element_name(name: str, element: int) -> str:
+    """Return the name of an element of an array: `tl-LAB-big-7` is that of the first."""
+    base, _, number = name.rpartition("-")
+    return f"{base}-{int(number) + element}" if number.isdigit() else name
+
+
+def hosts(text: str) -> list[str]:
+    """Return the names of a list as Slurm writes it: `n[1-3,07],gpu01`."""
+    found = []
+    for one in re.findall(r"(?:[^,\[]|\[[^\]]*\])+", text):
+        names = [""]
+        for plain, ranges in re.findall(r"([^\[]+)|\[([^\]]*)\]", one):
+            ends = [plain] if plain else [number for part in ranges.split(",") for number in _numbers(part)]
+            names = [name + end for name in names for end in ends]
+        found += names
+    return found
+
+
+def _numbers(text: str) -> list[str]:
+    first, _, last = text.partition("-")
+    return [f"{number:0{len(first)}d}" for number in range(int(first), int(last or first) + 1)]
+
+
 def job_shown(text: str, now: float) -> Job | None:
     """Return the job that scontrol has shown on one line; None where there is none."""
     found: dict[str, str] = {}
@@ -184,7 +211,22 @@ def job_shown(text: str, now: float) -> Job | None:
         found.setdefault(name, value)
     if not {"JobId", "JobName", "JobState"} <= found.keys():
         return None
-    order = ("JobId", "JobName", "JobState", "Reason", "StartTime", "EndTime", "RunTime", "NodeList", "Comment")
+    number = found["JobId"]
+    element = found.get("ArrayTaskId", "")
+    found["ref"] = f"{found.get('ArrayJobId', '')}_{element}" if element.isdigit() else number
+    order = (
+        "JobId",
+        "ref",
+        "ArrayTaskId",
+        "JobName",
+        "JobState",
+        "Reason",
+        "StartTime",
+        "EndTime",
+        "RunTime",
+        "NodeList",
+        "Comment",
+    )
     listed = jobs("|".join(found.get(name, "(null)") for name in order), now)
     is_preempted = _epoch(found.get("PreemptTime", "")) is not None
     restarts = int(found.get("Restarts", "0"))

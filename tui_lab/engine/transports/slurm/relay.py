@@ -26,10 +26,11 @@ STEP: Final = (
 
 
 class SlurmWay:
-    """The way to the agent of one job."""
+    """The way to the agent of one job; machine: to that of one of its machines, where there are several."""
 
-    def __init__(self, place: Place, job: str, spool: str, python: str) -> None:
+    def __init__(self, place: Place, job: str, spool: str, python: str, machine: str = "") -> None:
         self.place = place
+        self.machine = machine
         self.job = job
         self.spool = spool
         self.python = python
@@ -53,7 +54,8 @@ class SlurmWay:
         python, *rest = boot_command(self.python, self.spool, mode, nonce=nonce)
         program = ["/bin/sh", "-c", 'p=$HOME/$1; shift; exec "$p" "$@"', "sh", python[2:]]
         words = [*(program if python.startswith("~/") else [python]), *rest]
-        opened = await self.place.open(["srun", f"--jobid={self.job}", *STEP, *words], bulk=mode == "files")
+        step = [f"--jobid={self.job}", *STEP, *([f"--nodelist={self.machine}"] if self.machine else [])]
+        opened = await self.place.open(["srun", *step, *words], bulk=mode == "files")
         channel = RelayChannel(opened, self)
         try:
             async with asyncio.timeout(BOOT):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from tui_lab.engine.transports.channel import Transport
-from tui_lab.engine.transports.slurm.commands import Commands, Here, Job, There
+from tui_lab.engine.transports.slurm.commands import Commands, Here, Job, There, hosts
 from tui_lab.engine.transports.slurm.errors import FAILED, job_error
 from tui_lab.engine.transports.slurm.limits import OF_CPUS, limits_of, partitions_of
 from tui_lab.engine.transports.slurm.relay import SlurmWay
@@ -17,6 +17,8 @@ from tui_lab.engine.transports.supply import Cause, Limits, Offer, Request, Supp
 from tui_lab.experiment.cluster.entry import NodeEntry
 
 PYTHON: Final = "python3"
+OF_TASKS: Final = frozenset({"ntasks", "ntasks-per-node"})
+ARRAY: Final = 1000  # elements of an array; Slurm allows 1001 where nothing else is configured
 SHORT: Final = 600.0  # seconds of an allocation in which a signal a minute before the end would cost much
 WAITING: Final = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD"})
 RUNNING: Final = frozenset({"RUNNING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING", "STAGE_OUT", "COMPLETING"})
@@ -64,30 +66,41 @@ class SlurmSupply(Supply):
         self.walltime: float | None = key.get("walltime")
         self.python = entry.get("python") or PYTHON
         self.requeues = bool(key.get("requeue"))
+        self.nodes: int = key.get("nodes") or 1
+        self.machines = 1 if key.get("agents") == "first" else self.nodes
+        self.as_array = bool(key.get("array"))
         self._ids: dict[str, str] = {}  # of jobs that have not ended, by their names
         self._lives: dict[str, tuple[float | None, int]] = {}  # of jobs that run: since when, and how often before
 
     async def ask(self, requests: Sequence[Request]) -> None:
-        """Submit a job for each. Raises SupplyError."""
-        for request in requests:
-            script = batch_script(self.python, request.spool, request.leave)
-            self._ids[request.name] = await self.commands.sbatch(self._words(request), script)
+        """Submit a job for each, or arrays of them. Raises SupplyError."""
+        most = ARRAY if self.as_array else 1
+        for some in [requests[start : start + most] for start in range(0, len(requests), most)]:
+            one, words, first = some[0], self._words(some[0]), None
+            if len(some) > 1:
+                first = int(one.name.rpartition("-")[2])
+                words.append(f"--array=0-{len(some) - 1}")
+            script = batch_script(self.python, one.spool, one.leave, machines=self.machines, first=first)
+            number = await self.commands.sbatch(words, script)
+            for element, request in enumerate(some):
+                self._ids[request.name] = number if first is None else f"{number}_{element}"
 
     async def survey(self) -> Sequence[Offer]:
         """Return what has become of all jobs of this lab, by one squeue. Raises SupplyError."""
         found = [job for job in await self.commands.squeue() if job.name.startswith(self.prefix)]
-        self._ids = {job.name: job.id for job in found if job.state in WAITING or job.state in RUNNING}
-        offers = [self._offer(await self._counted(job)) for job in found]
-        self._lives = {id: life for id, life in self._lives.items() if id in self._ids.values()}
+        alive = [job for job in found if job.state in WAITING or job.state in RUNNING]
+        self._ids = {job.name: job.ref for job in alive}
+        offers = [offer for job in found for offer in self._offers(await self._counted(job))]
+        self._lives = {job.id: self._lives[job.id] for job in alive if job.id in self._lives}
         return offers
 
     async def look(self, offers: Sequence[Offer]) -> Sequence[Offer]:
         """Return how some allocations stand, by one scontrol for each. Raises SupplyError."""
-        found = [await self.commands.show(job_of(offer)) for offer in offers]
+        found = [await self.commands.show(number) for number in dict.fromkeys(map(job_of, offers))]
         for job in found:
             if job is not None:
                 self._lives[job.id] = job.began, job.restarts
-        return [self._offer(job) for job in found if job is not None]
+        return [offer for job in found if job is not None for offer in self._offers(job)]
 
     async def _counted(self, job: Job) -> Job:
         """Return a job with the number of its restarts: squeue does not tell them all."""
@@ -106,7 +119,8 @@ class SlurmSupply(Supply):
 
     def way(self, offer: Offer) -> Transport:
         """Return the way to the agent of a job."""
-        return SlurmWay(self.place, job_of(offer), self.spool(offer.name), self.python)
+        spool = f"{self.spool(offer.name)}.{offer.part}" if offer.part else self.spool(offer.name)
+        return SlurmWay(self.place, job_of(offer), spool, self.python, offer.part)
 
     async def limits(self) -> Limits:
         """Return what an allocation can have, as far as the partition and the options say. Raises SupplyError where
@@ -132,10 +146,12 @@ class SlurmSupply(Supply):
     def _words(self, request: Request) -> list[str]:
         """The options of sbatch for a request."""
         words = [f"--job-name={request.name}", "--output=/dev/null", "--error=/dev/null", "--input=/dev/null"]
-        words += ["--nodes=1", "--ntasks=1", "--requeue" if self.requeues else "--no-requeue", "--export=NONE"]
-        if self.walltime is None or self.walltime > SHORT:
+        words += [f"--nodes={self.nodes}", "--requeue" if self.requeues else "--no-requeue", "--export=NONE"]
+        if not OF_TASKS & self.options.keys():
+            words.append("--ntasks-per-node=1")
+        if self.machines == 1 and (self.walltime is None or self.walltime > SHORT):
             words.append("--signal=B:USR1@60")  # where no engine has told the agent its end
-        if request.slots and not OF_CPUS & self.options.keys():
+        if request.slots and self.machines == self.nodes and not OF_CPUS & self.options.keys():
             words.append(f"--cpus-per-task={request.slots}")
         if self.time is not None:
             words.append(f"--time={self.time}")
@@ -143,6 +159,13 @@ class SlurmSupply(Supply):
             for one in value if isinstance(value, list) else [value]:
                 words.append(f"--{name}" if one is True else f"--{name}={one}")
         return words
+
+    def _offers(self, job: Job) -> list[Offer]:
+        """One for each machine with an agent."""
+        offer = self._offer(job)
+        if self.machines == 1 or offer.state == "pending":
+            return [offer]
+        return [dataclasses.replace(offer, part=host) for host in hosts(job.nodes)] or [offer]
 
     def _offer(self, job: Job) -> Offer:
         id = f"{job.id}r{job.restarts}" if job.restarts else job.id

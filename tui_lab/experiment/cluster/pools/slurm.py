@@ -62,7 +62,10 @@ REFUSED: Final = {
     "wrap": _OURS,
 }
 """Options that can't be given, and why."""
-LATER: Final = ("agents", "array", "mode")
+LATER: Final = ("mode",)
+AGENTS: Final = ("first",)
+OF_FIRST: Final = ("ntasks", "ntasks-per-node")
+"""Options that can be given with `agents: first`, where tasks start programs on the machines by themselves."""
 
 TIME_HINT: Final = "as in 90 (minutes), 4:00:00, 2-12 (days and hours) or 2-12:30:00"
 _TIME: Final = re.compile(
@@ -99,9 +102,14 @@ class Slurm(PoolKey):
         "properties": {
             **PoolKey.common_schema,
             "requeue": {"type": "boolean"},
-            "nodes": {"type": "integer", "minimum": 1, "maximum": 1},
+            "nodes": {"type": "integer", "minimum": 1},
+            "agents": {"enum": list(AGENTS)},
+            "array": {"type": "boolean"},
         },
-        "propertyNames": {"pattern": f"^{OPTION.pattern}$", "not": {"enum": sorted((*REFUSED, *LATER))}},
+        "propertyNames": {
+            "pattern": f"^{OPTION.pattern}$",
+            "not": {"enum": sorted({*REFUSED, *LATER}.difference(OF_FIRST))},
+        },
         "additionalProperties": one_or_many(ANY_TEXT),
     }
 
@@ -120,6 +128,18 @@ class Slurm(PoolKey):
         default=False,
         description="Whether Slurm may begin a job again that it has preempted, or whose node has failed. Else another "
         "one is asked for.",
+        examples=[True],
+    )
+    nodes: int = documented(default=1, description="Machines of an allocation, each of which is a node.", examples=[2])
+    agents: str | None = documented(
+        default=None,
+        description="`first` for one node for all machines of an allocation, whose tasks start programs on them by "
+        "`srun` or `mpirun`.",
+        examples=["first"],
+    )
+    array: bool = documented(
+        default=False,
+        description="Whether allocations that are asked for together are elements of one array.",
         examples=[True],
     )
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -141,12 +161,18 @@ class Slurm(PoolKey):
             if key == "time":
                 found["time"] = r.text((*path, key))
                 found["walltime"] = _walltime(r, (*path, key), found["time"])
-            elif key == "requeue":
-                found["requeue"] = bool(r.boolean((*path, key)))
+            elif key in ("requeue", "array"):
+                found[key] = bool(r.boolean((*path, key)))
             elif key == "nodes":
-                _one_machine(r, (*path, key))
+                found["nodes"] = r.whole((*path, key), 1) or 1
+            elif key == "agents":
+                found["agents"] = r.one_of((*path, key), AGENTS)
             elif (value := _option(r, path, key, cls.common)) is not None:
                 options[key] = value
+        if found.get("agents") != "first":
+            for key in OF_FIRST:
+                if key in options:
+                    r.add((*path, key), f'"{key}" can\'t be given', REFUSED[key], at_key=True)
         return cls(**found, options=options) if len(r.problems) == before else None
 
 
@@ -163,19 +189,13 @@ def _walltime(r: Reader, path: Keypath, text: str | None) -> float | None:
     return found
 
 
-def _one_machine(r: Reader, path: Keypath) -> None:
-    number = r.whole(path, 1)
-    if number is not None and number > 1:
-        r.add(path, "allocations of several nodes are not supported yet", "max says how many allocations there may be")
-
-
 def _option(r: Reader, path: Keypath, key: str, common: tuple[str, ...]) -> Any:
     """The value of an option of sbatch; None where it is wrong, or false."""
     at = (*path, key)
     if key in LATER:
         r.add(at, f'"{key}" is not supported yet', at_key=True)
         return None
-    if key in REFUSED:
+    if key in REFUSED and key not in OF_FIRST:
         r.add(at, f'"{key}" can\'t be given', REFUSED[key], at_key=True)
         return None
     if not OPTION.fullmatch(key):
