@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from textual.app import App, SystemCommand
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
+from textual.screen import Screen
 
 from tui_lab.tui.app.actions import ACTIONS
 from tui_lab.tui.app.help import Help, Row
@@ -20,6 +21,9 @@ from tui_lab.tui.base.pane import Host, host_of
 
 if TYPE_CHECKING:
     from tui_lab.tui.base.snapshot import LabSnapshot
+
+
+_HERE: Final = "Where the cursor is"
 
 
 def key_words(keys: str) -> str:
@@ -88,24 +92,32 @@ def help_groups(app: Host) -> list[tuple[str, list[Row]]]:
     actions = pane.ACTIONS if pane is not None else ()
     groups = [(title, [(keys_of(one, own), one.help) for one in actions])]
     known = {one.id for one in (*actions, *app.ACTIONS)}
-    here: dict[str, list[str]] = {}
+    whole, here = dict[str, list[str]](), dict[str, list[str]]()
     for node, binding, _, tooltip in app.screen.active_bindings.values():
         words = tooltip or binding.tooltip or binding.description
-        if binding.id not in known and node not in (app, app.screen) and words:
+        if isinstance(node, Screen) and words:
+            whole.setdefault(words, []).append(key_words(binding.key))
+        elif binding.id not in known and not isinstance(node, App) and words:
             here.setdefault(words, []).append(key_words(binding.key))
-    groups.append(("Where the cursor is", [(" ".join(keys), what) for what, keys in here.items()]))
-    whole = [(keys_of(one, own), one.help) for one in app.ACTIONS]
+    if app.screen.HELP is not None:  # one that covers the panes, whose keys don't act
+        of_screen = [(" ".join(keys), what) for what, keys in whole.items()]
+        return [(str(app.screen.TITLE), of_screen), (_HERE, [(" ".join(keys), what) for what, keys in here.items()])]
+    groups.append((_HERE, [(" ".join(keys), what) for what, keys in here.items()]))
+    everywhere = [(keys_of(one, own), one.help) for one in app.ACTIONS]
     return [
         *groups,
-        ("Everywhere", [*whole, ("tab shift+tab", "Go to the next part of the pane, or to the previous one.")]),
+        ("Everywhere", [*everywhere, ("tab shift+tab", "Go to the next part of the pane, or to the previous one.")]),
     ]
 
 
 def show_help(app: App[int], host: Host) -> None:
-    """Show the help of the open pane, unless it is shown. app, host: the same, as Textual and as panes know it."""
+    """Show the help of the open pane, or of what covers it, unless it is shown. app, host: the same, as Textual and as
+    panes know it."""
     pane = host.pane
     if not isinstance(app.screen, Help):
         title, text = (pane.TITLE, pane.HELP) if pane is not None else (str(app.TITLE), "")
+        if app.screen.HELP is not None:
+            title, text = str(app.screen.TITLE), app.screen.HELP
         app.push_screen(Help(title, text, help_groups(host)))
 
 

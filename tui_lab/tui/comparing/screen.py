@@ -59,18 +59,34 @@ def log_arrangements(letters: str) -> list[Arrangement]:
 class Comparing(ModalScreen[None]):
     """They have the whole screen; `escape` goes back."""
 
+    TITLE = "Compare"
+    HELP = """
+Two to five settings, or tasks, side by side: the parameters in which they differ, how much their values differ (with an
+interval, and whether that tells them apart), their curves, and the log of a task of each.
+"""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "leave", "Back"),
-        Binding("L", "link", "Link", id="results.link"),
-        Binding("m", "metric(1)", "Metric", id="results.metric"),
-        Binding("M", "metric(-1)", "Metric before", id="results.previous_metric"),
-        Binding("i", "pictures", "Pictures", id="tasks.pictures"),
+        Binding("escape,q", "leave", "Back", tooltip="Go back."),
+        Binding("question_mark,f1", "app.show_help", "Help", id="app.help", tooltip="List every key."),
+        Binding("L", "link", "Link", id="results.link", tooltip="Let the logs scroll together, or each for itself."),
+        Binding("m", "metric(1)", "Metric", id="results.metric", tooltip="Compare by the next metric."),
+        Binding(
+            "M", "metric(-1)", "Metric before", id="results.previous_metric", tooltip="Compare by the metric before."
+        ),
+        Binding(
+            "i",
+            "pictures",
+            "Pictures",
+            id="tasks.pictures",
+            tooltip="Show the pictures of these tasks in the place of their logs, or the logs again.",
+        ),
         Binding("left_square_bracket", "picture(-1)", "Picture before", id="tasks.picture_before"),
         Binding("right_square_bracket", "picture(1)", "Next picture", id="tasks.next_picture"),
         Binding("p", "load_picture", "Load picture", id="tasks.load_picture"),
-        Binding("vertical_line", "arrange", "Arrange", id="app.arrange"),
-        Binding("plus,equals_sign", "enlarge(1)", "Enlarge", id="app.enlarge"),
-        Binding("minus,underscore", "enlarge(-1)", "Shrink", id="app.shrink"),
+        Binding("vertical_line", "arrange", "Arrange", id="app.arrange", tooltip="Arrange the panels in the next way."),
+        Binding(
+            "plus,equals_sign", "enlarge(1)", "Enlarge", id="app.enlarge", tooltip="Enlarge the panel with the focus."
+        ),
+        Binding("minus,underscore", "enlarge(-1)", "Shrink", id="app.shrink", tooltip="Shrink it."),
     ]
     DEFAULT_CSS = """
     Comparing {
@@ -295,7 +311,7 @@ class Comparing(ModalScreen[None]):
         metrics = self._found.metrics if self._found is not None else ()
         names = [("esc", "Back")] + ([("m", "Metric")] if len(metrics) > 1 else [])
         names += [("i", "Logs"), ("[ ]", "Next")] if self.are_pictures_shown else [("i", "Pictures"), ("L", said)]
-        names += [("|", "Arrange"), ("+", "Enlarge")]
+        names += [("|", "Arrange"), ("+", "Enlarge"), ("?", "Help")]
         keys = [Content.assemble((key, "bold $text-accent"), f" {name}") for key, name in names]
         self.query_one("#compare-keys", Static).update(Content("  ").join(keys), layout=False)
 

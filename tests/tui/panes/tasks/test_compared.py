@@ -9,6 +9,7 @@ from textual.widgets import Static
 
 from tests.tui.conftest import wait_until
 from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.app.help import Help
 from tui_lab.tui.comparing.screen import Comparing
 from tui_lab.tui.panes.tasks.choose_columns import ChooseColumns
 from tui_lab.tui.panes.tasks.pane import TasksPane
@@ -52,7 +53,11 @@ async def test_marked_tasks_are_compared(small_lab: Path) -> None:
         for letter in "AB":
             log = app.screen.query_one(f"#compare-{letter}", LogPanel)
             await wait_until(pilot, partial(lambda log: "loss: 0.1" in log.view.text, log))
-        await pilot.press("i")
+        await pilot.press("question_mark")
+        page = await wait_until(pilot, lambda: isinstance(app.screen, Help) and app.screen)
+        assert page.heading == "Compare" and "side by side" in page.text
+        assert ("L", "Let the logs scroll together, or each for itself.") in dict(page.groups)["Compare"]
+        await pilot.press("escape", "i")
         await wait_until(pilot, lambda: "no picture" in app.screen.query(Picture)[1].render_line(1).text)
         await pilot.press("plus", "plus")
         await wait_until(pilot, lambda: not app.screen.query_one("#compare-words").display)
