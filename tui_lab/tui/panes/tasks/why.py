@@ -28,6 +28,7 @@ class WhyPanel(Panel):
 
     def __init__(self, title: str, id: str) -> None:
         self._text = Static()
+        self._instead: Empty | None = None  # what is said where there is nothing
         super().__init__(VerticalScroll(self._text), title=title, id=id)
 
     @property
@@ -37,9 +38,25 @@ class WhyPanel(Panel):
 
     def say(self, title: str, text: Content) -> None:
         """Show a text from its beginning."""
+        self._instead = None
         self.set_title(title)
         self._text.update(text)
         self.query_one(VerticalScroll).scroll_home(animate=False)
+
+    def say_instead(self, title: str, said: Empty) -> None:
+        """Say what would be shown here."""
+        self.set_title(title)
+        self._instead = said
+        self._wrap()
+
+    def on_resize(self) -> None:
+        self._wrap()
+
+    def _wrap(self) -> None:
+        """Wrap what is said instead for the present width."""
+        if self._instead is not None:
+            width = max(0, self.content_size.width - 2)
+            self._text.update(content(self._instead, host_of(self).config.ascii, keys_of(self), width))
 
 
 class Why:
@@ -54,8 +71,7 @@ class Why:
         if kind is None:
             for panel, title in ((self.said, "What they said"), (self.shared, "What they share")):
                 said = Empty(f"{title} is shown here, of failed tasks", "app.leave_text", "goes back to all tasks")
-                width = panel.content_size.width - 2
-                panel.say(title, content(said, host_of(panel).config.ascii, keys_of(panel), max(0, width)))
+                panel.say_instead(title, said)
             self.shared.set_subtitle("")
         else:
             self.said.say(*what_was_said(kind[0]))
