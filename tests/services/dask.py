@@ -62,10 +62,10 @@ class PrivateDask:
         return self
 
     def start_scheduler(self) -> None:
-        port = free_ports(1)[0]
-        self.address = f"tcp://127.0.0.1:{port}"
+        port = int(self.address.rpartition(":")[2]) if self.address else free_ports(1)[0]
         self._spawn("scheduler", "dask_scheduler", "--host=127.0.0.1", f"--port={port}")
         self._until_said("scheduler", "Scheduler at:")
+        self.address = f"tcp://127.0.0.1:{port}"
 
     def start_worker(self, name: str, *, resources: str = "", nanny: bool = False, threads: int = 1) -> None:
         """Start a worker, and wait until it has registered. resources: as in `GPU=1`."""
@@ -74,8 +74,8 @@ class PrivateDask:
         self._spawn(name, "dask_worker", *words, *([f"--resources={resources}"] * bool(resources)))
         self._until_said(name, "Registered to:")
 
-    def kill_worker(self, name: str) -> None:
-        """End a worker by KILL."""
+    def kill(self, name: str) -> None:
+        """End a worker, or the scheduler, by KILL."""
         process = self.processes.pop(name)
         process.kill()
         process.wait()

@@ -58,7 +58,7 @@ def test_a_worker_dies_and_another_one_comes(bench: Workbench, dask: PrivateDask
     bench.write("e.yaml", WAITS)
     run = bench.start("--run", "e.yaml", "--cluster", "c.yaml")
     until(lambda: len(bench.events("started")) == 4, 60)
-    dask.kill_worker("w1")
+    dask.kill("w1")
     dask.start_worker("w1")
     until(lambda: len(bench.events("started")) == 6, 60)
     (bench.folder / "go").touch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.engine.nodes.proxy import Proxy
 from tests.engine.transports.talk import Talk
 from tests.services import dask as service
 from tests.services.dask import PrivateDask
@@ -48,7 +50,8 @@ class Pool:
         try:
             async with asyncio.timeout(60):
                 while True:
-                    found = list(await (supply or self.supply).survey())
+                    with contextlib.suppress(SupplyError):  # it may be away for a moment
+                        found = list(await (supply or self.supply).survey())
                     matching = [offer for offer in found if offer.state == state]
                     if len(matching) == count:
                         return matching
@@ -113,7 +116,7 @@ async def test_a_worker_that_is_killed_and_one_that_comes(dask: PrivateDask, poo
             await asyncio.sleep(0.02)
     task = int((tmp_path / "pid").read_text())
     victim = next(one for one in dask.processes if dask.processes[one].pid == parent_of(agent))
-    dask.kill_worker(victim)
+    dask.kill(victim)
     try:
         with pytest.raises(OSError):
             await talk.hear("nothing")
@@ -175,6 +178,50 @@ async def test_ends_that_are_not_ours(dask: PrivateDask, pools: list[Pool]) -> N
     await wrong.ask(1)
     (failed,) = await wrong.until("ended")
     assert (failed.cause, failed.why) == ("failed", "python9: No such file or directory")
+
+
+async def test_a_connection_that_breaks_ends_no_lease(dask: PrivateDask, pools: list[Pool], tmp_path: Path) -> None:
+    proxy = Proxy(int(dask.address.rpartition(":")[2]))
+    pools.append(pool := Pool(dask))
+    pool.entry["dask"]["address"] = f"tcp://127.0.0.1:{proxy.port}"
+    pool.supply = pool.another()
+    try:
+        await pool.ask(3)
+        first, second = await pool.until("up", 2)
+        talk = Talk(await pool.supply.way(first).open())
+        await talk.hello()
+        talk.start(tmp_path, "sleep 600")
+        await talk.hear("started")
+        proxy.cut()
+        with pytest.raises(OSError):
+            await talk.hear("nothing")
+        assert await pool.until("up", 2) == [first, second]
+        assert len(await pool.until("pending")) == 1
+        again = Talk(await pool.supply.way(first).open())
+        assert (await again.hello())["open"] == [["e@1", 0, 1]]
+        await pool.supply.give_back([offer.name for offer in await pool.supply.survey()])
+    finally:
+        await pools.pop().supply.close()
+        proxy.close()
+
+
+async def test_a_scheduler_that_is_killed_and_another_one() -> None:
+    service.need()
+    with PrivateDask(1) as dask:
+        pool = Pool(dask)
+        (name,) = await pool.ask(1)
+        await pool.until("up")
+        dask.kill("scheduler")
+        with pytest.raises(SupplyError, match="Dask: no scheduler answers at"):
+            while True:
+                await pool.supply.survey()
+        await asyncio.to_thread(dask.start_scheduler)
+        await asyncio.to_thread(dask.start_worker, "w2")
+        assert [(offer.name, offer.cause) for offer in await pool.until("ended")] == [(name, "node-lost")]
+        await pool.ask(1)
+        (again,) = await pool.until("up")
+        await pool.supply.give_back([again.name])
+        await pool.supply.close()
 
 
 async def test_no_scheduler(dask: PrivateDask) -> None:

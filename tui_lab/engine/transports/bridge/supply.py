@@ -58,6 +58,10 @@ class MortalSupply(BridgeSupply):
 
     traits: ClassVar[Traits] = Traits(survives=False, every=1.0)
 
+    async def limits(self) -> Limits:
+        """Nothing is known before it is started, which would be much for a question."""
+        return Limits()
+
 
 def _plain(request: Request) -> dict[str, Any]:
     """A request as JSON."""

@@ -38,11 +38,10 @@ class Held:
 
 @dataclass(eq=False)
 class Lease:
-    """A future, and the agents that it has been. resources: what it asks of a worker. at: the agent of now."""
+    """A future, and the agents that it has been. at: the agent of now. future: None where an earlier bridge has it."""
 
     name: str
-    future: Any
-    resources: Mapping[str, float] = field(default_factory=dict)
+    future: Any = None
     at: Held | None = None
     past: list[Held] = field(default_factory=list)
 
@@ -50,9 +49,16 @@ class Lease:
         """Return how users know an agent of it."""
         return f"{self.name.rpartition('-')[2]}-{held.pid}"
 
+    def leave(self) -> None:
+        """Its agent is gone."""
+        if self.at is not None:
+            self.past.append(self.at)
+            self.at = None
+
 
 class DaskBackEnd(BackEnd):
-    """A scheduler of Dask. Leases are published there under their names, so that they outlive their client."""
+    """A scheduler of Dask. Leases are published there under their names, so that they outlive their client; and only
+    the scheduler is asked how they stand: a client that loses the connection takes all of its futures for cancelled."""
 
     def __init__(self, site: Site, boot: Boot) -> None:
         super().__init__(site, boot)
@@ -61,30 +67,39 @@ class DaskBackEnd(BackEnd):
         self.ended: dict[str, Offer] = {}
         self.jobs: Jobs | None = None
 
+    @property
+    def address(self) -> Any:
+        """What leads to the scheduler."""
+        return self.site.settings["address"] if self.jobs is None else self.jobs.cluster
+
     async def connect(self) -> None:
-        """Connect to the scheduler, and find the leases of an earlier bridge. Raises BackEndError."""
-        address: Any = self.site.settings["address"]
-        if self.site.settings.get("jobqueue"):
+        """Connect to the scheduler. Raises BackEndError."""
+        if self.site.settings.get("jobqueue") and self.jobs is None:
             from tui_lab.engine.transports.dask.jobs import start_jobs  # late: not everybody has dask-jobqueue
 
             self.jobs = await start_jobs(self.site.settings, self.site.prefix.rstrip("-"))
-            address = self.jobs.cluster
         try:
-            self.client = await distributed.Client(address, asynchronous=True, set_as_default=False, name="tui-lab")
+            self.client = await distributed.Client(
+                self.address, asynchronous=True, set_as_default=False, name="tui-lab"
+            )
         except OSError as error:
-            raise BackEndError(f"no scheduler answers at {address}") from error
+            raise BackEndError(f"no scheduler answers at {self.address}") from error
         except (ValueError, ImportError) as error:  # the form of the address, a protocol that is not installed
-            raise BackEndError(f"{address}: {error}", fatal=True) from error
-        for name in await self.client.list_datasets():
-            if str(name).startswith(self.site.prefix):
-                with contextlib.suppress(KeyError):  # it has just ended
-                    self.leases[name] = Lease(name, await self.client.get_dataset(name))
+            raise BackEndError(f"{self.address}: {error}", fatal=True) from error
+
+    async def _connected(self) -> Any:
+        """The client, which gives up where the scheduler is away for long. Raises BackEndError."""
+        if self.client.status in ("closing", "closed"):
+            await self.connect()
+        elif self.client.status != "running":
+            raise BackEndError(f"no scheduler answers at {self.address}")
+        return self.client
 
     async def ask(self, requests: Sequence[Request]) -> None:
         """Submit a future for each."""
+        client = await self._connected()
         for request in requests:
-            resources = self._resources(request)
-            future = self.client.submit(
+            future = client.submit(
                 leases.lease,
                 request.name,
                 self.boot.words,
@@ -94,12 +109,12 @@ class DaskBackEnd(BackEnd):
                 request.leave,
                 max(request.slots, self.jobs.cpus if self.jobs is not None else 0),
                 key=request.name,
-                resources=resources or None,
+                resources=self._resources(request) or None,
                 pure=False,
                 retries=0,
             )
-            self.leases[request.name] = Lease(request.name, future, resources)
-            await self.client.publish_dataset(future, name=request.name, override=True)
+            await client.publish_dataset(future, name=request.name, override=True)
+            self.leases[request.name] = Lease(request.name, future)
         try:
             await self._fit()
         except BackEndError:
@@ -108,15 +123,9 @@ class DaskBackEnd(BackEnd):
 
     async def survey(self) -> Sequence[Offer]:
         """Return what has become of all leases."""
-        await self._find()
+        standing = await self._find()
         await self._fit()
-        for one in list(self.leases.values()):
-            if one.future.status != "pending":
-                self._note_past(one)
-                cause, why = await self._end(one.future)
-                await self._forget(one, cause, why)
         offers = list(self.ended.values())
-        workers = await self._workers() if any(one.at is None for one in self.leases.values()) else {}
         for one in self.leases.values():
             offers += [
                 Offer(one.name, one.id(held), state="ended", cause="node-lost", why=f"{held.worker} has gone")
@@ -125,20 +134,18 @@ class DaskBackEnd(BackEnd):
             if one.at is not None:
                 offers.append(Offer(one.name, one.id(one.at), state="up"))
             else:
-                why = "its job waits" if self.jobs is not None else why_pending(one.resources, workers)
+                why = "its job waits" if self.jobs is not None else why_pending(one.name, standing)
                 offers.append(Offer(one.name, why=why))
         return offers
 
     async def give_back(self, names: Sequence[str]) -> None:
         """Cancel futures, and end their agents: Dask itself does not end what runs."""
-        given = [self.leases[name] for name in dict.fromkeys(names) if name in self.leases]
-        if any(one.at is None for one in given):
+        if any(name not in self.leases or self.leases[name].at is None for name in names):
             await self._find()
+        given = [self.leases[name] for name in dict.fromkeys(names) if name in self.leases]
         await asyncio.gather(*(self._stop(one, one.at) for one in given if one.at is not None))
-        if given:
-            await self.client.cancel([one.future for one in given], force=True)
         for one in given:
-            self._note_past(one)
+            one.leave()
             await self._forget(one, "cancelled", "given back")
         await self._fit()
 
@@ -157,13 +164,14 @@ class DaskBackEnd(BackEnd):
         answer = found.get(held.worker) or []
         if not answer:
             if one.at is held:
-                self._note_past(one)
+                one.leave()
             raise LeaseGoneError("its agent has ended")
         return answer[0]
 
     async def limits(self) -> Limits:
         """Return the most that a worker has now; more may come."""
-        workers = await self._workers()
+        client = await self._connected()
+        workers = (await client.scheduler.identity())["workers"]
         if not workers:
             return Limits()
         custom: dict[str, float] = {}
@@ -191,59 +199,65 @@ class DaskBackEnd(BackEnd):
         if self.jobs is not None:
             await self.jobs.fit(len(self.leases), {one.at.name for one in self.leases.values() if one.at is not None})
 
-    async def _find(self) -> None:
-        """Find out on which workers leases are."""
-        pending = {name: one for name, one in self.leases.items() if one.future.status == "pending"}
-        if not pending:
-            return
-        processing = await self.client.processing()
-        placed = {key: worker for worker, keys in processing.items() for key in keys if key in pending}
-        unknown: dict[str, list[str]] = {}
-        for name, one in pending.items():
-            worker = placed.get(name)
+    async def _find(self) -> Mapping[str, Any]:
+        """Find out how leases stand, and on which workers. Return what the scheduler says."""
+        client = await self._connected()
+        try:
+            standing: Mapping[str, Any] = await client.run_on_scheduler(
+                leases.standing, self.site.prefix, list(self.leases)
+            )
+        except OSError as error:
+            raise BackEndError(f"no scheduler answers at {self.address}") from error
+        for name in standing["leases"]:
+            if name not in self.leases:
+                self.leases[name] = Lease(name)
+        unknown: dict[str, list[Lease]] = {}
+        for one in list(self.leases.values()):
+            state, worker = standing["leases"].get(one.name, ("unknown", ""))[:2]
             if one.at is not None and one.at.worker != worker:
-                self._note_past(one)
-            if one.at is None and worker is not None:
-                unknown.setdefault(worker, []).append(name)
-        found = await asyncio.gather(
-            *(self.client.run(leases.find, names, workers=[worker]) for worker, names in unknown.items()),
-            return_exceptions=True,
-        )
-        for answer in found:
-            if isinstance(answer, dict):
-                for worker, holders in answer.items():
-                    for name, where in holders.items():
-                        pending[name].at = Held(worker, where["name"], where["host"], where["pid"])
+                one.leave()
+            if state in ("unknown", "cancelled", "memory", "erred"):
+                await self._forget(one, *await self._end(one, state))
+            elif one.at is None and worker:
+                unknown.setdefault(worker, []).append(one)
+        await asyncio.gather(*(self._look(worker, found) for worker, found in unknown.items()))
+        return standing
 
-    def _note_past(self, one: Lease) -> None:
-        if one.at is not None:
-            one.past.append(one.at)
-            one.at = None
+    async def _look(self, worker: str, unknown: Sequence[Lease]) -> None:
+        """Find the agents of leases that have been sent to a worker, which need not have begun."""
+        names = [one.name for one in unknown]
+        with contextlib.suppress(OSError):  # it has just gone
+            found = await self.client.run(leases.find, names, workers=[worker])
+            for one in unknown:
+                if where := found.get(worker, {}).get(one.name):
+                    one.at = Held(worker, where["name"], where["host"], where["pid"])
 
-    async def _end(self, future: Any) -> tuple[Cause, str]:
-        """Why a future has ended."""
-        status = future.status
-        if status == "finished":
-            code, error = await future.result()
-            return ("failed", error) if error else ("ended", f"its agent ended with {code}")
-        if status == "cancelled":
+    async def _end(self, one: Lease, state: str) -> tuple[Cause, str]:
+        """Why a lease has ended."""
+        if state == "cancelled":
             return "cancelled", "its future was cancelled"
-        if status == "error":
-            error = await future.exception()
-            if isinstance(error, distributed.KilledWorker):
-                return "node-lost", "Dask gives up: several of its workers died"
+        if state == "unknown":
+            return "node-lost", "the scheduler does not know it any more"
+        try:
+            async with asyncio.timeout(TO_STOP):
+                future = await self.client.get_dataset(one.name)
+                code, error = await future.result()
+        except distributed.KilledWorker:
+            return "node-lost", "Dask gives up: several of its workers died"
+        except Exception as error:  # noqa: BLE001 -- as it was raised there
             return "failed", " ".join(str(error).split()) or type(error).__name__
-        return "node-lost", f"Dask says {status}"
+        return ("failed", error) if error else ("ended", f"its agent ended with {code}")
 
     async def _forget(self, one: Lease, cause: Cause, why: str) -> None:
+        """Let go of a lease, also at the scheduler."""
         self.leases.pop(one.name, None)
-        for held in one.past[-1:]:
-            self.ended[one.name] = Offer(one.name, one.id(held), state="ended", cause=cause, why=why)
-        if not one.past:
-            self.ended[one.name] = Offer(one.name, state="ended", cause=cause, why=why)
+        id = one.id(one.past[-1]) if one.past else ""
+        self.ended[one.name] = Offer(one.name, id, state="ended", cause=cause, why=why)
         while len(self.ended) > REMEMBERED:
             del self.ended[next(iter(self.ended))]
         with contextlib.suppress(KeyError):
+            future = one.future if one.future is not None else await self.client.get_dataset(one.name)
+            await self.client.cancel([future], force=True)
             await self.client.unpublish_dataset(one.name)
 
     def _resources(self, request: Request) -> Mapping[str, float]:
@@ -257,20 +271,16 @@ class DaskBackEnd(BackEnd):
                 found[name] = wanted
         return found
 
-    async def _workers(self) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = (await self.client.scheduler.identity())["workers"]
-        return found
 
-
-def why_pending(resources: Mapping[str, float], workers: Mapping[str, Any]) -> str:
-    """Return why a lease waits."""
-    if not workers:
+def why_pending(name: str, standing: Mapping[str, Any]) -> str:
+    """Return why a lease waits, from what the scheduler says."""
+    if not standing["workers"]:
         return "Dask has no worker"
-    for name, amount in resources.items():
-        most = max(worker["resources"].get(name, 0) for worker in workers.values())
+    for resource, amount in standing["leases"][name][2].items():
+        most = standing["most"].get(resource, 0)
         if most < amount:
-            return f"it asks for {name}: {amount:g}, and no worker of Dask has more than {most:g}"
-    return f"Dask has {len(workers)} worker{'s' * (len(workers) > 1)}, and none has room"
+            return f"it asks for {resource}: {amount:g}, and no worker of Dask has more than {most:g}"
+    return f"Dask has {standing['workers']} worker{'s' * (standing['workers'] > 1)}, and none has room"
 
 
 def make(site: Site, boot: Boot) -> BackEnd:

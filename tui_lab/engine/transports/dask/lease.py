@@ -61,6 +61,27 @@ def agent_environment(worker: Any, cpus: int) -> dict[str, str]:
     return {**environment, "TUI_LAB_OFFERS": offers}
 
 
+def standing(prefix: str, names: list[str], dask_scheduler: Any) -> dict[str, Any]:
+    """Run at the scheduler. Return for each lease that it knows, under one of these names or published under one with
+    this prefix: its state, its worker, and what it asks for. Also how many workers there are, and the most that one has
+    of each resource."""
+    published = [name for name in dask_scheduler.extensions["publish"].datasets if str(name).startswith(prefix)]
+    found = {}
+    for name in dict.fromkeys([*published, *names]):
+        task = dask_scheduler.tasks.get(name)
+        # What was cancelled is known as long as a client has its name, without the function.
+        if task is not None and (task.run_spec is not None or task.state in ("memory", "erred")):
+            worker = task.processing_on
+            found[name] = [task.state, worker.address if worker is not None else "", task.resource_restrictions or {}]
+        elif name in published:
+            found[name] = ["cancelled", "", {}]
+    most: dict[str, float] = {}
+    for worker in dask_scheduler.workers.values():
+        for resource, amount in worker.resources.items():
+            most[resource] = max(amount, most.get(resource, 0))
+    return {"leases": found, "workers": len(dask_scheduler.workers), "most": most}
+
+
 async def find(names: list[str], dask_worker: Any) -> dict[str, Any]:
     """Return where the agents of leases run, as far as they do here."""
     holders = getattr(dask_worker, "tui_lab", {})
