@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections import Counter
@@ -86,4 +87,28 @@ def test_another_engine_finds_the_jobs_of_one_that_was_killed(bench: Workbench, 
     (bench.folder / "go").touch()
     until(lambda: bench.events("ended"), 60)
     assert len(before) == 2 and max(event["attempt"] for event in bench.events("finished")) == 1
+    nothing_is_left(slurm)
+
+
+def test_a_job_whose_time_is_cut_short_gets_only_what_can_end_in_it(bench: Workbench, slurm: PrivateSlurm) -> None:
+    keys = '{partition: main, max: 1, every: 0.2, idle: 60, leave: 60, time: "1:00:00"}'
+    bench.write("c.yaml", f"nodes: [{{name: big, slots: 1, slurm: {keys}}}]\n")
+    wait = "echo $TUI_LAB_DEADLINE; until [ -e go ]; do sleep 0.05; done"
+    bench.write("e.yaml", f"name: e\ncommand: '{wait}'\ntimeout: 30m\nparameters: {{p: [1, 2]}}\n")
+    run = bench.start("--run", "e.yaml", "--cluster", "c.yaml")
+    until(lambda: bench.events("started"), 60)
+    first = bench.events("assigned")[0]["node"]
+    slurm.run("scontrol", "update", f"JobId={first.removeprefix('big.')}", "TimeLimit=5")
+
+    def left() -> float:
+        nodes = json.loads(bench.process("nodes", "--json").out)["nodes"]
+        return min(node["ends_in"] for node in nodes if node["name"] == first)
+
+    until(lambda: left() < 300, 60)
+    (bench.folder / "go").touch()
+    run.communicate(timeout=60)
+    assert run.returncode == 0
+    assert [event["state"] for event in bench.events("finished")] == ["done", "done"]
+    assert len({row["node"] for row in bench.tasks()}) == 2, "the other task has a job of its own"
+    assert int(bench.output(1)) > int(bench.output(0)) > 0
     nothing_is_left(slurm)
