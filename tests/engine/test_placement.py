@@ -48,6 +48,16 @@ def test_limits_are_tokens_across_the_run(workbench: Workbench) -> None:
     assert most_at_once(spans(workbench, 8)) <= 2
 
 
+def test_resources_of_the_cluster_file(workbench: Workbench) -> None:
+    workbench.write("e.yaml", "name: e\n" + TIMED + "repeat: 6\nneeds: {scope: 1}\n")
+    refused = workbench.process("--run", "e.yaml", "--node", "localhost", "4", code=2).err
+    assert "e.yaml:7:9: a task needs scope: 1, and no node offers more than 0" in refused
+    assert "note: tasks need scope: --cluster FILE names" in workbench.process("plan", "e.yaml").out
+    workbench.write("c.yaml", "nodes: [{slots: 6, resources: {scope: 2}}]\n")
+    workbench.process("--run", "e.yaml", "--cluster", "c.yaml")
+    assert most_at_once(spans(workbench, 6)) <= 2
+
+
 def test_tasks_wait_for_memory_and_some_fit_beside(workbench: Workbench) -> None:
     lines = Path("/proc/meminfo").read_text().splitlines()
     total = int(next(line for line in lines if line.startswith("MemTotal")).split()[1])

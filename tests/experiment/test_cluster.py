@@ -34,6 +34,7 @@ nodes:
     tags: [x86, fast]
     gpus: [0, 1]
     memory: 48G
+    resources: {scope: 2}
     workdir: ~/exp
     python: ~/venv/bin/python
     setup: [module load cuda, ulimit -c 0]
@@ -69,6 +70,7 @@ def test_every_key_becomes_an_entry() -> None:
         "tags": ["x86", "fast"],
         "gpus": [0, 1],
         "memory": 48 << 30,
+        "resources": {"scope": 2},
         "workdir": "~/exp",
         "python": "~/venv/bin/python",
         "setup": "module load cuda\nulimit -c 0",
@@ -147,6 +149,8 @@ nodes:
         ("nodes: [{host: a, tags: [not x]}]\n", '"not x" is no tag'),
         ("nodes: [{host: a, gpus: [x]}]\n", '"gpus" must be a whole number'),
         ("nodes: [{host: a, memory: 4}]\n", 'the memory "4" has no unit'),
+        ("nodes: [{resources: {cpus: 4}}]\n", '"cpus" can\'t be the name of a resource; each node says itself'),
+        ("nodes: [{resources: {scope: 0}}]\n", "must be at least 1"),
         ("nodes: [{host: a, lost_after: never}]\n", '"never" is no time'),
         ("nodes: [{host: a, env: {TUI_LAB_NODE: x}}]\n", "is set for every task already"),
         ("nodes: [{host: a, env: {PATH: '/x:$PATH'}}]\n", "setup may do that: `export PATH="),

@@ -72,6 +72,7 @@ def test_every_unit_is_1024_of_the_one_before(number: int, unit: str) -> None:
         ("{cpus: 2.0, license: 1}", {"cpus": 2, "tokens": {"license": 1}}),
         ("{cpus: '{n}', memory: '{mem}G', exclusive: '{on}'}", {"cpus": 2, "memory": 4 * G, "exclusive": True}),
         ("{memory: '{attempt}G'}", {"memory": G}),
+        ("{scope: '{n}', license: 1}", {"scope": 2, "tokens": {"license": 1}}),
     ],
 )
 def test_what_an_attempt_needs(line: str, expected: dict[str, Any]) -> None:
@@ -162,12 +163,8 @@ def unchecked(text: str) -> Needs:
                 '3:9: "licence" is neither gpus, cpus, memory, exclusive nor one of "limits"; did you mean "license"?',
             ],
         ),
-        (
-            "needs: {disk: 1}",
-            [
-                '3:9: "disk" is neither gpus, cpus, memory, exclusive nor one of "limits"; if tasks share it, add limits: {disk: 2}'  # noqa: E501
-            ],
-        ),
+        ("needs: {slots: 1}", ['3:9: "slots" can\'t be the name of a resource']),
+        ("needs: {disk: 0.5}", ['3:15: "disk" must be a whole number, not 0.5; such as 1']),
         (
             "needs: {license: [1, 3]}\nlimits: {license: 2}",
             ["3:22: a task needs 3 license, and the run has 2, so it could never start"],

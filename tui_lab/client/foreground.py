@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE, FAILED, INTERRUPTED, USAGE
@@ -95,7 +95,9 @@ def run_planned(lab: str, name: str, task: int) -> int:
 
 def _run(builder: TaskBuilder, row: int, agent: _Agent) -> int:
     message = builder.start(row, 1)
-    agent.send(Hello(1, "first", "localhost", 1), builder.context(os.environ), message)
+    needs: Any = message.needs or {}
+    offered = {name: needs[name] for name in builder.experiment.needs.resources if name in needs}
+    agent.send(Hello(1, "first", "localhost", 1, resources=offered), builder.context(os.environ), message)
     outputs = _Outputs(builder, row, Path(message.folder))
     began = time.monotonic()
     interrupts = pid = 0

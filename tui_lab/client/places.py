@@ -47,13 +47,21 @@ def known_places(nodes: Sequence[NodeEntry], lab: Lab | None, environment: Mappi
     return Places(*ask_limits(pools, lab or Lab(Path("lab").absolute(), "plan"), environment))
 
 
+def unchecked(experiment: Experiment) -> list[str]:
+    """Return notes on what is not checked where no nodes are named."""
+    names = dict.fromkeys(name for one in experiment.per_stage for name in one.needs.resources)
+    if not names:
+        return []
+    return [f"tasks need {', '.join(names)}: --cluster FILE names the nodes that offer that"]
+
+
 def placed(
     experiment: Experiment, builder_of: Callable[[], TaskBuilder], nodes: Sequence[NodeEntry], places: Places
 ) -> list[NodeEntry]:
     """Return the nodes that an experiment may use. builder_of: makes the builder of its plan. Raises SpecError where a
     stage, or the experiment, can run on none of them."""
     found = usable(experiment, nodes)
-    if not places.limits:
+    if not places.limits and not any(one.needs.resources for one in experiment.per_stage):
         return found
     builder = builder_of()
     problems = [
@@ -68,6 +76,7 @@ def placed(
 
 def _problems(builder: TaskBuilder, nodes: Sequence[NodeEntry], places: Places) -> Iterator[Problem]:
     """What of a stage can be met on none of the nodes that have its tags."""
+    yield from _resource_problems(builder, nodes)
     limits = {node["name"]: places.limits[node["name"]] for node in nodes if node["name"] in places.limits}
     if len(limits) < len(nodes):
         return  # nothing is known of some
@@ -88,6 +97,19 @@ def _problems(builder: TaskBuilder, nodes: Sequence[NodeEntry], places: Places) 
             have = ", ".join(f"{where} has {_shown(one, getattr(limits[where], one))}" for where, one in lacks.items())
             what = f"a task needs {name}: {_shown(name, needs[name])}, and an allocation of {have}"
             yield experiment.problem(("needs", name), what)
+
+
+def _resource_problems(builder: TaskBuilder, nodes: Sequence[NodeEntry]) -> Iterator[Problem]:
+    """Resources of the cluster file of which no node offers enough."""
+    asked = builder.experiment.needs.resources
+    for needs in _needs(builder) if asked else ():
+        for name in (name for name in asked if needs.get(name)):
+            most = max(node.get("resources", {}).get(name, 0) for node in nodes)
+            if most < needs[name]:
+                what = f"a task needs {name}: {needs[name]}, and no node offers more than {most}"
+                hint = f"a node offers it by resources: {{{name}: 1}} in the cluster file"
+                shared = f"if all tasks share it, add limits: {{{name}: 1}}"
+                yield builder.experiment.problem(("needs", name), what, f"{hint}; {shared}", at_key=True)
 
 
 def _lacks(needs: Mapping[str, Any], limits: Limits) -> str:
@@ -118,13 +140,14 @@ def _timeouts(builder: TaskBuilder) -> Iterator[tuple[Keypath, float]]:
 def _needs(builder: TaskBuilder) -> Iterator[Mapping[str, Any]]:
     """What attempts of a stage need of a node, each once."""
     needs = builder.experiment.needs
-    asked = [getattr(needs, name) for name in OF_A_NODE]
+    names = (*OF_A_NODE, *needs.resources)
+    asked = [*(getattr(needs, name) for name in OF_A_NODE), *needs.resources.values()]
     varies = any(isinstance(one, str) for amounts in asked for one in amounts)
     seen = set[tuple[tuple[str, Any], ...]]()
     for attempt in range(1, max(map(len, asked), default=0) + 1):
         for row in range(min(TRIED, builder.plan.tasks.height) if varies else 1):
             try:
-                found = {name: value for name, value in builder.needs(row, attempt).items() if name in OF_A_NODE}
+                found = {name: value for name, value in builder.needs(row, attempt).items() if name in names}
             except NeedError:
                 continue
             identity = tuple(sorted(found.items()))

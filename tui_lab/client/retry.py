@@ -44,11 +44,14 @@ def check_needs(folder: ExperimentFolder, needs: Mapping[str, Resolved]) -> None
     from tui_lab.experiment.needs import OF_A_NODE, too_many
     from tui_lab.experiment.yaml.problem import suggest
 
-    limits = folder.spec().limits if needs else {}
+    if not needs:
+        return
+    limits = folder.spec().limits
+    known = (*OF_A_NODE, *limits, *folder.spec().needs.resources)
     for name, count in needs.items():
-        if name not in (*OF_A_NODE, *limits):
-            known = f"it is one of {', '.join((*OF_A_NODE, *limits))}"
-            raise UsageError(f'{folder.name} has no need "{name}"; {suggest(name, (*OF_A_NODE, *limits)) or known}')
+        if name not in known:
+            listed = f"it is one of {', '.join(known)}"
+            raise UsageError(f'{folder.name} has no need "{name}"; {suggest(name, known) or listed}')
         if name in limits and count > limits[name]:
             raise UsageError(f"{folder.name}: {too_many(name, count, limits[name])}")
 

@@ -299,6 +299,7 @@ class NodeConnection:
             steps=True,
             ends_in=None if ends_at is None else max(0.0, ends_at - time.monotonic()),
             reason=self.state.ends_for or None,
+            resources=self.entry.get("resources"),
         )
 
     def _on_answer(self, first: FromAgent) -> bool:

@@ -266,7 +266,7 @@ class Engine:
         self.staging.forget(node)
         self.output_staging.forget(node)
         memory = node.entry.get("memory") or message.facts.get("memory", 0)
-        self.feed(NodeWelcomed(node.name, message, memory))
+        self.feed(NodeWelcomed(node.name, message, memory, node.entry.get("resources") or {}))
         self.facts.learn(node)
 
     def on_disconnected(self, node: NodeConnection, why: str, *, fatal: bool, silent: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 Resolved = bool | int | float
 Amount = Resolved | str  # a text has placeholders
 
-OF_A_NODE: Final = ("gpus", "cpus", "memory", "exclusive")  # every other need is a token of `limits`
+OF_A_NODE: Final = ("gpus", "cpus", "memory", "exclusive")
+"""Every other need is a token of `limits`, or a resource that the cluster file gives nodes."""
+RESERVED: Final = (*OF_A_NODE, "among", "slots", "tokens")
+"""What can't be the name of such a resource."""
 
 MOST: Final = 1_000_000_000
 MOST_MEMORY: Final = 1 << 60  # what any machine has, and far from what a journal holds
@@ -47,9 +51,12 @@ class Needs(Model):
     )
     tokens: dict[str, tuple[Amount, ...]] = documented(
         default_factory=dict,
-        description="Any name of `limits`: the number of its tokens.",
+        description="Any name of `limits`: the number of its tokens. Any other name: as many of what nodes offer by "
+        "`resources` in the cluster file.",
         examples=[1],
     )
+    resources: dict[str, tuple[Amount, ...]] = dataclasses.field(default_factory=dict)
+    """Those of the other names that are no limit."""
 
 
 class Keep(Model):

@@ -123,6 +123,7 @@ class Hello(_Message, frozen=True):
     steps: bool = False
     ends_in: float | None = None
     reason: str | None = None
+    resources: Mapping[str, int] | None = None
 
 
 class Context(_Message, frozen=True):

@@ -51,6 +51,17 @@ def test_a_task_without_needs_takes_a_slot() -> None:
     assert granted(resources, {}) == {}
 
 
+def test_resources_of_the_cluster_file() -> None:
+    node = Resources(4, 4, 4 * GIB, (), {"scope": 2})
+    assert node.why_impossible({"scope": 3}) == "needs scope: 3, the node offers 2"
+    assert node.why_impossible({"oven": 1}) == "needs oven: 1, the node offers 0"
+    granted(node, {"scope": 1, "cpus": 1})
+    assert node.grant({"scope": 2}) is None
+    granted(node, {"scope": 1})
+    node.release({"scope": 1}, {})
+    assert node.grant({"scope": 1}) == {}
+
+
 def test_all_at_once_or_not_at_all() -> None:
     resources = small()
     assert resources.grant({"cpus": 2, "memory": 5 * GIB, "gpus": 1}) is None

@@ -102,7 +102,7 @@ def test_a_job_whose_time_is_cut_short_gets_only_what_can_end_in_it(bench: Workb
 
     def left() -> float:
         nodes = json.loads(bench.process("nodes", "--json").out)["nodes"]
-        return min(node["ends_in"] for node in nodes if node["name"] == first)
+        return min(float(node["ends_in"]) for node in nodes if node["name"] == first)
 
     until(lambda: left() < 300, 60)
     (bench.folder / "go").touch()

@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_intermixed_args(without_value(arguments, graph="text"))
 
     from tui_lab.client.nodes import read_nodes
-    from tui_lab.client.places import known_places
+    from tui_lab.client.places import known_places, unchecked
     from tui_lab.client.reading import noted
     from tui_lab.client.submission import Choice, find_lab, prepare, split_words
 
@@ -92,7 +92,8 @@ def main(arguments: list[str]) -> int:
             prepared = prepare(lab, Path(file), choice)
         if nodes:
             prepared.checked(nodes, places)
-        prepared = replace(prepared, notices=(*prepared.notices, *places.notes))
+        notes = places.notes if nodes else unchecked(prepared.experiment)
+        prepared = replace(prepared, notices=(*prepared.notices, *notes))
         if args.graph is not None:
             print(graph(prepared, args.graph))
         elif args.json:

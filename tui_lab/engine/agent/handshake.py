@@ -62,7 +62,9 @@ class Handshake:
         slots = hello["slots"] or lease.cores
         gpus = agent.gpus.offered(hello.get("gpus"), os.environb)
         memory = hello.get("memory") or lease.memory
-        agent.launcher.offer(Resources(slots, lease.cores, memory, gpus), slots, hello.get("gpus"))
+        agent.launcher.offer(
+            Resources(slots, lease.cores, memory, gpus, hello.get("resources")), slots, hello.get("gpus")
+        )
         agent.connection.send(
             {
                 "type": "welcome",

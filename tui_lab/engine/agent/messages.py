@@ -105,6 +105,7 @@ MEMBERS = {
             "sample": is_number,
             "ends_in": is_number,
             "reason": is_text,
+            "resources": lambda value: are_texts(value) and all(map(is_count, value.values())),
             "steps": lambda value: isinstance(value, bool),
         },
     ),

@@ -1,8 +1,9 @@
 """The resources that a node offers, who holds how much, and which of the waiting tasks may start next.
 
 Needs are what a `start` message carries: {"cpus": 2, "memory": BYTES, "gpus": 0.5, "exclusive": True}, each only where
-it is asked for; every task takes a slot besides; `among` names the GPUs that it may use, where that is not all. An
-allocation names the GPUs: {"gpus": [0, 1]}, or is empty."""
+it is asked for; every task takes a slot besides; `among` names the GPUs that it may use, where that is not all. Every
+other name is a resource that the cluster file gives nodes, such as {"scope": 1}. An allocation names the GPUs:
+{"gpus": [0, 1]}, or is empty."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,24 +15,30 @@ if TYPE_CHECKING:
     Allocation = dict[str, Any]
     Card = int | str  # its index, or the name of a part
 
+KNOWN = ("cpus", "memory", "gpus", "exclusive", "among")  # needs that are no further resource
 CARD = 1000  # parts of a GPU, integers because sums of fractions are inexact
 PASSES = 20  # times that a task is overtaken before resources are reserved for it
 PATIENCE = 30.0  # seconds after the first of these times, likewise
 
 
 class Resources:
-    """Slots, cores, bytes of memory and GPUs by index. A task is granted everything that it needs, or nothing."""
+    """Slots, cores, bytes of memory, GPUs by index, and further resources by name. A task is granted everything that it
+    needs, or nothing."""
 
-    def __init__(self, slots: int, cpus: int, memory: int, gpus: "Iterable[Card]") -> None:
+    def __init__(
+        self, slots: int, cpus: int, memory: int, gpus: "Iterable[Card]", further: "Mapping[str, int] | None" = None
+    ) -> None:
         self.slots = slots
         self.cpus = cpus
         self.memory = memory
         self.gpus = list(gpus)
+        self.further = dict(further or {})
         self.used_slots = 0
         self.used_cpus = 0
         self.used_memory = 0
         self.exclusive = 0  # number of tasks that have the node for themselves
         self.loads = {}  # type: dict[Card, int]  # parts in use, by GPU
+        self.used = {}  # type: dict[str, int]  # of further resources
 
     @property
     def free(self) -> int:
@@ -53,6 +60,9 @@ class Resources:
             return "needs cpus: %d, the node offers %d" % (needs["cpus"], self.cpus)
         if needs.get("memory", 0) > self.memory:
             return "needs memory: %s, the node offers %s" % (format_size(needs["memory"]), format_size(self.memory))
+        for name in further(needs):
+            if needs[name] > self.further.get(name, 0):
+                return "needs %s: %d, the node offers %d" % (name, needs[name], self.further.get(name, 0))
         return ""
 
     def has_room(self, needs: "Needs", beside: "Needs | None" = None) -> bool:
@@ -61,21 +71,23 @@ class Resources:
         beside: needs of another task, whose wait this one must not make longer."""
         if not self.free or (needs.get("exclusive") and self.used_slots):
             return False
-        for name, used, offered in self._amounts():
+        for name, used, offered in self._amounts(needs):
             if needs.get(name) and used + needs[name] > offered:
                 return False
         if needs.get("gpus") and self._cards(needs, self.loads) is None:
             return False
         return beside is None or self._has_room_for_both(needs, beside)
 
-    def _amounts(self) -> "tuple[tuple[str, int, int], ...]":
-        return ("cpus", self.used_cpus, self.cpus), ("memory", self.used_memory, self.memory)
+    def _amounts(self, needs: "Needs") -> "list[tuple[str, int, int]]":
+        """What a task may take of amounts: name, how much is in use, how much there is."""
+        found = [("cpus", self.used_cpus, self.cpus), ("memory", self.used_memory, self.memory)]
+        return found + [(name, self.used.get(name, 0), self.further.get(name, 0)) for name in further(needs)]
 
     def _has_room_for_both(self, needs: "Needs", other: "Needs") -> bool:
         """Whether there is enough, of everything that both take, for both of them beside what is in use."""
         if needs.get("exclusive") or other.get("exclusive") or self.free < 2:
             return False
-        for name, used, offered in self._amounts():
+        for name, used, offered in self._amounts(needs):
             if needs.get(name) and other.get(name) and used + needs[name] + other[name] > offered:
                 return False
         if needs.get("gpus") and other.get("gpus"):
@@ -121,6 +133,8 @@ class Resources:
         self.used_cpus += sign * needs.get("cpus", 0)
         self.used_memory += sign * needs.get("memory", 0)
         self.exclusive += sign * bool(needs.get("exclusive"))
+        for name in further(needs):
+            self.used[name] = self.used.get(name, 0) + sign * needs[name]
         for card in (allocation or {}).get("gpus") or ():
             load = self.loads.get(card, 0) + sign * gpu_share(needs.get("gpus", 0))
             self.loads.pop(card, None)
@@ -183,6 +197,11 @@ def overtake(waiting: "Iterable[Any]", now: float) -> None:
         task.times_overtaken += 1
         if task.overtaken_at is None:
             task.overtaken_at = now
+
+
+def further(needs: "Needs") -> "list[str]":
+    """Return the names of needs that are resources of the cluster file."""
+    return [name for name in needs if name not in KNOWN] if len(needs) else []
 
 
 def gpu_share(gpus: float) -> int:

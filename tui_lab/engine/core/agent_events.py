@@ -32,7 +32,7 @@ class AgentEventHandler:
         """Settle every attempt that is open on a node: known to the agent, never arrived there, or lost. Return whether
         some wait for an environment that no client has supplied."""
         state = self._state
-        node.on_welcome(event.welcome, event.memory, state.now.monotonic)
+        node.on_welcome(event.welcome, event.memory, state.now.monotonic, event.resources)
         known = {(name, task, attempt) for name, task, attempt in event.welcome.open}
         for wire_key in sorted(known):
             run, key = self._of(node, wire_key)

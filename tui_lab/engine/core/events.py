@@ -156,11 +156,12 @@ class DeadlineMoved(msgspec.Struct, frozen=True):
 
 class NodeWelcomed(msgspec.Struct, frozen=True):
     """The agent of a node has answered: what was sent over an earlier connection may be lost. memory: bytes that the
-    node offers to tasks."""
+    node offers to tasks. resources: what else it offers, by name."""
 
     node: str
     welcome: Welcome
     memory: int
+    resources: Mapping[str, int] = msgspec.field(default_factory=dict)
 
 
 class NodeDisconnected(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tui_lab.engine.agent.resources import Resources
@@ -116,7 +116,7 @@ class NodeState:
         """Return the resources that should be free, and the attempts that wait for some."""
         assert self.resources is not None
         offered = self.resources
-        room = Resources(self.slots, offered.cpus, offered.memory, offered.gpus)
+        room = Resources(self.slots, offered.cpus, offered.memory, offered.gpus, offered.further)
         return room, [key for key, needs in self.open.items() if room.grant(needs) is None]
 
     # --- The connection
@@ -148,7 +148,7 @@ class NodeState:
 
     # --- Events
 
-    def on_welcome(self, welcome: Welcome, memory: int, now: float) -> None:
+    def on_welcome(self, welcome: Welcome, memory: int, now: float, further: Mapping[str, int]) -> None:
         """Take the answer to `hello`. What was sent over an earlier connection counts only if the agent names it."""
         self.slots = welcome.slots
         self.spool = welcome.spool
@@ -159,7 +159,7 @@ class NodeState:
         self.no_return_before = 0.0
         self.open = {}
         self.contexts, self.staged, self.staging = set(), set(), set()
-        self.resources = Resources(self.slots, welcome.facts.get("cores", 0), memory, welcome.gpus)
+        self.resources = Resources(self.slots, welcome.facts.get("cores", 0), memory, welcome.gpus, further)
         self.on_setup(welcome.setup, now)
 
     def on_disconnected(self, why: str, *, fatal: bool, silent: bool, tries: int, now: float) -> None:

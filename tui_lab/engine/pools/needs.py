@@ -13,7 +13,7 @@ CONSIDERED: Final = 1000
 
 
 def most_needed(runs: Iterable[RunState]) -> dict[str, float]:
-    """Return the most that a waiting task needs: `cpus`, `memory` in bytes, `gpus`."""
+    """Return the most that a waiting task needs: `cpus`, `memory` in bytes, `gpus`, and resources by name."""
     most: dict[str, float] = {}
     for run in runs:
         if not run.needs.matter:
@@ -21,6 +21,6 @@ def most_needed(runs: Iterable[RunState]) -> dict[str, float]:
         attempts = run.state.columns["attempts"]
         for task in islice(run.order, CONSIDERED):
             needs: Any = run.needs.of_node((task, attempts[task] + 1))
-            for name in ("cpus", "memory", "gpus"):
-                most[name] = max(most.get(name, 0), needs.get(name, 0))
+            for name in needs.keys() - {"exclusive", "among"}:
+                most[name] = max(most.get(name, 0), needs[name])
     return {name: amount for name, amount in most.items() if amount}

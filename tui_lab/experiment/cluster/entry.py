@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         known_hosts: str
         gpus: list[int | str] | Literal["all", "free"]
         memory: int
+        resources: dict[str, int]
         workdir: str
         python: str
         setup: str

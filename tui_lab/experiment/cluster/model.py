@@ -78,6 +78,11 @@ class ClusterNode(Model):
     memory: int | None = documented(
         default=None, description="Memory for tasks, if it is less than the node has.", examples=["48G"]
     )
+    resources: dict[str, int] = documented(
+        default_factory=dict,
+        description="What else the node has for tasks, by name; the `needs` of an experiment take of it.",
+        examples=[{"scope": 1}],
+    )
     workdir: str | None = documented(
         default=None,
         description="Folder on the node where tasks start, instead of the experiment's `workdir`.",
@@ -128,8 +133,9 @@ class ClusterNode(Model):
         if self.transport is not None:
             found |= {"transport": self.transport.kind, self.transport.kind: self.transport.as_entry()}
         found = {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
-        if not found["env"]:
-            del found["env"]
+        for key in ("env", "resources"):
+            if not found[key]:
+                del found[key]
         if self.ahead is not None:
             found["ahead"] = self.ahead.count if self.ahead.count is not None else {"seconds": self.ahead.seconds}
         return cast(NodeEntry, found)

@@ -19,6 +19,8 @@ from tui_lab.experiment.cluster.model import (
 )
 from tui_lab.experiment.cluster.transports import KEYS as TRANSPORT_KEYS
 from tui_lab.experiment.cluster.transports import NodeKey
+from tui_lab.experiment.names import name_error
+from tui_lab.experiment.needs import OF_A_NODE, RESERVED
 from tui_lab.experiment.readers.task import read_env, read_grace, read_setup
 from tui_lab.experiment.record import keys_of
 from tui_lab.experiment.registry import PluginError
@@ -252,6 +254,21 @@ def _memory(r: Reader, path: Keypath) -> int | None:
         return None
 
 
+def _resources(r: Reader, path: Keypath) -> dict[str, int] | None:
+    if r.empty(path) or not r.is_mapping(path, "a mapping, such as {scope: 1}"):
+        return None
+    found: dict[str, int] = {}
+    for name in r.keys(path):
+        if error := name_error(name):
+            r.add((*path, name), *error, at_key=True)
+        elif name in RESERVED:
+            hint = "each node says itself what it has of that" if name in OF_A_NODE else ""
+            r.add((*path, name), f'"{name}" can\'t be the name of a resource', hint, at_key=True)
+        elif (count := r.whole((*path, name), 1)) is not None:
+            found[name] = count
+    return found
+
+
 def _ahead(r: Reader, path: Keypath) -> Ahead | None:
     text = r.optional_text(path)
     if text is None:
@@ -280,6 +297,7 @@ _READERS: Final[Mapping[str, Callable[[Reader, Keypath], Any]]] = {
     "tags": _tags,
     "gpus": _gpus,
     "memory": _memory,
+    "resources": _resources,
     "workdir": _folder_there,
     "python": _python,
     "setup": read_setup,

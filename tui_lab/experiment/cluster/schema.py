@@ -7,7 +7,7 @@ from typing import Final
 from tui_lab.experiment.cluster.model import MAX_NODE_NAME, NODE_NAME, Cluster, ClusterNode
 from tui_lab.experiment.cluster.transports import KEYS
 from tui_lab.experiment.schema import DIALECT, key_table
-from tui_lab.experiment.schema_parts import ANY_TEXT, TEXT, Schema, closed_object, one_or_many, or_null
+from tui_lab.experiment.schema_parts import ANY_TEXT, TEXT, Schema, closed_object, named, one_or_many, or_null
 
 _GPU: Final[Schema] = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^(MIG|GPU)-."}]}
 _PATH_THERE: Final[Schema] = {"type": "string", "pattern": "^(/|~/|~$)"}
@@ -27,6 +27,7 @@ _NODE_KEYS: Final[dict[str, Schema]] = {
     "memory": or_null({"anyOf": [TEXT, {"enum": [0]}]}),
     "workdir": or_null(_PATH_THERE),
     "python": or_null({"type": "string", "pattern": "^([^/]+$|/|~/)"}),
+    "resources": or_null(named({"type": "integer", "minimum": 1})),
     "setup": or_null(one_or_many(TEXT)),
     "env": or_null(
         {

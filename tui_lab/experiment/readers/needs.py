@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from tui_lab.experiment.names import name_error
-from tui_lab.experiment.needs import OF_A_NODE, Amount, Keep, NeedError, Needs, amount, too_many
+from tui_lab.experiment.needs import OF_A_NODE, RESERVED, Amount, Keep, NeedError, Needs, amount, too_many
 from tui_lab.experiment.record import Fields, keys_of
 from tui_lab.experiment.shell.placeholders import PlaceholderError
 from tui_lab.experiment.shell.template import fill, names_in
@@ -30,12 +30,13 @@ def read_needs(r: Reader, path: Keypath) -> Needs | None:
     """A mapping of needs; each is one amount, or a list of amounts by attempt."""
     if r.empty(path) or not r.is_mapping(path, "a mapping, such as {gpus: 1, memory: 4G}"):
         return None
-    known = (*OF_A_NODE, *r.keys(("limits",)))
+    limits = r.keys(("limits",))
+    known = (*OF_A_NODE, *limits)
     found: Fields = {}
     tokens: dict[str, tuple[Amount, ...]] = {}
+    resources: dict[str, tuple[Amount, ...]] = {}
     for name in r.keys(path):
-        if name not in known:
-            _unknown(r, (*path, name), known)
+        if name not in known and _is_misspelt(r, (*path, name), known):
             continue
         amounts = _amounts(r, (*path, name), name)
         if amounts is None:
@@ -43,16 +44,25 @@ def read_needs(r: Reader, path: Keypath) -> Needs | None:
         if name in OF_A_NODE:
             found[name] = amounts
         else:
-            tokens[name] = amounts
-    return Needs(**found, tokens=tokens)
+            (tokens if name in limits else resources)[name] = amounts
+    return Needs(**found, tokens=tokens, resources=resources)
 
 
-def _unknown(r: Reader, path: Keypath, known: Collection[str]) -> None:
+def _is_misspelt(r: Reader, path: Keypath, known: Collection[str]) -> bool:
+    """Whether a name is meant to be one of the known ones, or can be none of a resource; that is noted."""
     name = str(path[-1])
     other = _ELSEWHERE.get(name.lower())
     hint = Suggestion(name, other) if other else suggest(name, known)
-    message = f'"{name}" is neither {", ".join(OF_A_NODE)} nor one of "limits"'
-    r.add(path, message, hint or f"if tasks share it, add limits: {{{name}: 2}}", at_key=True)
+    if hint:
+        message = f'"{name}" is neither {", ".join(OF_A_NODE)} nor one of "limits"'
+        r.add(path, message, hint, at_key=True)
+    elif error := name_error(name):
+        r.add(path, *error, at_key=True)
+    elif name in RESERVED:
+        r.add(path, f'"{name}" can\'t be the name of a resource', at_key=True)
+    else:
+        return False
+    return True
 
 
 def _amounts(r: Reader, path: Keypath, name: str) -> tuple[Amount, ...] | None:
@@ -151,7 +161,11 @@ def placeholder_needs(r: Reader, given: Fields, at: Keypath = ()) -> Iterator[tu
 
 def _each(r: Reader, given: Fields, at: Keypath) -> Iterator[tuple[Keypath, str, Amount]]:
     needs: Needs = given.get("needs") or Needs()
-    for name, amounts in {**{name: getattr(needs, name) for name in OF_A_NODE}, **needs.tokens}.items():
+    for name, amounts in {
+        **{name: getattr(needs, name) for name in OF_A_NODE},
+        **needs.tokens,
+        **needs.resources,
+    }.items():
         paths = r.items((*at, "needs", name)) if amounts else []
         for path, found in zip(paths, amounts, strict=True):
             yield path, name, found
