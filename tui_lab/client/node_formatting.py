@@ -22,6 +22,16 @@ def trouble(node: NodeStatus, nodes: Sequence[NodeStatus]) -> str:
     return said + _tasks_text(node, any(other.state == "up" for other in nodes))
 
 
+def ends_words(node: NodeStatus) -> str:
+    """Return when the allocation of a node ends; empty where that is not known."""
+    return "" if node.ends_in is None or node.state == "not in use" else f"ends in {span(max(1.0, node.ends_in))}"
+
+
+def ended_words(count: int) -> str:
+    """Return how many allocations of a pool have ended, as nodes that won't come back."""
+    return f"{plural(count, 'allocation')} of it, all ended"
+
+
 def permanent_error(name: str, error: str) -> str:
     """Return the text of an error for which trying again does not help."""
     return f"{error}; after a repair: tui-lab nodes reconnect {name}"

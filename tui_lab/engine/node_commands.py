@@ -52,8 +52,14 @@ class NodeCommands:
     # --- How they stand
 
     def listing(self) -> list[NodeStatus]:
-        """Every node and pool that the engine knows: what it samples of it, and what runs there."""
-        return [*self.engine.pools.shown(), *(self._of(node) for node in self.engine.nodes.values())]
+        """Every node and pool that the engine knows: what it samples of it, and what runs there. The nodes of a pool
+        come behind it."""
+        nodes, pools = [self._of(node) for node in self.engine.nodes.values()], self.engine.pools.shown()
+        found = [node for node in nodes if node.pool is None]
+        for pool in pools:
+            found += [pool, *(node for node in nodes if node.pool == pool.name)]
+        listed = {pool.name for pool in pools}
+        return [*found, *(node for node in nodes if node.pool is not None and node.pool not in listed)]
 
     def stopping(self, name: str | None = None) -> list[StoppingTasks]:
         """How many tasks are to be stopped on which node, of one experiment or all; with `away_for` where it can't be
@@ -128,7 +134,7 @@ class NodeCommands:
         }
         pool = self.engine.pools.pools.get(state.pool)
         if pool is not None:
-            about |= {"pool": pool.name, "ends_in": pool.ends_in(node.name)}
+            about |= {"job": pool.job_of(node.name), "ends_in": pool.ends_in(node.name)}
         return NodeStatus.of(about)
 
     def _node(self, name: str) -> NodeConnection:

@@ -18,10 +18,12 @@ log = logging.getLogger(__name__)
 
 
 class NodeSample(TypedDict, total=False):
-    """A line of `nodes.jsonl`: how a node stands. Memory in bytes; `latency` and `clock_offset` in seconds."""
+    """A line of `nodes.jsonl`: how a node stands. `pool`: what it was granted for, if it was. Memory in bytes;
+    `latency` and `clock_offset` in seconds."""
 
     node: str
     at: float
+    pool: str
     state: str
     slots: int
     used: int
@@ -89,6 +91,8 @@ def sample_of(node: NodeConnection) -> NodeSample:
         "used": min(measured.running if measured is not None else 0, state.slots),
         "open": len(state.open),
     }
+    if state.pool:
+        sample["pool"] = state.pool
     if "cores" in node.facts:
         sample["cores"] = node.facts["cores"]
     if "memory" in node.facts:

@@ -62,8 +62,9 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How a node stands, as the engine sees it or as it was sampled last; null is what is not known. `pool`: the entry
-    that it was granted for; a pool itself is a row in the state `pool`. `ends_in`: seconds that its allocation has
-    left."""
+    that it was granted for, `job`: what its engine calls the allocation, `ends_in`: seconds that this has left. A pool
+    itself is a row in the state `pool`; `pending`: allocations that wait, the first of which is thought to begin in
+    `starts_in` seconds."""
 
     name: str
     state: str | None = None
@@ -90,7 +91,10 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, Any] = {}  # whatever its agent says of it, to be shown and kept
     tasks: list[tuple[str, int, int]] = []
     pool: str | None = None
+    job: str | None = None
     ends_in: float | None = None
+    pending: int | None = None
+    starts_in: float | None = None
 
     @classmethod
     def of(cls, members: Mapping[str, object]) -> NodeStatus:

@@ -18,6 +18,7 @@ from tui_lab.results.extraction.values import from_json
 COLUMNS: Final[dict[str, pl.DataType]] = {
     "node": pl.String(),
     "at": pl.Datetime("us", "UTC"),
+    "pool": pl.String(),  # what it was granted for
     "state": pl.String(),
     "slots": pl.Int64(),
     "used": pl.Int64(),

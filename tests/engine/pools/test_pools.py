@@ -102,9 +102,11 @@ def test_what_ends_with_its_allocation_runs_again_at_no_cost(workbench: Workbenc
     shown = json.loads(workbench.process("nodes", "--json", env=pool.env).out)["nodes"]
     assert [node["state"] for node in shown] == ["drained"] * 5
     assert [node["pool"] for node in shown[1:]] == ["big"] * 4
+    assert shown[0]["pending"] == 0 and shown[0]["slots"] is None, "those of its nodes are not counted twice"
+    assert all(node["job"] == node["name"].removeprefix("big.") for node in shown[1:])
     workbench.process("nodes", "resume", "big", env=pool.env)
     lines = workbench.process("nodes", env=pool.env).lines
-    assert lines[1].split()[:2] == ["big", "pool"] and "  big: 4 of them are up" in lines
+    assert lines[1].split()[:2] == ["big", "pool"] and "  big: 4 allocations are up" in lines
     wrong = workbench.process("nodes", "set", shown[1]["node"], "slots=3", code=None, env=pool.env)
     assert wrong.code and "belongs to big" in wrong.err
     causes = ("walltime", "preempted", "cancelled", "node-lost")
@@ -117,6 +119,8 @@ def test_what_ends_with_its_allocation_runs_again_at_no_cost(workbench: Workbenc
     lost = {event["task"]: event for event in workbench.events("finished") if event["state"] == "lost"}
     assert [lost[task]["reason"] for task in range(4)] == list(causes)
     assert [lost[task]["again"] for task in range(4)] == [0, 0, 0, 1]
+    lines = workbench.process("nodes", env=pool.env).lines
+    assert lines[2].startswith("big ") and lines[3] == "  big: 8 allocations of it, all ended" and len(lines) == 4
     spent = workbench.experiment().state().columns["spent"]
     assert list(spent) == [0, 0, 0, 1]
     assert not pool.running

@@ -46,6 +46,23 @@ def test_a_row_says_all_in_words_and_symbols() -> None:
     assert rows[1]["gpu"] is None
 
 
+def test_what_was_granted_says_when_it_ends_and_is_counted_when_it_has() -> None:
+    granted = structs.replace(BUSY, name="big.4711", pool="big", job="4711", ends_in=7500.0, tags=[])
+    pool = NodeStatus(name="big", state="pool", pending=0, doing="1 allocation is up")
+    ended = {f"big.{job}": (NodeSample(float(job), pool="big"),) for job in (4708, 4709)}
+    snapshot = LabSnapshot(engine=EngineSnapshot(1, nodes=(pool, granted)), samples={**ended})
+    rows = nodes_frame(nodes_of(snapshot), {}, False, 120).to_dicts()
+    assert [(row["name"], row["slots"], row["note"]) for row in rows] == [
+        ("big", None, "1 allocation is up"),
+        ("big.4711", "16/16", "ends in 2 h 5 min"),
+    ]
+    assert (rows[0]["load"], rows[0]["memory"]) == (None, None)
+    assert detail(pool, (), 118, 1, False, [pool]).plain.split("\n") == ["big  ", "1 allocation is up"]
+    assert "job 4711  ends in 2 h 5 min" in detail(granted, (), 118, 1, False, [granted]).plain
+    (left,) = nodes_of(LabSnapshot(samples={**ended}))
+    assert (left.name, left.doing) == ("big", "2 allocations of it, all ended")
+
+
 @pytest.mark.parametrize("width", [80, 100, 120, 300])
 @pytest.mark.parametrize("gpus", [False, True])
 def test_the_columns_fit(width: int, gpus: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tui_lab.client.formatting import plural, printable, span
-from tui_lab.client.node_formatting import trouble
+from tui_lab.client.node_formatting import ended_words, trouble
 from tui_lab.experiment.data_types import JsonObject
 from tui_lab.protocol.agent import Facts
 from tui_lab.protocol.control import Gpu, ListNodes, NodeStatus
@@ -38,7 +38,7 @@ STYLES: Final = {
 _TASKS_SHOWN: Final = 5
 _WHERE_KNOWN: Final = (
     *("load", "memory", "memory_used", "gpus", "latency", "clock_offset"),
-    *("away_for", "lost_in", "pool", "ends_in"),
+    *("away_for", "lost_in", "pool", "job", "ends_in", "pending", "starts_in"),
 )
 
 
@@ -70,7 +70,18 @@ def query_nodes(lab: Lab) -> Nodes:
     except StorageError as error:  # one on another host
         notice = error.message
     samples = last_samples(lab.path / layout.NODES_FILE)
-    return Nodes(False, [NodeStatus.of({**sample, "name": sample["node"]}) for sample in samples], notice)
+    nodes = [NodeStatus.of({**sample, "name": sample["node"]}) for sample in samples]
+    return Nodes(False, nodes, notice)
+
+
+def _folded(nodes: Sequence[NodeStatus]) -> list[NodeStatus]:
+    """Count the nodes that each pool was granted: they are gone for ever."""
+    found = [node for node in nodes if not node.pool]
+    for pool in dict.fromkeys(node.pool for node in nodes if node.pool):
+        own = [node for node in nodes if node.pool == pool]
+        at = max((node.at for node in own if node.at is not None), default=None)
+        found.append(NodeStatus(name=pool, state="pool", at=at, doing=ended_words(len(own))))
+    return found
 
 
 def as_json(node: NodeStatus) -> JsonObject:  # for `--json` alone
@@ -91,6 +102,7 @@ def show(found: Nodes, console: Console | None = None) -> None:
         return
     if not found.alive:
         console.print(f"{found.notice}; the last known state of its nodes:", soft_wrap=True)
+        found = replace(found, nodes=_folded(found.nodes))
     columns = [column for column in _COLUMNS if column.alive in (None, found.alive)]
     columns = [column for column in columns if any(column.cell(node) for node in found.nodes)]
     cards_apart = _wanted(columns, found.nodes) > console.width
@@ -212,6 +224,10 @@ def _there(node: NodeStatus) -> str:
     return "" if node.open is None else f"{node.open:,}"
 
 
+def _left(node: NodeStatus) -> str:
+    return "" if node.ends_in is None else span(max(1.0, node.ends_in))
+
+
 def _seen(node: NodeStatus) -> str:
     return "" if node.at is None else f"{span(max(0.0, time.time() - node.at))} ago"
 
@@ -236,6 +252,7 @@ _COLUMNS: Final = (
     _Column("latency", _latency),
     _Column("clock", _clock),
     _Column("tasks", _there, alive=True),
+    _Column("ends in", _left, alive=True),
     _Column("seen", _seen),
 )
 

@@ -255,7 +255,7 @@ class Pool:
             one.idle_since = (one.idle_since or now) if is_idle else None
             if one.idle_since is not None and now - one.idle_since >= self.idle and len(found) < spare:
                 found.append(one)
-        pending = [one for one in self.allocations.values() if not one.up and not one.leaving]
+        pending = self._pending()
         needless = min(len(pending), spare - len(found), self._coming() - self._wanted())
         if needless <= 0:
             self._needless_since = None
@@ -454,18 +454,30 @@ class Pool:
         left = ends[0] if ends else None
         return None if left is None else round(max(0.0, left - (time.monotonic() - self._surveyed)), 1)
 
+    def job_of(self, node: str) -> str | None:
+        """Return what the engine that granted a node calls its allocation."""
+        return next((one.nodes[node].id for one in self.allocations.values() if node in one.nodes), "") or None
+
+    def starts_in(self) -> float | None:
+        """Return the seconds until the first of those that wait is thought to begin."""
+        known = [one.offer.starts_in for one in self._pending() if one.offer is not None]
+        first = min((one for one in known if one is not None), default=None)
+        return None if first is None else round(max(0.0, first - (time.monotonic() - self._surveyed)), 1)
+
+    def _pending(self) -> list[Allocation]:
+        return [one for one in self.allocations.values() if not one.up and not one.leaving]
+
     def text(self) -> str:
         """Return how it stands, for the user; empty where nothing is to be said."""
-        pending = [one for one in self.allocations.values() if not one.up and not one.leaving]
+        pending = self._pending()
         if self.hopeless or self.why:
             return self.hopeless or f"{self.why}; it is tried again"
         if not pending:
             return ""
         whys = Counter(one.offer.why for one in pending if one.offer is not None and one.offer.why)
-        starts = [one.offer.starts_in for one in pending if one.offer is not None and one.offer.starts_in is not None]
         about = [why for why, _ in whys.most_common(2)]
-        if starts:
-            about.append(f"the first in about {max(0.0, min(starts)) / 60:.0f} min")
+        if (first := self.starts_in()) is not None:
+            about.append(f"the first in about {first / 60:.0f} min")
         shown = f" ({', '.join(about)})" if about else ""
         return f"{len(pending)} allocation{'s wait' if len(pending) > 1 else ' waits'} to begin{shown}"
 

@@ -131,7 +131,9 @@ class Pools:
                 tags=pool.entry.get("tags", []),
                 host=pool.entry.get("host"),
                 error=pool.hopeless or pool.why or None,
-                doing=None if pool.hopeless or pool.why else pool.text() or f"{pool.counts()['up']} of them are up",
+                doing=None if pool.hopeless or pool.why else pool.text() or _up(pool.counts()["up"]),
+                pending=pool.counts()["pending"],
+                starts_in=pool.starts_in(),
             )
             for pool in self.pools.values()
             if pool.active or pool.allocations
@@ -141,6 +143,10 @@ class Pools:
         """Return what runs wait for, for the user; empty where all is well."""
         said = [(pool.name, pool.text()) for pool in self.pools.values() if pool.active]
         return "; ".join(f"{name}: {text}" for name, text in said if text)
+
+
+def _up(count: int) -> str:
+    return f"{count} allocation{' is' if count == 1 else 's are'} up"
 
 
 def _another(one: NodeEntry, other: NodeEntry) -> bool:

@@ -292,9 +292,14 @@ class WatchedEngine:
         now = time.time()
         fresh = dict(self.samples)
         for node in nodes:
+            if node.pending is not None:
+                continue  # a pool: nothing is measured of it
             before = fresh.get(node.name, ())
             if not before or now - before[-1].at >= SAMPLE:
                 fresh[node.name] = (*before, sample(now, node))[-SAMPLES:]
+        listed = {node.name for node in nodes}
+        for name in [name for name, past in fresh.items() if len(past) > 1 and past[-1].pool and name not in listed]:
+            fresh[name] = fresh[name][-1:]  # an allocation that has ended comes back under no name
         self.samples = fresh
 
 
@@ -309,6 +314,7 @@ def sample(at: float, node: NodeStatus) -> NodeSample:
         load=_share(node.load, node.cores),
         memory=_share(node.memory_used, node.memory),
         gpu=sum(gpus) / len(gpus) / 100 if gpus else None,
+        pool=node.pool or "",
     )
 
 

@@ -84,6 +84,8 @@ class NodeSample(NamedTuple):
     gpu: float | None = None
     busy: int | None = None
     """Slots in use."""
+    pool: str = ""
+    """What it was granted for, if it was."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any, ClassVar, Final
@@ -15,7 +16,7 @@ from textual.widgets import Static
 
 from tui_lab.client.control import drain_node, resume_node, set_slots
 from tui_lab.client.formatting import printable, size, span
-from tui_lab.client.node_formatting import trouble
+from tui_lab.client.node_formatting import ended_words, ends_words, trouble
 from tui_lab.engine.client import EngineClient
 from tui_lab.protocol.control import Answer, Command, Gpu, NodeStatus, ReconnectNode
 from tui_lab.store.errors import LabError
@@ -52,11 +53,17 @@ Samples = Mapping[str, Sequence[NodeSample]]
 
 
 def nodes_of(snapshot: LabSnapshot) -> list[NodeStatus]:
-    """Return the engine's nodes; then those that only the lab remembers."""
+    """Return the engine's nodes; then those that only the lab remembers. Nodes that pools were granted, and that have
+    gone for ever, are counted for each pool."""
     nodes = list(snapshot.engine.nodes) if snapshot.engine is not None else []
     known = {node.name for node in nodes}
-    rest = {name: past[-1].at for name, past in sorted(snapshot.samples.items()) if name not in known and past}
-    return nodes + [NodeStatus(name=name, state="not in use", at=at) for name, at in rest.items()]
+    rest = {name: past[-1] for name, past in sorted(snapshot.samples.items()) if name not in known and past}
+    found = [NodeStatus(name=name, state="not in use", at=last.at) for name, last in rest.items() if not last.pool]
+    ended = Counter(last.pool for last in rest.values())
+    for pool in sorted(ended.keys() - known - {""}):
+        at = max(last.at for last in rest.values() if last.pool == pool)
+        found.append(NodeStatus(name=pool, state="not in use", at=at, pending=0, doing=ended_words(ended[pool])))
+    return nodes + found
 
 
 def nodes_frame(nodes: Sequence[NodeStatus], samples: Samples, ascii: bool, width: int) -> pl.DataFrame:
@@ -74,7 +81,7 @@ def nodes_frame(nodes: Sequence[NodeStatus], samples: Samples, ascii: bool, widt
                 "load": _number(node.load) + _spark(past, "load", spark, ascii) if live else None,
                 "memory": _percent(past, "memory") + _spark(past, "memory", spark, ascii) if live else None,
                 "gpu": _percent(past, "gpu") + _spark(past, "gpu", spark, ascii) if node.gpus and live else None,
-                "note": printable(node.error or node.doing or "") or " ".join(node.tags),
+                "note": printable(node.error or node.doing or "") or ends_words(node) or " ".join(node.tags),
             }
         )
     names = ("name", "state", "slots", "load", "memory", "gpu", "note")
@@ -107,8 +114,8 @@ def state_words(state: str, ascii: bool) -> str:
 
 
 def _live(node: NodeStatus) -> bool:
-    """Return whether what is known of a node is current."""
-    return node.state != "not in use" and node.away_for is None
+    """Return whether something is known of a node as it is now. Of a pool nothing is measured."""
+    return node.state != "not in use" and node.away_for is None and node.pending is None
 
 
 def _since(node: NodeStatus) -> str:
@@ -150,8 +157,10 @@ def detail(
     lines = [_what(node)]
     if wrong := trouble(node, nodes):
         lines += _wrapped("error" if live else "", wrong, width)
+    elif node.pending is not None:
+        lines.append(Content(printable(node.doing or "")))
     tasks = node.tasks
-    if tasks is not None:
+    if tasks is not None and node.pending is None:
         label = "running  " if live else "it had   "
         lines.append(Content.assemble((label, MUTED), _tasks(tasks, max(20, width - 10))))
     for name, label in (("load", "load"), ("memory", "memory"), ("gpu", "GPUs")):
@@ -200,6 +209,8 @@ def _what(node: NodeStatus) -> Content:
         f"answers in {span(node.latency)}" if node.latency is not None else "",
         f"clock off by {span(clock)}" if clock > 1 else "",
         _seen(node),
+        f"job {node.job}" if node.job and _live(node) else "",
+        ends_words(node),
         f"tags {' '.join(node.tags)}" if node.tags else "",
     ]
     words = "  ".join(printable(fact) for fact in facts if fact)
