@@ -40,9 +40,10 @@ def test_an_address_alone_or_with_more() -> None:
     found = entry("tcp://127.0.0.1:8786")
     json.dumps(found)
     assert (found["name"], found["slots"], found["transport"], is_pool(found)) == ("dask", 1, "dask", True)
-    usual = {"min": 0, "max": 64, "idle": 10, "every": 1, "leave": 600, "options": {}}
+    usual = {"min": 0, "max": 64, "idle": 10, "every": 1, "leave": 600, "chunk": 600, "options": {}}
     assert found["dask"] == {**usual, "address": "tcp://127.0.0.1:8786", "resources": {}}
-    given = "{address: 'tls://login1:8786', resources: {GPU: gpus, SEAT: 0.5}, max: 8, min: 1, idle: 2m, every: 5s}"
+    more = "max: 8, min: 1, idle: 2m, every: 5s, chunk: 1h"
+    given = f"{{address: 'tls://login1:8786', resources: {{GPU: gpus, SEAT: 0.5}}, {more}}}"
     assert entry(given)["dask"] == {
         "min": 1,
         "max": 8,

@@ -180,6 +180,34 @@ async def test_ends_that_are_not_ours(dask: PrivateDask, pools: list[Pool]) -> N
     assert (failed.cause, failed.why) == ("failed", "python9: No such file or directory")
 
 
+async def test_others_need_not_wait_for_ever(dask: PrivateDask, pools: list[Pool], tmp_path: Path) -> None:
+    from distributed import Client
+
+    pools.append(pool := Pool(dask, chunk=0.5))
+    names = await pool.ask(2)
+    talks = [Talk(await pool.supply.way(offer).open()) for offer in await pool.until("up", 2)]
+    for number, talk in enumerate(talks):
+        await talk.hello()
+        talk.start(tmp_path / str(number), f"until [ -e {tmp_path}/go ]; do sleep 0.05; done")
+        await talk.hear("started")
+    hearing = [asyncio.create_task(talk.hear("ending")) for talk in talks]
+    await asyncio.wait(hearing, timeout=1)  # nobody waits
+    assert len(await pool.until("up", 2)) == 2 and not any(one.done() for one in hearing)
+    async with Client(dask.address, asynchronous=True, set_as_default=False) as other:
+        theirs = other.submit(os.getpid, pure=False)
+        while not any(one.done() for one in hearing):
+            await pool.until("up", 2)
+            await asyncio.sleep(0.1)
+        (closing,) = (number for number, one in enumerate(hearing) if one.done())
+        for one in hearing:
+            one.cancel()
+        (tmp_path / "go").touch()
+        assert (await talks[closing].hear("finished"))["state"] == "done"
+        await pool.supply.give_back([names[closing]])
+        async with asyncio.timeout(30):
+            assert await theirs
+
+
 async def test_a_connection_that_breaks_ends_no_lease(dask: PrivateDask, pools: list[Pool], tmp_path: Path) -> None:
     proxy = Proxy(int(dask.address.rpartition(":")[2]))
     pools.append(pool := Pool(dask))

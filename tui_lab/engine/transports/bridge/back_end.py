@@ -71,8 +71,8 @@ class BackEnd(ABC):
 
     @abstractmethod
     async def call(self, id: str, name: str, method: str, *arguments: Any) -> Any:
-        """Call a method of a holder: `open`, `read`, `write`, `words`, `close`, `stop`. id, name: those of its offer.
-        Calls run beside each other, in any order. Raises LeaseGoneError where it is not there any more."""
+        """Call a method of a holder: `open`, `read`, `write`, `words`, `close`, `wind_up`, `stop`. id, name: those of
+        its offer. Calls run beside each other, in any order. Raises LeaseGoneError where it is not there any more."""
 
     async def limits(self) -> Limits:
         """Return what a worker can have at most."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import sys
 import time
@@ -81,6 +82,7 @@ class Holder:
         self.status: int | None = None
         self.error = ""  # why there is no agent
         self.ended = asyncio.Event()
+        self.since = time.monotonic()
         self.watching: Any = None
         self.forgetting: Any = None  # for whoever holds it
 
@@ -115,9 +117,10 @@ class Holder:
         await asyncio.gather(*map(self.close, list(self.programs)))
 
     def where(self) -> dict[str, Any]:
-        """Return where the agent runs."""
+        """Return where the agent runs, and for how many seconds."""
         assert self.agent is not None
-        return {"pid": self.agent.process.pid, "host": socket.gethostname()}
+        age = time.monotonic() - self.since
+        return {"pid": self.agent.process.pid, "host": socket.gethostname(), "age": age}
 
     async def spawn(self, mode: str, *more: str) -> Program:
         """Start a program. Raises HolderError."""
@@ -198,6 +201,11 @@ class Holder:
             await program.end()
 
     # --- The end
+
+    async def wind_up(self) -> None:
+        """Let the agent take nothing new, and end what it has."""
+        if self.agent is not None and self.agent.process.returncode is None:
+            self.agent.process.send_signal(signal.SIGUSR1)
 
     async def stop(self) -> None:
         """Let go of the leash: the agent and all of its tasks end."""

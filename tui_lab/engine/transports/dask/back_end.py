@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,7 @@ from tui_lab.engine.transports.supply import Cause, Limits, Offer, Request
 if TYPE_CHECKING:
     from tui_lab.engine.transports.dask.jobs import Jobs
 
+CHUNK: Final = 600.0  # seconds, as in the cluster file
 TO_STOP: Final = 15.0  # seconds for the agents of leases that are given back
 REMEMBERED: Final = 1000  # leases that have ended
 
@@ -34,15 +36,18 @@ class Held:
     name: Any
     host: str
     pid: int
+    since: float  # monotonic
 
 
 @dataclass(eq=False)
 class Lease:
-    """A future, and the agents that it has been. at: the agent of now. future: None where an earlier bridge has it."""
+    """A future, and the agents that it has been. at: the agent of now. closing: one that
+    takes nothing new. future: None where an earlier bridge has it."""
 
     name: str
     future: Any = None
     at: Held | None = None
+    closing: Held | None = None
     past: list[Held] = field(default_factory=list)
 
     def id(self, held: Held) -> str:
@@ -125,6 +130,7 @@ class DaskBackEnd(BackEnd):
         """Return what has become of all leases."""
         standing = await self._find()
         await self._fit()
+        await self._make_way(standing)
         offers = list(self.ended.values())
         for one in self.leases.values():
             offers += [
@@ -223,6 +229,17 @@ class DaskBackEnd(BackEnd):
         await asyncio.gather(*(self._look(worker, found) for worker, found in unknown.items()))
         return standing
 
+    async def _make_way(self, standing: Mapping[str, Any]) -> None:
+        """Let no lease hold a worker for ever that others wait for."""
+        began_before = time.monotonic() - self.site.settings.get("chunk", CHUNK)
+        for one in self.leases.values():
+            if one.at is None or one.at is one.closing or one.at.since > began_before:
+                continue
+            if standing["leases"][one.name][3]:
+                one.closing = one.at
+                with contextlib.suppress(OSError, BackEndError):
+                    await self.call(one.id(one.at), one.name, "wind_up")
+
     async def _look(self, worker: str, unknown: Sequence[Lease]) -> None:
         """Find the agents of leases that have been sent to a worker, which need not have begun."""
         names = [one.name for one in unknown]
@@ -230,7 +247,7 @@ class DaskBackEnd(BackEnd):
             found = await self.client.run(leases.find, names, workers=[worker])
             for one in unknown:
                 if where := found.get(worker, {}).get(one.name):
-                    one.at = Held(worker, where["name"], where["host"], where["pid"])
+                    one.at = Held(worker, where["name"], where["host"], where["pid"], time.monotonic() - where["age"])
 
     async def _end(self, one: Lease, state: str) -> tuple[Cause, str]:
         """Why a lease has ended."""

@@ -63,8 +63,8 @@ def agent_environment(worker: Any, cpus: int) -> dict[str, str]:
 
 def standing(prefix: str, names: list[str], dask_scheduler: Any) -> dict[str, Any]:
     """Run at the scheduler. Return for each lease that it knows, under one of these names or published under one with
-    this prefix: its state, its worker, and what it asks for. Also how many workers there are, and the most that one has
-    of each resource."""
+    this prefix: its state, its worker, what it asks for, and whether tasks of others wait there. Also how many workers
+    there are, and the most that one has of each resource."""
     published = [name for name in dask_scheduler.extensions["publish"].datasets if str(name).startswith(prefix)]
     found = {}
     for name in dict.fromkeys([*published, *names]):
@@ -72,9 +72,12 @@ def standing(prefix: str, names: list[str], dask_scheduler: Any) -> dict[str, An
         # What was cancelled is known as long as a client has its name, without the function.
         if task is not None and (task.run_spec is not None or task.state in ("memory", "erred")):
             worker = task.processing_on
-            found[name] = [task.state, worker.address if worker is not None else "", task.resource_restrictions or {}]
+            address = worker.address if worker is not None else ""
+            crowded = worker is not None and len(worker.processing) > worker.nthreads
+            waiting = crowded and any(not str(other.key).startswith(prefix) for other in worker.processing)
+            found[name] = [task.state, address, task.resource_restrictions or {}, waiting]
         elif name in published:
-            found[name] = ["cancelled", "", {}]
+            found[name] = ["cancelled", "", {}, False]
     most: dict[str, float] = {}
     for worker in dask_scheduler.workers.values():
         for resource, amount in worker.resources.items():

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final, Self
 from tui_lab.experiment.cluster.pools.pool import PoolKey, need_packages
 from tui_lab.experiment.record import documented
 from tui_lab.experiment.schema_parts import TEXT, Schema
+from tui_lab.experiment.times import read_time
 from tui_lab.experiment.yaml.problem import Suggestion
 from tui_lab.experiment.yaml.reader import Keypath, Reader
 
@@ -22,6 +23,7 @@ REFUSED: Final = {
     "asynchronous": _OURS,
     "job_cls": _OURS,
     "job_name": _OURS,
+    "chunk": "no other user waits for the workers",
     "loop": _OURS,
     "n_workers": "max says how many jobs there may be",
     "processes": "each job has one worker, and slots says how many tasks run there at once",
@@ -52,6 +54,7 @@ class Dask(PoolKey):
                 "properties": {
                     **PoolKey.common_schema,
                     "address": TEXT,
+                    "chunk": PoolKey.common_schema["idle"],
                     "resources": {
                         "type": ["object", "null"],
                         "additionalProperties": {
@@ -82,6 +85,12 @@ class Dask(PoolKey):
         description="What an allocation takes of the resources that workers were started with, as in "
         "`dask worker --resources GPU=2`: an amount; or `cpus`, `memory` or `gpus`, for as much as tasks need.",
         examples=[{"GPU": 1}, {"GPU": "gpus"}],
+    )
+    chunk: float = documented(
+        default=600,
+        description="An allocation that has lasted for this time takes no new tasks while other users of this Dask "
+        "wait for its worker; what it runs may end.",
+        examples=["1h"],
     )
     jobqueue: str | None = documented(
         default=None,
@@ -114,11 +123,13 @@ class Dask(PoolKey):
             found = {"idle": JOB_IDLE, **found, "jobqueue": r.one_of((*path, "jobqueue"), JOBQUEUES)}
             found["options"] = _options(r, path, (*cls.common, "jobqueue"))
             return cls(**found) if len(r.problems) == before else None
-        r.fields(path, (*cls.common, "address", "resources", "jobqueue"), f'"{cls.kind}"')
+        r.fields(path, (*cls.common, "address", "resources", "chunk", "jobqueue"), f'"{cls.kind}"')
         if r.has((*path, "address")):
             found["address"] = _address(r, (*path, "address"))
         elif len(r.problems) == before:
             r.add(path, "there is no address of a scheduler", MAPPING_HINT, at_key=True)
+        if r.has((*path, "chunk")):
+            found["chunk"] = read_time(r, (*path, "chunk"))
         if not r.empty((*path, "resources")):
             found["resources"] = _resources(r, (*path, "resources"))
         return cls(**found) if len(r.problems) == before else None
