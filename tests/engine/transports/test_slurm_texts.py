@@ -204,6 +204,10 @@ async def test_limits() -> None:
     assert (await asked.limits()).walltime == 7200.0
     options = {"partition": "big", "cpus-per-task": "8", "mem": "4G", "gres": ["gpu:a100:2", "nvme:1"]}
     assert await supply(place, options=options).limits() == Limits(8, 4 << 30, 2, 3600.0)
+    for more, cpus in (({}, 4), ({"ntasks-per-node": "8"}, 128)):
+        one = supply(place, options={"partition": "big", **more})
+        one.entry["slots"] = 4
+        assert (await one.limits()).cpus == cpus, "a CPU for each slot, where the file does not say it otherwise"
     longer = supply(place, options={"partition": "big"}, time="3-0", walltime=259200.0)
     with pytest.raises(SupplyError, match='"time" is 72 h, and the partition big grants 48 h at most') as error:
         await longer.limits()

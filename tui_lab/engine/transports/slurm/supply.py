@@ -128,7 +128,8 @@ class SlurmSupply(Supply):
         slots = self.entry.get("slots", 0)
         await self.commands.test_only(self._words(Request("tui-lab", "", slots, 0)))
         found = partitions_of(self.options, await self.commands.sinfo())
-        limits = limits_of(self.options, slots, self.walltime, found)
+        by_slots = self.machines == self.nodes and not OF_TASKS & self.options.keys()
+        limits = limits_of(self.options, slots if by_slots else 0, self.walltime, found)
         return limits if self.time is None else dataclasses.replace(limits, walltime=self.walltime)
 
     def renew(self, environment: Mapping[str, str]) -> None:
