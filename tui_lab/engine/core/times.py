@@ -14,7 +14,7 @@ from tui_lab.engine.core.model import AttemptKey, RunSettings
 from tui_lab.engine.core.node import NodeState
 from tui_lab.engine.core.pools import PoolState
 from tui_lab.store.events import Finished
-from tui_lab.store.fold import DONE, FAULTLESS, PENDING, REASONS, RUNNING, State
+from tui_lab.store.fold import COLUMNS, DONE, FAULTLESS, PENDING, REASONS, RUNNING, State
 
 MARGIN: Final = 3.0  # seconds before its end at which a node takes nothing more: its agent cuts off what runs
 FURTHER: Final = 10.0  # seconds that an attempt which was cut off needs at least, besides those that it ran for
@@ -25,7 +25,11 @@ FEW: Final = 20  # durations, with fewer of which none is usual
 SHORT: Final = 60.0  # seconds; what usually takes no longer may wait on a node for others
 USUAL: Final = 0.95  # quantile
 HINT: Final = "resumes: true if it goes on from where it stopped"
+NONE: Final = -1  # a group that is not known
 HEAD: Final = 256  # tasks of the queue that are looked at
+
+_NAMES: Final = ("state", "stage", "reason", "attempt", "base", "duration", "started", "ended")
+_READ: Final = {name: COLUMNS[name][0] for name in _NAMES}
 
 
 class Estimate(NamedTuple):
@@ -65,7 +69,9 @@ class RunTimes:
         self._state = state
         self._settings = settings
         self.now = 0.0  # monotonic: of the event that is being handled
-        self._groups: dict[int, int] | None = None  # task -> its combination; None before anything was read
+        self._is_read = False
+        self._groups = np.array([], dtype=np.int64)  # by task: its combination, or what it is the only one of
+        self._sizes = np.array([], dtype=np.int64)  # by these: how many tasks are alike
         self._longest: dict[int, Estimate] = {}  # by combination, or run
         self._durations: dict[str, deque[float]] = {}  # by stage
         self._usual: dict[str, float | None] = {}
@@ -105,30 +111,48 @@ class RunTimes:
 
     def _group(self, task: int) -> int:
         """What takes as long: the tasks of a combination, or a run of a stage on whatever node."""
-        assert self._groups is not None
-        return self._groups.get(task, -1 - self._state.planned_run(task))
+        one = self._state.planned_run(task)
+        return int(self._groups[one]) if 0 <= one < len(self._groups) else NONE
 
     def _read(self) -> None:
-        if self._groups is not None:
+        """Read what the tasks took that have ended, once."""
+        if self._is_read:
             return
-        ids, groups = self._settings.tasks, self._settings.combinations
-        self._groups = dict(zip(ids.tolist(), groups.tolist(), strict=True)) if len(groups) else {}
-        ids = np.concatenate([ids, np.array(list(self._state.run_for), dtype=np.int64)])
-        columns = self._state.columns
-        states = np.frombuffer(columns["state"], dtype=np.int8)[ids]
-        for task in ids[states == DONE].tolist():
-            if columns["duration"][task] > 0:
-                self._note_done(task, columns["duration"][task])
-        attempt, base = (np.frombuffer(columns[name], dtype=np.int32)[ids] for name in ("attempt", "base"))
-        for task in ids[(states == PENDING) & (attempt > base)].tolist():  # since they were requested
-            measured = columns["duration"][task] > 0
+        self._is_read = True
+        state, tasks, groups = self._state, self._settings.tasks, self._settings.combinations
+        if not len(groups):
+            groups = -1 - tasks
+        _, dense, self._sizes = np.unique(groups, return_inverse=True, return_counts=True)
+        self._groups = np.full(int(tasks.max(initial=-1)) + 1, NONE, dtype=np.int64)
+        self._groups[tasks] = dense
+        columns = {name: np.frombuffer(state.columns[name], dtype=code) for name, code in _READ.items()}
+        done = tasks[(columns["state"][tasks] == DONE) & (columns["duration"][tasks] > 0)]
+        for stage in np.unique(columns["stage"][done]).tolist():
+            of_it = done[columns["stage"][done] == stage][-KNOWN:]
+            name = state.stages[stage - 1] if stage else ""
+            self._durations[name] = deque(columns["duration"][of_it].tolist(), maxlen=KNOWN)
+        found, shared = self._groups[done], self._sizes[self._groups[done]] > 1
+        order = np.argsort(found[shared], kind="stable")
+        ordered, durations = found[shared][order], columns["duration"][done][shared][order]
+        firsts = np.flatnonzero(np.diff(ordered, prepend=NONE))
+        if len(firsts):
+            longest = np.maximum.reduceat(durations, firsts)
+            for group, seconds in zip(ordered[firsts].tolist(), longest.tolist(), strict=True):
+                self._longest[group] = Estimate(seconds, "past")
+        for run in state.run_for:
+            if columns["state"][run] == DONE and columns["duration"][run] > 0:
+                self._take(run, Estimate(float(columns["duration"][run]), "past"))
+        ids = np.concatenate([tasks, np.array(list(state.run_for), dtype=np.int64)])
+        cut = (columns["state"][ids] == PENDING) & (columns["attempt"][ids] > columns["base"][ids])
+        for task in ids[cut].tolist():  # since they were requested
+            measured = bool(columns["duration"][task] > 0)
             ran = columns["duration"][task] if measured else columns["ended"][task] - columns["started"][task]
-            self._note_lost(task, ran, REASONS[columns["reason"][task]], measured=measured)
+            self._note_lost(task, float(ran), REASONS[columns["reason"][task]], measured=measured)
 
     def note(self, event: Finished) -> None:
         """Take up the end of an attempt, before the fold does."""
         self._limits.pop((event.task, event.attempt), None)
-        if self._groups is None or event.duplicate:
+        if not self._is_read or event.duplicate:
             return
         if event.state == "done" and event.duration:
             self._note_done(event.task, event.duration)
@@ -142,7 +166,9 @@ class RunTimes:
         stage = self._state.stage(task) or ""
         self._durations.setdefault(stage, deque(maxlen=KNOWN)).append(duration)
         self._usual.pop(stage, None)
-        self._take(task, Estimate(duration, "past"))
+        group = self._group(task)
+        if task in self._state.run_for or (group >= 0 and self._sizes[group] > 1):  # else nothing alike is to run
+            self._take(task, Estimate(duration, "past"))
 
     def _note_lost(self, task: int, ran: float, reason: str, *, measured: bool) -> None:
         """An attempt was cut off. measured: by its agent; else only the end of a walltime is known well enough."""
