@@ -56,7 +56,7 @@ def test_where_the_timeout_is(bench: Workbench) -> None:
 
 
 def test_needs_that_no_allocation_meets_are_an_error(bench: Workbench) -> None:
-    assert "e.yaml:4:15: a task needs cpus: 16, and an allocation of big has 4" in plan(bench, "needs: {cpus: '{p}'}")
+    assert "e.yaml:4:15: a task needs cpus: 16, and an allocation of big has 8" in plan(bench, "needs: {cpus: '{p}'}")
     assert "a task needs memory: 20.0 GiB, and an allocation of big has 15.6 GiB" in plan(bench, "needs: {memory: 20G}")
     assert "a task needs gpus: 2, and an allocation of big has 1" in plan(bench, "needs: {gpus: 2}", keys=", gpus: 1")
     assert "would run 3 tasks" in plan(bench, "needs: {cpus: 8, gpus: 2}", slots=8, code=0)

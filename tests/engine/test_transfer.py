@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -22,6 +23,7 @@ from tests.workbench import alive
 from tui_lab.engine.channel_pool import FileChannelPool
 from tui_lab.engine.connection import Listener, NodeConnection
 from tui_lab.engine.core.node import NodeState
+from tui_lab.engine.staging import OneFirst
 from tui_lab.engine.transfer.channel import BLOCK, FileChannel
 from tui_lab.engine.transfer.errors import TransferError
 from tui_lab.engine.transfer.partial import PART, part_of
@@ -597,3 +599,52 @@ async def test_a_request_over_a_channel_that_has_died_goes_over_a_new_one(
             await pool.use(node, lambda files: files.read(str(tmp_path), str(tmp_path / "none")))
     finally:
         await pool.forget(node)
+
+
+async def test_nodes_of_a_pool_share_their_channels(
+    transport: LocalTransport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a process on the login node of a cluster."""
+    monkeypatch.setattr("tui_lab.engine.channel_pool.AT_ONCE_OF_POOL", 2)
+    (tmp_path / "file").write_text("x")
+    nodes: list[Any] = [mock.Mock(entry={"pool": "big"}, ready=True, transport=transport) for _ in range(4)]
+    pool, running, most = FileChannelPool(), 0, 0
+
+    async def read(node: Any) -> int:
+        nonlocal running, most
+        async with pool.channel(node) as files:
+            running, most = running + 1, max(most, running + 1)
+            assert await files.read(str(tmp_path), str(tmp_path / "file")) == (b"x", 1)
+            running -= 1
+            return server(files)
+
+    pids = await asyncio.gather(*(read(node) for node in nodes))
+    assert most == 2
+    alive = [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    assert len(alive) <= 2, "idle ones have made room"
+    for node in nodes:
+        await pool.forget(node)
+
+
+async def test_the_first_of_a_kind_is_alone() -> None:
+    first, running, seen = OneFirst(), 0, []
+    go = asyncio.Event()
+
+    async def one(number: int) -> None:
+        nonlocal running
+        async with first.turn("code"):
+            running += 1
+            seen.append((number, running))
+            if number == 0:
+                running -= 1
+                raise OSError
+            await (asyncio.sleep(0.01) if number == 1 else go.wait())
+            running -= 1
+
+    tasks = [asyncio.create_task(one(number)) for number in range(4)]
+    async with asyncio.timeout(10):
+        while len(seen) < 4:
+            await asyncio.sleep(0)
+    assert seen[:2] == [(0, 1), (1, 1)] and {count for _, count in seen[2:]} == {1, 2}, "one failed, then one was first"
+    go.set()
+    assert isinstance((await asyncio.gather(*tasks, return_exceptions=True))[0], OSError)

@@ -6,7 +6,8 @@ import asyncio
 import glob
 import hashlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -72,6 +73,7 @@ class CodeStaging:
         self._codes: dict[str, asyncio.Task[Code]] = {}  # by the identity of its tasks' builder
         self._sent: dict[tuple[NodeConnection, str], str] = {}  # (node, identity of its tasks' builder) -> folder there
         self._sending: dict[tuple[NodeConnection, str], asyncio.Task[None]] = {}
+        self._first = OneFirst()
 
     def paths(self, run: RunFiles, node: NodeConnection, submission: int) -> NodePaths | None:
         """None while the program's files are on their way. Raises LabError, SpecError."""
@@ -134,7 +136,10 @@ class CodeStaging:
                 try:
                     code = await self._code(run, submission)
                     folder = f"{node.home}/code/{code.digest}"
-                    await self._put(node, folder, code)
+                    pool = node.entry.get("pool")
+                    # Nodes of a pool often share a home: what the first one was sent, the others have.
+                    async with self._first.turn((pool, folder)) if pool else nullcontext():
+                        await self._put(node, folder, code)
                     self._sent[node, builder.identity] = folder
                     break
                 except (TransferError, *Unreachable, ValueError, SpecError) as error:
@@ -170,6 +175,25 @@ class CodeStaging:
 
         async with self.files.channel(node) as channel:
             await channel.put_tree(node.home, folder, list(code.files), progress=tell)
+
+
+class OneFirst:
+    """Lets one do something alone, and all others of its kind at once when that is done."""
+
+    def __init__(self) -> None:
+        self._done: set[Hashable] = set()
+        self._locks: dict[Hashable, asyncio.Lock] = {}
+
+    @asynccontextmanager
+    async def turn(self, kind: Hashable) -> AsyncIterator[None]:
+        """Wait until it is one's turn. Where the first one fails, the next one is the first."""
+        if kind not in self._done:
+            async with self._locks.setdefault(kind, asyncio.Lock()):
+                if kind not in self._done:
+                    yield
+                    self._done.add(kind)
+                    return
+        yield
 
 
 def collect(experiment: Experiment, home: str) -> Collect:

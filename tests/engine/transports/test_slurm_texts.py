@@ -193,6 +193,25 @@ def test_partitions_of_sinfo() -> None:
     ]
 
 
+async def test_what_tasks_need_is_asked_for() -> None:
+    """As far as the entry says nothing of the kind, and no more than a machine has."""
+    text = "main*|n/a|infinite|16|64000|gpu:4\n"
+
+    async def asked(needs: Mapping[str, float], slots: int = 2, **options: Any) -> list[str]:
+        place = Said(sinfo=text, sbatch="7\n")
+        made = supply(place, options=options)
+        await made.limits()
+        await made.ask([Request("tl-ab-big-1", "s", slots, 600, needs=needs)])
+        return [word for word in place.seen[-1] if word.startswith(("--cpus", "--mem", "--g"))]
+
+    assert await asked({}) == ["--cpus-per-task=2"]
+    needs = {"cpus": 3.0, "memory": 3e9, "gpus": 0.5}
+    assert await asked(needs) == ["--cpus-per-task=6", "--mem=5723M", "--gres=gpu:1"]
+    assert await asked(needs, slots=0) == ["--cpus-per-task=3", "--mem=2862M", "--gres=gpu:1"]
+    assert (await asked({"cpus": 10.0, "gpus": 9.0})) == ["--cpus-per-task=16", "--gres=gpu:4"]
+    assert await asked(needs, exclusive=True, mem="8G", gpus="2") == ["--mem=8G", "--gpus=2"]
+
+
 async def test_limits() -> None:
     big = "big|1:00:00|2-00:00:00"
     text = f"main*|n/a|infinite|4|2000|(null)\n{big}|128|515000|gpu:4\n{big}|64|1|(null)\n"
@@ -204,10 +223,9 @@ async def test_limits() -> None:
     assert (await asked.limits()).walltime == 7200.0
     options = {"partition": "big", "cpus-per-task": "8", "mem": "4G", "gres": ["gpu:a100:2", "nvme:1"]}
     assert await supply(place, options=options).limits() == Limits(8, 4 << 30, 2, 3600.0)
-    for more, cpus in (({}, 4), ({"ntasks-per-node": "8"}, 128)):
-        one = supply(place, options={"partition": "big", **more})
-        one.entry["slots"] = 4
-        assert (await one.limits()).cpus == cpus, "a CPU for each slot, where the file does not say it otherwise"
+    one = supply(place, options={"partition": "big"})
+    one.entry["slots"] = 4
+    assert (await one.limits()).cpus == 128, "as many are asked for as tasks need"
     longer = supply(place, options={"partition": "big"}, time="3-0", walltime=259200.0)
     with pytest.raises(SupplyError, match='"time" is 72 h, and the partition big grants 48 h at most') as error:
         await longer.limits()

@@ -11,6 +11,7 @@ from tui_lab.engine.transports.supply import Limits, SupplyError
 
 OF_CPUS: Final = frozenset({"cpus-per-task", "cpus-per-gpu", "exclusive", "mincpus", "extra-node-info"})
 """Options that say how many CPUs an allocation has."""
+OF_MEMORY: Final = frozenset({"mem", "mem-per-cpu", "mem-per-gpu"})
 OF_GPUS: Final = ("gpus", "gpus-per-node", "gpus-per-task", "gres")
 _UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _MEMORY: Final = re.compile(r"(\d+)([KMGT]?)B?", re.IGNORECASE)
@@ -23,7 +24,7 @@ def partitions_of(options: Mapping[str, Any], known: Sequence[Partition]) -> lis
     return [one for one in known if (one.name in wanted if wanted else one.default)]
 
 
-def limits_of(options: Mapping[str, Any], slots: int, walltime: float | None, found: Sequence[Partition]) -> Limits:
+def limits_of(options: Mapping[str, Any], walltime: float | None, found: Sequence[Partition]) -> Limits:
     """Return what a request can be granted. options: of sbatch. walltime: that it asks for, in seconds. found: its
     partitions. Raises SupplyError where none ever grants that time."""
     if not found:
@@ -37,8 +38,6 @@ def limits_of(options: Mapping[str, Any], slots: int, walltime: float | None, fo
     cpus: float = max(one.cpus for one in found)
     if str(options.get("cpus-per-task", "")).isdigit():
         cpus = min(cpus, int(options["cpus-per-task"]))
-    elif slots and not OF_CPUS & options.keys():
-        cpus = min(cpus, slots)
     asked = _MEMORY.fullmatch(str(options.get("mem", "")))
     memory = max(one.memory for one in found)
     if asked is not None and int(asked[1]):

@@ -26,11 +26,15 @@ STEP: Final = (
 
 
 class SlurmWay:
-    """The way to the agent of one job; machine: to that of one of its machines, where there are several."""
+    """The way to the agent of one job. opening: bounds how many are opened at once. machine: to the agent of one of its
+    machines, where there are several."""
 
-    def __init__(self, place: Place, job: str, spool: str, python: str, machine: str = "") -> None:
+    def __init__(
+        self, place: Place, job: str, spool: str, python: str, opening: asyncio.Semaphore, machine: str = ""
+    ) -> None:
         self.place = place
         self.machine = machine
+        self.opening = opening
         self.job = job
         self.spool = spool
         self.python = python
@@ -54,6 +58,10 @@ class SlurmWay:
         python, *rest = boot_command(self.python, self.spool, mode, nonce=nonce)
         program = ["/bin/sh", "-c", 'p=$HOME/$1; shift; exec "$p" "$@"', "sh", python[2:]]
         words = [*(program if python.startswith("~/") else [python]), *rest]
+        async with self.opening:
+            return await self._opened(mode, nonce, words)
+
+    async def _opened(self, mode: Mode, nonce: str, words: list[str]) -> Channel:
         step = [f"--jobid={self.job}", *STEP, *([f"--nodelist={self.machine}"] if self.machine else [])]
         opened = await self.place.open(["srun", *step, *words], bulk=mode == "files")
         channel = RelayChannel(opened, self)

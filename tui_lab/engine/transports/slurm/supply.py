@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import math
 import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
@@ -10,7 +12,7 @@ from typing import Any, ClassVar, Final
 from tui_lab.engine.transports.channel import Transport
 from tui_lab.engine.transports.slurm.commands import Commands, Here, Job, There, hosts
 from tui_lab.engine.transports.slurm.errors import FAILED, job_error
-from tui_lab.engine.transports.slurm.limits import OF_CPUS, limits_of, partitions_of
+from tui_lab.engine.transports.slurm.limits import OF_CPUS, OF_GPUS, OF_MEMORY, limits_of, partitions_of
 from tui_lab.engine.transports.slurm.relay import SlurmWay
 from tui_lab.engine.transports.slurm.script import batch_script
 from tui_lab.engine.transports.supply import Cause, Limits, Offer, Request, Supply, Traits
@@ -19,6 +21,7 @@ from tui_lab.experiment.cluster.entry import NodeEntry
 PYTHON: Final = "python3"
 OF_TASKS: Final = frozenset({"ntasks", "ntasks-per-node"})
 ARRAY: Final = 1000  # elements of an array; Slurm allows 1001 where nothing else is configured
+OPENING: Final = 10  # ways into jobs that are opened at once
 SHORT: Final = 600.0  # seconds of an allocation in which a signal a minute before the end would cost much
 WAITING: Final = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD"})
 RUNNING: Final = frozenset({"RUNNING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING", "STAGE_OUT", "COMPLETING"})
@@ -69,6 +72,8 @@ class SlurmSupply(Supply):
         self.nodes: int = key.get("nodes") or 1
         self.machines = 1 if key.get("agents") == "first" else self.nodes
         self.as_array = bool(key.get("array"))
+        self._limits = Limits()
+        self._opening = asyncio.Semaphore(OPENING)
         self._ids: dict[str, str] = {}  # of jobs that have not ended, by their names
         self._lives: dict[str, tuple[float | None, int]] = {}  # of jobs that run: since when, and how often before
 
@@ -120,7 +125,7 @@ class SlurmSupply(Supply):
     def way(self, offer: Offer) -> Transport:
         """Return the way to the agent of a job."""
         spool = f"{self.spool(offer.name)}.{offer.part}" if offer.part else self.spool(offer.name)
-        return SlurmWay(self.place, job_of(offer), spool, self.python, offer.part)
+        return SlurmWay(self.place, job_of(offer), spool, self.python, self._opening, offer.part)
 
     async def limits(self) -> Limits:
         """Return what an allocation can have, as far as the partition and the options say. Raises SupplyError where
@@ -128,9 +133,9 @@ class SlurmSupply(Supply):
         slots = self.entry.get("slots", 0)
         await self.commands.test_only(self._words(Request("tui-lab", "", slots, 0)))
         found = partitions_of(self.options, await self.commands.sinfo())
-        by_slots = self.machines == self.nodes and not OF_TASKS & self.options.keys()
-        limits = limits_of(self.options, slots if by_slots else 0, self.walltime, found)
-        return limits if self.time is None else dataclasses.replace(limits, walltime=self.walltime)
+        limits = limits_of(self.options, self.walltime, found)
+        self._limits = limits if self.time is None else dataclasses.replace(limits, walltime=self.walltime)
+        return self._limits
 
     def renew(self, environment: Mapping[str, str]) -> None:
         """Take the environment of a later submitter."""
@@ -152,13 +157,29 @@ class SlurmSupply(Supply):
             words.append("--ntasks-per-node=1")
         if self.machines == 1 and (self.walltime is None or self.walltime > SHORT):
             words.append("--signal=B:USR1@60")  # where no engine has told the agent its end
-        if request.slots and self.machines == self.nodes and not OF_CPUS & self.options.keys():
-            words.append(f"--cpus-per-task={request.slots}")
+        words += self._needed(request)
         if self.time is not None:
             words.append(f"--time={self.time}")
         for name, value in self.options.items():
             for one in value if isinstance(value, list) else [value]:
                 words.append(f"--{name}" if one is True else f"--{name}={one}")
+        return words
+
+    def _needed(self, request: Request) -> list[str]:
+        """The options for what tasks need, as far as the entry names none of the kind, and a machine has it."""
+        limits, tasks, words = self._limits, request.slots or 1, []
+
+        def wanted(name: str, most: float | None) -> int:
+            amount = math.ceil(request.needs.get(name, 0) * tasks)
+            return amount if most is None else min(amount, int(most))
+
+        cpus = max(request.slots, wanted("cpus", limits.cpus))
+        if cpus and self.machines == self.nodes and not OF_CPUS & self.options.keys():
+            words.append(f"--cpus-per-task={cpus}")
+        if (memory := wanted("memory", limits.memory)) and not OF_MEMORY & self.options.keys():
+            words.append(f"--mem={-(-memory >> 20)}M")
+        if (gpus := wanted("gpus", limits.gpus)) and not {*OF_GPUS} & self.options.keys():
+            words.append(f"--gres=gpu:{gpus}")
         return words
 
     def _offers(self, job: Job) -> list[Offer]:
