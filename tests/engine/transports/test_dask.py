@@ -15,6 +15,7 @@ from tests.engine.nodes.proxy import Proxy
 from tests.engine.transports.talk import Talk
 from tests.services import dask as service
 from tests.services.dask import PrivateDask
+from tui_lab.engine.transports.bridge.back_end import BackEndError, Boot, Site
 from tui_lab.engine.transports.bridge.supply import BridgeSupply
 from tui_lab.engine.transports.channel import ChannelError
 from tui_lab.engine.transports.supply import Offer, Request, SupplyError
@@ -138,8 +139,8 @@ async def test_a_worker_that_is_killed_and_one_that_comes(dask: PrivateDask, poo
 
 async def test_resources_and_a_nanny(dask: PrivateDask, pools: list[Pool], tmp_path: Path) -> None:
     pools.append(pool := Pool(dask, resources={"GPU": "gpus", "SEAT": 2}))
-    await pool.ask(1, gpus=1)
-    (waiting,) = await pool.until("pending")
+    await pool.ask(2, gpus=1)
+    waiting, _ = await pool.until("pending", 2)
     assert waiting.why == "it asks for GPU: 1, and no worker of Dask has more than 0"
     await asyncio.to_thread(dask.start_worker, "big", resources="GPU=1 SEAT=2", nanny=True, threads=3)
     try:
@@ -150,9 +151,13 @@ async def test_resources_and_a_nanny(dask: PrivateDask, pools: list[Pool], tmp_p
         talk.start(tmp_path, "echo $PYTHONHASHSEED $OMP_NUM_THREADS $MALLOC_TRIM_THRESHOLD_")
         assert (await talk.hear("finished"))["state"] == "done"
         assert (tmp_path / "0" / "stdout").read_text() == "\n"
-        await pool.supply.give_back([offer.name])
+        await asyncio.to_thread(dask.start_worker, "bigger", resources="GPU=1 SEAT=2", threads=3)
+        names = [one.name for one in await pool.until("up", 2)]
+        assert len(names) == 2
+        await pool.supply.give_back(names)
     finally:
         dask.end_worker("big")
+        dask.end_worker("bigger")
 
 
 async def test_ends_that_are_not_ours(dask: PrivateDask, pools: list[Pool]) -> None:
@@ -250,6 +255,22 @@ async def test_a_scheduler_that_is_killed_and_another_one() -> None:
         (again,) = await pool.until("up")
         await pool.supply.give_back([again.name])
         await pool.supply.close()
+
+
+async def test_another_python() -> None:
+    service.need()
+    from tui_lab.engine.transports.dask.back_end import DaskBackEnd
+
+    class Client:
+        async def get_versions(self) -> Any:
+            mine, other = ({"host": {"python": python}} for python in ("3.11.7.final.0", "3.13.1.final.0"))
+            return {"client": mine, "scheduler": mine, "workers": {"tcp://127.0.0.1:1": other}}
+
+    back_end = DaskBackEnd(Site({}, "tl-", "", 1), Boot([], b""))
+    back_end.client = Client()
+    with pytest.raises(BackEndError, match=r"it runs Python 3\.13, and the engine runs 3\.11") as wrong:
+        await back_end.check_python()
+    assert wrong.value.fatal
 
 
 async def test_no_scheduler(dask: PrivateDask) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tui_lab.engine.transports.dask.jobs import Jobs
 
 CHUNK: Final = 600.0  # seconds, as in the cluster file
+STUCK: Final = 3  # surveys
 TO_STOP: Final = 15.0  # seconds for the agents of leases that are given back
 REMEMBERED: Final = 1000  # leases that have ended
 
@@ -41,13 +42,14 @@ class Held:
 
 @dataclass(eq=False)
 class Lease:
-    """A future, and the agents that it has been. at: the agent of now. closing: one that
-    takes nothing new. future: None where an earlier bridge has it."""
+    """A future, and the agents that it has been. future: None where an earlier bridge has it. at: the agent of now.
+    closing: one that takes nothing new. stuck: surveys in which it waited at a worker, and another one had room."""
 
     name: str
     future: Any = None
     at: Held | None = None
     closing: Held | None = None
+    stuck: int = 0
     past: list[Held] = field(default_factory=list)
 
     def id(self, held: Held) -> str:
@@ -92,6 +94,17 @@ class DaskBackEnd(BackEnd):
         except (ValueError, ImportError) as error:  # the form of the address, a protocol that is not installed
             raise BackEndError(f"{self.address}: {error}", fatal=True) from error
 
+        await self.check_python()
+
+    async def check_python(self) -> None:
+        """Functions travel by value, which other releases of Python can't read. Raises BackEndError."""
+        found = await self.client.get_versions()
+        mine = python_of(found["client"])
+        theirs = {python_of(one) for one in found["workers"].values() if one} | {python_of(found["scheduler"])}
+        if others := sorted(theirs - {mine}):
+            what = f"it runs Python {' and '.join(others)}, and the engine runs {mine}"
+            raise BackEndError(f"{what}: Dask needs the same everywhere", fatal=True)
+
     async def _connected(self) -> Any:
         """The client, which gives up where the scheduler is away for long. Raises BackEndError."""
         if self.client.status in ("closing", "closed"):
@@ -131,6 +144,7 @@ class DaskBackEnd(BackEnd):
         standing = await self._find()
         await self._fit()
         await self._make_way(standing)
+        await self._move(standing)
         offers = list(self.ended.values())
         for one in self.leases.values():
             offers += [
@@ -240,6 +254,15 @@ class DaskBackEnd(BackEnd):
                 with contextlib.suppress(OSError, BackEndError):
                     await self.call(one.id(one.at), one.name, "wind_up")
 
+    async def _move(self, standing: Mapping[str, Any]) -> None:
+        """Send leases to workers that have room."""
+        for one in self.leases.values():
+            is_stuck = one.at is None and standing["leases"][one.name][4]
+            one.stuck = one.stuck + 1 if is_stuck else 0
+            if one.stuck >= STUCK:
+                one.stuck = 0
+                await self.client.run_on_scheduler(leases.move, one.name)
+
     async def _look(self, worker: str, unknown: Sequence[Lease]) -> None:
         """Find the agents of leases that have been sent to a worker, which need not have begun."""
         names = [one.name for one in unknown]
@@ -287,6 +310,11 @@ class DaskBackEnd(BackEnd):
             if wanted:
                 found[name] = wanted
         return found
+
+
+def python_of(versions: Mapping[str, Any]) -> str:
+    """Return the release of Python, as in 3.11, from what Dask says of a process."""
+    return ".".join(versions["host"]["python"].split(".")[:2])
 
 
 def why_pending(name: str, standing: Mapping[str, Any]) -> str:

@@ -63,8 +63,18 @@ def agent_environment(worker: Any, cpus: int) -> dict[str, str]:
 
 def standing(prefix: str, names: list[str], dask_scheduler: Any) -> dict[str, Any]:
     """Run at the scheduler. Return for each lease that it knows, under one of these names or published under one with
-    this prefix: its state, its worker, what it asks for, and whether tasks of others wait there. Also how many workers
-    there are, and the most that one has of each resource."""
+    this prefix: its state, its worker, what it asks for, whether tasks of others wait there, and whether another worker
+    has what it waits for. Also how many workers there are, and the most that one has of each resource."""
+
+    def has_room(worker: Any, task: Any) -> bool:
+        used = dict.fromkeys(task.resource_restrictions, 0.0)
+        for other in worker.processing:
+            for resource, amount in (other.resource_restrictions or {}).items():
+                used[resource] = used.get(resource, 0.0) + amount * (other is not task)
+        wanted = task.resource_restrictions.items()
+        fits = all(used[resource] + amount <= worker.resources.get(resource, 0) for resource, amount in wanted)
+        return fits and sum(other is not task for other in worker.processing) < worker.nthreads
+
     published = [name for name in dask_scheduler.extensions["publish"].datasets if str(name).startswith(prefix)]
     found = {}
     for name in dict.fromkeys([*published, *names]):
@@ -75,14 +85,25 @@ def standing(prefix: str, names: list[str], dask_scheduler: Any) -> dict[str, An
             address = worker.address if worker is not None else ""
             crowded = worker is not None and len(worker.processing) > worker.nthreads
             waiting = crowded and any(not str(other.key).startswith(prefix) for other in worker.processing)
-            found[name] = [task.state, address, task.resource_restrictions or {}, waiting]
+            found[name] = [task.state, address, task.resource_restrictions or {}, waiting, False]
+            if worker is not None and task.resource_restrictions and not has_room(worker, task):
+                others = (other for other in dask_scheduler.workers.values() if other is not worker)
+                found[name][4] = any(has_room(other, task) for other in others)
         elif name in published:
-            found[name] = ["cancelled", "", {}, False]
+            found[name] = ["cancelled", "", {}, False, False]
     most: dict[str, float] = {}
     for worker in dask_scheduler.workers.values():
         for resource, amount in worker.resources.items():
             most[resource] = max(amount, most.get(resource, 0))
     return {"leases": found, "workers": len(dask_scheduler.workers), "most": most}
+
+
+def move(name: str, dask_scheduler: Any) -> None:
+    """Run at the scheduler. Let a lease that has not begun be sent to another worker: of the resources of workers, Dask
+    considers only how many they have, and not how many are in use."""
+    task = dask_scheduler.tasks.get(name)
+    if task is not None and task.state == "processing":
+        dask_scheduler.transitions({name: "released"}, "tui-lab")
 
 
 async def find(names: list[str], dask_worker: Any) -> dict[str, Any]:
