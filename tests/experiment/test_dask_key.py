@@ -56,6 +56,8 @@ def test_an_address_alone_or_with_more() -> None:
         "resources": {"GPU": "gpus", "SEAT": 0.5},
     }
     assert entry("localhost:8786\n    slots: 4")["slots"] == 4
+    found = entry("{address: 'a:1', resources: {SCOPE: scope}}\n    resources: {scope: 2}")
+    assert (found["resources"], found["dask"]["resources"]) == ({"scope": 2}, {"SCOPE": "scope"})
 
 
 def test_jobs_of_a_batch_system() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 600.0  # seconds, as in the cluster file
 STUCK: Final = 3  # surveys
+TO_KNOCK: Final = 10.0  # seconds
 TO_STOP: Final = 15.0  # seconds for the agents of leases that are given back
 REMEMBERED: Final = 1000  # leases that have ended
 
@@ -85,6 +87,8 @@ class DaskBackEnd(BackEnd):
             from tui_lab.engine.transports.dask.jobs import start_jobs  # late: not everybody has dask-jobqueue
 
             self.jobs = await start_jobs(self.site.settings, self.site.prefix.rstrip("-"))
+        elif self.jobs is None:
+            await knock(self.address)
         try:
             self.client = await distributed.Client(
                 self.address, asynchronous=True, set_as_default=False, name="tui-lab"
@@ -310,6 +314,22 @@ class DaskBackEnd(BackEnd):
             if wanted:
                 found[name] = wanted
         return found
+
+
+async def knock(address: str) -> None:
+    """See whether anything listens at an address: Dask tries again for half a minute where a connection is refused.
+    Raises BackEndError."""
+    scheme, _, place = address.rpartition("://")
+    if scheme not in ("", "tcp", "tls"):
+        return
+    host, _, port = place.rpartition(":")
+    try:
+        async with asyncio.timeout(TO_KNOCK):
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    except OSError as error:
+        why = "no answer" if isinstance(error, TimeoutError) else os.strerror(error.errno) if error.errno else error
+        raise BackEndError(f"no scheduler answers at {address}: {why}") from error
+    writer.close()
 
 
 def python_of(versions: Mapping[str, Any]) -> str:

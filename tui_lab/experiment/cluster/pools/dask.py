@@ -34,7 +34,7 @@ REFUSED: Final = {
 """Options of dask-jobqueue that can't be given, and why."""
 JOB_IDLE: Final = 300.0  # seconds: the next job may have to wait
 AS_NEEDED: Final = ("cpus", "memory", "gpus")
-"""Words for as much as tasks need."""
+"""Names of needs, for as much as tasks need; beside those that the node offers as its `resources`."""
 
 
 class Dask(PoolKey):
@@ -57,9 +57,7 @@ class Dask(PoolKey):
                     "chunk": PoolKey.common_schema["idle"],
                     "resources": {
                         "type": ["object", "null"],
-                        "additionalProperties": {
-                            "anyOf": [{"type": "number", "minimum": 0}, {"enum": list(AS_NEEDED)}]
-                        },
+                        "additionalProperties": {"anyOf": [{"type": "number", "minimum": 0}, TEXT]},
                     },
                 },
                 "required": ["address"],
@@ -83,7 +81,8 @@ class Dask(PoolKey):
     resources: dict[str, float | str] = documented(
         default_factory=dict,
         description="What an allocation takes of the resources that workers were started with, as in "
-        "`dask worker --resources GPU=2`: an amount; or `cpus`, `memory` or `gpus`, for as much as tasks need.",
+        "`dask worker --resources GPU=2`: an amount; or a name of `needs` for as much as tasks need: `cpus`, `memory`, "
+        "`gpus`, or one of the node's `resources`.",
         examples=[{"GPU": 1}, {"GPU": "gpus"}],
     )
     chunk: float = documented(
@@ -167,13 +166,14 @@ def _resources(r: Reader, path: Keypath) -> dict[str, float | str]:
     found: dict[str, float | str] = {}
     if not r.is_mapping(path, "a mapping with resources of workers, as in {GPU: 1}"):
         return found
+    known = (*AS_NEEDED, *r.keys((*path[:-2], "resources")))
     for name in r.keys(path):
         at = (*path, name)
         node = r.node(at)
-        if node.kind == "scalar" and node.text in AS_NEEDED:
+        if node.kind == "scalar" and node.text in known:
             found[name] = node.text
         elif node.kind == "scalar" and isinstance(node.value, str):
-            r.add(at, f'"{node.text}" is no amount', f"a number, or one of {', '.join(AS_NEEDED)}")
+            r.add(at, f'"{node.text}" is no amount', f"a number, or one of {', '.join(known)}")
         elif (amount := r.number(at)) is not None:
             if amount <= 0:
                 r.add(at, f"an amount is above 0, and this is {amount}")
