@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict, deque
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
+from tests.engine.core_pool import NAME as POOL
+from tests.engine.core_pool import Pool
 from tests.store.events import submitted
 from tui_lab.engine.agent import PROTOCOL
 from tui_lab.engine.core.effects import (
@@ -92,7 +95,7 @@ from tui_lab.store.events import (
     Stopped,
 )
 from tui_lab.store.events import Finished as AttemptFinished
-from tui_lab.store.fold import DONE, REASONS, STATES, State
+from tui_lab.store.fold import DONE, FAULTLESS, REASONS, STATES, State
 
 NAME = "e"
 Handed = ToAgent | WireKey | str  # a message, an attempt to be started, or the name of a context
@@ -268,7 +271,8 @@ class World:
         # Tasks that a person has stopped for good, the attempts of them that were there already, and the length of the
         # journal then.
         self.stopped: dict[int, tuple[set[WireKey], int]] = {}
-        count = self.random.randint(1, 4)
+        self.pool = Pool(self) if self.chance(0.3) else None
+        count = self.random.randint(0 if self.pool else 1, 4)
         self.agents = {name: Agent(self, name, self.random.randint(1, 3)) for name in "abcd"[:count]}
         has_needs = self.chance(0.3)
         self.before: Edges = {}
@@ -289,10 +293,11 @@ class World:
             order = [*(ids for name, ids in stages.items() if name not in apart), [[0, tasks - 1]]]
             order += [stages[name] for name in apart]
             self.rounds = [np.array([*ranges.each(ids)]) for ids in order]
-        self.tagged = {name for name in self.agents if self.chance(0.5)} or {"a"}
+        entries = [*self.agents, *([POOL] if self.pool else [])]
+        self.tagged = {name for name in entries if self.chance(0.5)} or {entries[0]}
         tagged = [*stages, ""] if stages and self.chance(0.3) else []
         self.run_on = {stage: self.random.choice([("x",), ("not x",), ()]) for stage in tagged}
-        if len(self.tagged) == count:
+        if len(self.tagged) == len(entries):
             self.run_on = {stage: words for stage, words in self.run_on.items() if words != ("not x",)}
         self.settings = RunSettings(
             tasks=np.array(self.ids, dtype=np.int64),
@@ -316,6 +321,8 @@ class World:
             {"name": name, "slots": agent.slots, "tags": ["x"] if name in self.tagged else []}
             for name, agent in self.agents.items()
         ]
+        if self.pool:
+            nodes.append({"name": POOL, "slots": self.pool.slots, "tags": ["x"] if POOL in self.tagged else []})
         self.journal: list[KnownEvent] = [
             JournalBegun(2, "0123456789abcdef"),
             submitted(
@@ -406,9 +413,15 @@ class World:
         self.inbox: deque[Event] = deque()
         self.feed(RunLoaded(NAME, self.folded(), self.settings))
         self.scheduler.runs[NAME].roster.part = self.part
-        for name, agent in self.agents.items():
+        for name, agent in [item for item in self.agents.items() if "." not in item[0]]:
             self.feed(NodeAdded(name, remote=True, slots=agent.slots, lost_after=30.0))
+        if self.pool:
+            self.pool.begin_engine()
         self.supplied = False
+
+    def add_agent(self, name: str, slots: int) -> None:
+        """An allocation begins."""
+        self.agents[name] = Agent(self, name, slots)
 
     def resume(self) -> None:
         """A client comes."""
@@ -424,6 +437,8 @@ class World:
         self.asked_again |= again
         if again:  # what tasks need is requested with them, though it was stopped
             self.stopped = {one: known for one, known in self.stopped.items() if one < self.tasks}
+        if self.pool:
+            self.pool.begin()
         self.feed(RunBegun(NAME, self.settings, again=again))
         self.supplied = True
 
@@ -483,7 +498,7 @@ class World:
                 self.fetching = [one for one in self.fetching if one.node != node]
             case DropCopy(node=node, run=one):
                 state = self.scheduler.runs[NAME].state
-                assert not self.agents[node].shared
+                assert node not in self.agents or not self.agents[node].shared
                 # At a quarantine, what had failed is requested again in the same moment: then it is sent again.
                 run = state.planned_run(one)
                 needing = [other for edges in (self.before, self.on_node) for other in edges if run in edges[other]]
@@ -496,7 +511,7 @@ class World:
                 raise AssertionError(effect)
 
     def send(self, node: str, message: Handed) -> None:
-        if self.agents[node].connected:
+        if node in self.agents and self.agents[node].connected:
             self.agents[node].inbox.append(message)
 
     def check_written(self, key: WireKey, agent: Agent) -> None:
@@ -532,7 +547,7 @@ class World:
             assert state.run_for[one][1] == node
             return
         words = self.run_on.get(state.stage(one) or "", ())
-        assert fit(words, ["x"] if node in self.tagged else []), (one, node)
+        assert fit(words, ["x"] if node.partition(".")[0] in self.tagged else []), (one, node)
 
     def check_made(self, one: int, node: str) -> None:
         """The node has made what it needs of its own; with rounds, all that it is to make."""
@@ -574,7 +589,7 @@ class World:
 
     def step(self) -> None:
         """Let one thing happen."""
-        happenings = [
+        happenings: list[tuple[float, Callable[[], None]]] = [
             (30, self.pass_on),
             (self.pace, self.finish_one),
             (8, self.connect_one),
@@ -593,6 +608,8 @@ class World:
             (1, self.command),
             (2, self.ensure_client),
         ]
+        if self.pool:
+            happenings += [(10, self.pool.look), (2, self.pool.end_one), (0.3, self.pool.fail)]
         weights, calls = zip(*happenings, strict=True)
         try:
             self.random.choices(calls, weights)[0]()
@@ -605,10 +622,12 @@ class World:
         return self.random.choice(agents) if agents else None
 
     def wake(self) -> None:
-        if self.wake_at is not None and self.wake_at <= self.clock:
+        while self.wake_at is not None and self.wake_at <= self.clock:
             self.wake_at = None
             self.feed(Woken())
             self.check_idle()
+            if self.full or self.unwritten:
+                return  # what is refused is tried again
 
     def pass_on(self) -> None:
         """Messages arrive, some of them."""
@@ -637,6 +656,8 @@ class World:
         self.connect(agent)
 
     def connect(self, agent: Agent) -> None:
+        if agent.name not in self.scheduler.nodes:
+            return  # the engine has not heard of this allocation yet
         agent.connected = True
         welcome = agent.welcome()
         agent.tell_again()
@@ -760,7 +781,6 @@ class World:
     def command(self) -> None:
         """A person does something."""
         agent = self.one()
-        assert agent is not None
         match self.random.randrange(7):
             case 0:
                 self.feed(PauseRequested(NAME))
@@ -772,10 +792,12 @@ class World:
                 self.stop(frozenset(self.random.sample([*self.ids, *self.scheduler.runs[NAME].state.run_for], 2)))
             case 2:
                 self.clean()
-            case 3:
+            case 3 if agent is not None and "." not in agent.name:
                 self.feed(SlotsSet(agent.name, self.random.randint(1, 3)))
-            case _:
+            case 4 if agent is not None and "." not in agent.name:
                 self.feed(NodeDrained(agent.name, self.chance(0.3)))
+            case _ if self.pool:
+                self.pool.drain(self.chance(0.3))
 
     def clean(self) -> None:
         """A person removes the outputs of a run of a stage."""
@@ -807,11 +829,15 @@ class World:
         for agent in self.agents.values():
             agent.away_until = 0.0
             self.feed(NodeDrained(agent.name, False))
+        if self.pool:
+            self.pool.drain(False)
         for _ in range(500):
             run = self.scheduler.runs[NAME]
             if not self.supplied or run.state.ended is not None or run.state.paused is not None or run.state.drained:
                 self.resume()
-            for agent in self.agents.values():
+            if self.pool:
+                self.pool.look(calm=True)
+            for agent in list(self.agents.values()):
                 if not agent.connected:
                     self.connect(agent)
                 while agent.inbox or agent.outbox or agent.running:
@@ -841,6 +867,10 @@ class World:
         run = self.scheduler.runs[NAME]
         columns = run.state.columns
         folded = self.folded()
+        if self.pool:
+            self.pool.look(calm=True)
+            assert not self.pool.allocations and not self.pool_nodes(), "all is given back"
+            self.check_losses(folded)
         for name in ("state", "queued", "assigned", "attempts", "attempt", "waits", "discarded"):
             assert folded.columns[name] == columns[name], name  # what the scheduler knows is what is written
         assert run.state.ended is not None and not run.in_flight and not run.stopping
@@ -873,6 +903,18 @@ class World:
         for task, ends in self.ends().items():
             assert len(ends) == 1, (task, ends)
         assert set(self.ends()) == set(range(self.tasks))
+
+    def pool_nodes(self) -> list[str]:
+        return [name for name in (*self.agents, *self.scheduler.nodes) if "." in name]
+
+    def check_losses(self, folded: State) -> None:
+        """What ended with its allocation, and by nobody's fault, has cost a task nothing."""
+        lost = [event for event in self.journal if isinstance(event, AttemptFinished) and event.state == "lost"]
+        for task in range(self.tasks):
+            mine = [event for event in lost if event.task == task and not event.duplicate]
+            assert folded.columns["spent"][task] <= sum(event.reason not in FAULTLESS for event in mine), task
+            if STATES[folded.columns["state"][task]] == "lost":
+                assert REASONS[folded.columns["reason"][task]] not in FAULTLESS, task
 
     def ends(self) -> dict[int, list[KnownEvent]]:
         """The events that brought each task to its end, of those that the fold has taken, since it was asked for last.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from tui_lab.engine.core.model import AttemptKey, RunSettings
+from tui_lab.engine.core.model import AttemptKey, NodeLimits, RunSettings
 from tui_lab.protocol.agent import Finished, FromAgent, OutputFile, Welcome, WireKey
 from tui_lab.store.events import KnownEvent
 from tui_lab.store.fold import State
@@ -273,18 +273,20 @@ class OutputsBlocked(msgspec.Struct, frozen=True):
 
 
 class PoolAdded(msgspec.Struct, frozen=True):
-    """An entry of a submission is an engine that grants nodes."""
+    """An entry of a submission is an engine that grants nodes. slots: of each node; 0 for as many as it has cores."""
 
     pool: str
+    slots: int = 0
 
 
 class PoolSurveyed(msgspec.Struct, frozen=True):
     """How an engine stands to a pool. hopeless: why it can grant nothing; empty while it may. walltime: seconds that an
-    allocation has, if that is known."""
+    allocation has, if that is known. limits: the most that one can have."""
 
     pool: str
     hopeless: str = ""
     walltime: float | None = None
+    limits: NodeLimits = NodeLimits()
 
 
 class PoolDrained(msgspec.Struct, frozen=True):

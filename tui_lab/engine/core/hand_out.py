@@ -128,10 +128,12 @@ class HandOut:
         """Whether nodes lack runs of their own that they are to make."""
         return any(self._to_make.values())
 
-    def make_on_nodes(self, useful: Container[str], first_free: int, now: Moment) -> list[KnownEvent]:
+    def make_on_nodes(
+        self, useful: Container[str], there: Container[str], first_free: int, now: Moment
+    ) -> list[KnownEvent]:
         """Return the events with which nodes get the runs of their own that they lack for what they would take, and
-        lose those that have not begun and that nothing needs any more. useful: nodes for which a run need wait.
-        first_free: ids before are in use."""
+        lose those that have not begun and that nothing needs any more. useful: nodes for which a run need wait. there:
+        nodes that have not gone for good. first_free: ids before are in use."""
         found: list[KnownEvent] = []
         size = max(self._state.size, first_free)
         for node, runs in self._to_make.items():
@@ -146,7 +148,12 @@ class HandOut:
         order = self._waiting.order
         waiting = [one for lane in order.lanes if isinstance(lane, tuple) for one in order.each([lane])]
         waiting += [one for _, one in self._waiting.later if self._node_runs.node_of(one) is not None]
-        over = [one for one in dict.fromkeys(waiting) if not self._is_needed_on_node(one, useful)]
+        nodes = self._state.run_for
+        over = [
+            one
+            for one in dict.fromkeys(waiting)
+            if nodes[one][1] not in there or not self._is_needed_on_node(one, useful)
+        ]
         if over:
             self._waiting.keep(lambda one: one not in over)
         for one in over:

@@ -35,7 +35,13 @@ class Lanes:
 
     def may_go_to(self, one: int, pool: str) -> bool:
         """Return whether a task, or a run of a stage, may run on nodes of a pool."""
-        lane = self.of(one) if self.matter else ""
+        return not self.matter or self._goes_to(self.of(one), pool)
+
+    def of_pool(self, pool: str, queue: TaskQueue) -> list[Hashable] | None:
+        """Return the lanes of a queue from which nodes of a pool may take; None for all."""
+        return [lane for lane in queue.lanes if self._goes_to(lane, pool)] if self.matter else None
+
+    def _goes_to(self, lane: Hashable, pool: str) -> bool:
         return not isinstance(lane, tuple) and fit(self._run_on.get(str(lane), ()), self._tags_of(pool))
 
     def open_to(self, node: NodeState, queue: TaskQueue) -> list[Hashable] | None:

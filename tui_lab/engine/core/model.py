@@ -26,6 +26,14 @@ class Moment(NamedTuple):
         return round(self.wall - ago, 3)
 
 
+class NodeLimits(NamedTuple):
+    """The most that a node of a pool can ever offer; None where that is not known. memory: bytes."""
+
+    cpus: float | None = None
+    memory: float | None = None
+    gpus: float | None = None
+
+
 class AttemptNeeds(Needs, total=False):
     """What an attempt needs of its node, and of the limits that all runs of a lab share."""
 

@@ -100,6 +100,15 @@ class NodeRuns:
             return True
         return any(self.failed_on(other, node) for other in self._on_node.get(run, ()))
 
+    def has_failed(self, node: str) -> bool:
+        """Return whether a run of a node did not end well."""
+        return any(self._state.run_for[one][1] == node for one in self._bad)
+
+    def failures_in(self, pool: str) -> int:
+        """Return on how many nodes of a pool runs have failed, also on those that are gone."""
+        nodes = {self._state.run_for[one][1] for one in self._bad}
+        return sum(node.startswith(f"{pool}.") for node in nodes)
+
     def note(self, events: Iterable[KnownEvent]) -> None:
         """Take up which runs on nodes did not end well, after events that have been applied."""
         for event in events:

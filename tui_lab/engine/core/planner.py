@@ -33,22 +33,14 @@ class Planner:
 
     def plan(self) -> None:
         """Assign what can be assigned now."""
-        for run in self._in_order():
-            if run.name in self._state.active:
+        for run in self._state.in_order():
+            if run.name in self._state.active:  # still
                 isolated(self._state, run, self._assign_work, self.fail)
-
-    def _in_order(self) -> list[RunState]:
-        """Return the active runs, those that go first before the others."""
-        state = self._state
-        return sorted(
-            (run for run in state.runs.values() if run.name in state.active),
-            key=lambda run: (-run.priority, run.arrival),
-        )
 
     def make_way(self) -> None:
         """Take back what has not begun of runs that come behind others with waiting tasks."""
         waiting = False
-        for run in self._in_order():
+        for run in self._state.in_order():
             if waiting:
                 self.take_back(run)
             waiting = waiting or bool(run.order and not run.held)
@@ -59,7 +51,8 @@ class Planner:
             return
         run.queue_due_retries(now)
         run.times.now = now.monotonic
-        choosy = not run.order or run.is_choosy or bool(state.pools)
+        ending = any(pool.reach is not None for pool in state.pools.values())
+        choosy = not run.order or run.is_choosy or ending
         whole = run.roster.is_due(run.health.version, choosy=choosy) or bool(run.order and not run.in_flight)
         nodes = self._look_at_all(run) if whole else self._look_at_changed(run, choosy=choosy)
         if run.order and not run.held and not state.outputs_blocked:
@@ -130,10 +123,12 @@ class Planner:
         """Have nodes make the runs of their own that they lack; fail what no node can make them for."""
         state = self._state
         useful = [node for node in nodes if not self.is_useless(run, node)]
-        if events := run.hand_out.make_on_nodes({node.name for node in useful}, run.first_free, state.now):
+        coming = {node.name for node in nodes} | run.homes
+        useful_names = {node.name for node in useful}
+        if events := run.hand_out.make_on_nodes(useful_names, coming, run.first_free, state.now):
             state.record(run, events)
             self._fill(run, self._takers(run, nodes))
-        failed = [] if self._awaits_first(run) else run.fail_blocked(useful, state.now)
+        failed = [] if self._awaits_first(run) else run.fail_blocked(useful, state.hopes(run), state.now)
         state.record(run, failed)
         if failed or run.hand_out.lacks_some:
             state.plan()
@@ -256,7 +251,8 @@ class Planner:
             if most > 0 and run.order:
                 chosen[node] += run.hand_out.take(most, node, node.resources, inputs="not far")
         for node in takers:
-            self._assign(run, node, chosen[node])
+            found = dict.fromkeys(chosen[node])  # what was taken up again may wait twice
+            self._assign(run, node, [key for key in found if run.waiting.is_wanted(key[0])])
 
     def _assign(self, run: RunState, node: NodeState, keys: list[AttemptKey]) -> None:
         if not keys:

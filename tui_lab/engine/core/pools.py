@@ -3,11 +3,15 @@ there may be more."""
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
+from tui_lab.engine.agent.resources import Resources
+from tui_lab.engine.core.model import NodeLimits
 from tui_lab.engine.core.node import NodeState
 
 FRESH: Final = 0.9  # of the walltime: a node that has so much was just granted
+CARDS: Final = 64  # GPUs that a node may have of which nothing is known
 LAST: Final = 8  # nodes from which is known how much time tasks have
 
 
@@ -19,7 +23,10 @@ class PoolState:
         self.nodes: dict[str, NodeState] = {}
         self.hopeless = ""  # why it can grant nothing; empty while there may be more nodes
         self.drained = False  # by command: nothing new starts on its nodes
+        self.wanted_slots = 0  # of each node; 0: as many as it has cores
+        self.limits = NodeLimits()
         self.walltime: float | None = None  # seconds that an allocation has, if that is known
+        self._last: Resources | None = None  # of the node that answered last
         self._lefts: dict[str, float] = {}  # node that was just granted -> seconds that its first task had
         self._first: float | None = None  # seconds that one had when its agent answered first
 
@@ -32,6 +39,24 @@ class PoolState:
     def is_known(self) -> bool:
         """Whether a node of it has told what it offers."""
         return any(node.resources is not None for node in self.nodes.values())
+
+    def note_offer(self, node: NodeState) -> None:
+        """Take up what a node of it offers."""
+        self._last = node.resources
+
+    @property
+    def slots(self) -> int:
+        """Tasks that a node takes at a time; 0 where that is not known yet."""
+        return self.wanted_slots or (0 if self._last is None else self._last.slots)
+
+    @property
+    def offer(self) -> Resources:
+        """What a node of it offers, as the last one did; else at most, as far as that is known."""
+        one = self._last
+        if one is not None:
+            return Resources(self.slots, one.cpus, one.memory, one.gpus)
+        cpus, memory, gpus = (sys.maxsize if limit is None else int(limit) for limit in self.limits)
+        return Resources(self.slots or 1, cpus, memory, range(min(gpus, CARDS)))
 
     @property
     def reach(self) -> float | None:

@@ -54,6 +54,10 @@ class TaskQueue:
         ranked = (zip(self._ranks.get(lane, ()), self._ids.get(lane, ()), strict=True) for lane in found)
         yield from (one for _, one in heapq.merge(*ranked))
 
+    def count(self, lanes: Collection[Hashable] | None = None) -> int:
+        """Return how many ids are in some lanes, by default in all."""
+        return len(self) if lanes is None else sum(len(self._ids.get(lane, ())) for lane in lanes)
+
     def popleft(self, lanes: Collection[Hashable] | None = None) -> int | None:
         """Remove the first id of some lanes, by default of all, and return it; None where there is none."""
         if self._lane_of is None:

@@ -18,6 +18,7 @@ from tui_lab.engine.core.model import AttemptKey, Moment, RunSettings
 from tui_lab.engine.core.node import NodeState
 from tui_lab.engine.core.node_runs import NodeRuns
 from tui_lab.engine.core.open_attempts import OpenAttempts
+from tui_lab.engine.core.pools import PoolState
 from tui_lab.engine.core.queue import TaskQueue
 from tui_lab.engine.core.retries import next_attempt_in
 from tui_lab.engine.core.roster import Roster
@@ -46,6 +47,7 @@ from tui_lab.store.events import NodeRuns as NodeRunsNeeded
 from tui_lab.store.fold import DONE, FAILED, REASONS, STOPPED, State
 
 NODE_LOST: Final = "node-lost"
+TRIED: Final = 3  # nodes of a pool on which runs of their own have failed, and no others are waited for
 GRACE: Final = 10.0  # seconds between TERM and KILL where the experiment can't be read
 
 
@@ -210,24 +212,29 @@ class RunState:
         revived = self.node_runs.to_revive(self.node_names) if again else []
         return [*found, DependencyRevived(now.at(), ranges.to_ranges(sorted(revived)))] if revived else found
 
-    def fail_blocked(self, nodes: Sequence[NodeState], now: Moment) -> list[KnownEvent]:
-        """Return the events of what can't run, because runs that it needs have failed on all of these nodes to which it
-        may go."""
+    def fail_blocked(self, nodes: Sequence[NodeState], hopes: Sequence[PoolState], now: Moment) -> list[KnownEvent]:
+        """Return the events of what can't run: runs that it needs have failed on all of these nodes to which it may go.
+        hopes: pools that may grant another, which counts while they have failed on few."""
         attempts = self.state.columns["attempts"]
+        pools = [pool for pool in hopes if self.node_runs.failures_in(pool.name) < TRIED]
 
         def ways(one: int) -> list[str]:
             key = (one, attempts[one] + 1)
-            return [
-                node.name
-                for node in nodes
-                if self.lanes.may_go(one, node)
-                and not (node.resources and self.needs.why_impossible(key, node.resources))
-            ]
+            mine = (node for node in nodes if self.lanes.may_go(one, node))
+            found = [n.name for n in mine if not (n.resources and self.needs.why_impossible(key, n.resources))]
+            return [*found, *(pool.name for pool in pools if self.lanes.may_go_to(one, pool.name))]
 
         found = self.node_runs.blocked(ways)
         if not found:
             return []
         return self._dependencies.blocked(found, STOPPED if set(found.values()) == {STOPPED} else FAILED, now)
+
+    def has_use_for(self, node: NodeState, now: float) -> bool:
+        """Return whether a node may take some of the tasks that wait, as far as its time and its failures go. now:
+        monotonic."""
+        if node.name in self.state.quarantined or self.node_runs.has_failed(node.name):
+            return False
+        return node.ends_at is None or self.times.shortest(self.order).fits(node, now)
 
     def queue_due_retries(self, now: Moment) -> None:
         """Put retries that are due at the head of the queue."""

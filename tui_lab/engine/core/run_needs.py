@@ -98,6 +98,12 @@ class RunNeeds:
         self._tokens[key] = wanted
         return True
 
+    def free_tokens(self) -> dict[str, int]:
+        """Return how many of each token no attempt holds."""
+        runs = [run for run in {self, *self.sharing()} if run is self or run.limits]
+        least = {name: min(run.limits[name] for run in runs if name in run.limits) for name in self.limits}
+        return {name: max(0, limit - sum(run.held(name) for run in runs)) for name, limit in least.items()}
+
     def drop_tokens(self, key: AttemptKey) -> None:
         """Give back the tokens of an attempt."""
         self._tokens.pop(key, None)

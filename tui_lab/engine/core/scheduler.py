@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from tui_lab.engine.core.agent_events import AgentEventHandler
+from tui_lab.engine.core.demand import missing
 from tui_lab.engine.core.effects import DropOutputs, Effect, Stopped
 from tui_lab.engine.core.events import (
     AgentMessages,
@@ -102,8 +103,8 @@ class Scheduler:
                 self._on_run_loaded(RunState(name, state, settings))
             case NodeAdded():
                 self._on_node_added(event)
-            case PoolAdded(pool=name):
-                self._state.pools.setdefault(name, PoolState(name))
+            case PoolAdded(pool=name, slots=slots):
+                self._state.pools.setdefault(name, PoolState(name)).wanted_slots = slots
             case PoolSurveyed(pool=name) | PoolDrained(pool=name):
                 if name in self.pools:
                     self._on_pool_event(self.pools[name], event)
@@ -184,14 +185,17 @@ class Scheduler:
             home in self.runs[name].homes for name in self.active
         )
 
-    def is_too_short(self, node: NodeState, now: float) -> bool:
-        """Return whether tasks wait, none of which can end on a node before it does. now: monotonic."""
-        if node.ends_at is None:
-            return False
+    def missing(self, pool: str, most: int, *, settling: bool) -> int:
+        """Return how many nodes of a pool would have work besides those that are up, at most so many. settling: nodes
+        that entries name may still be about to connect."""
+        return missing(self._state, self.pools[pool], most, settling=settling)
+
+    def is_of_no_use(self, node: NodeState, now: float) -> bool:
+        """Return whether tasks wait, and a node can't take any of them: it ends too soon, or failed. now: monotonic."""
         home = home_of(node)
         runs = [run for name in self.active if home in (run := self.runs[name]).homes]
-        waiting = [run.times.shortest(run.order) for run in runs if run.order and not run.held]
-        return bool(waiting) and not any(shortest.fits(node, now) for shortest in waiting)
+        waiting = [run for run in runs if run.order and not run.held]
+        return bool(waiting) and not any(run.has_use_for(node, now) for run in waiting)
 
     def working(self) -> set[str]:
         """Return the nodes that have attempts."""
@@ -387,6 +391,8 @@ class Scheduler:
                 self._agents.on_messages(node, event)
             case NodeWelcomed():
                 unsupplied = self._agents.on_welcome(node, event)
+                if node.pool in self.pools:
+                    self.pools[node.pool].note_offer(node)
                 if node.wanted_slots and node.wanted_slots != node.slots:
                     self._set_slots(node, node.wanted_slots)  # they were changed since `hello`
                 if node.ends_at is not None:  # it may have moved since then, too
@@ -431,8 +437,8 @@ class Scheduler:
 
     def _on_pool_event(self, pool: PoolState, event: PoolSurveyed | PoolDrained) -> None:
         match event:
-            case PoolSurveyed(hopeless=hopeless, walltime=walltime):
-                pool.hopeless, pool.walltime = hopeless, walltime
+            case PoolSurveyed(hopeless=hopeless, walltime=walltime, limits=limits):
+                pool.hopeless, pool.walltime, pool.limits = hopeless, walltime, limits
                 self._check_nodes(pool.nodes.values())
             case PoolDrained(drained=drained):
                 pool.drained = drained

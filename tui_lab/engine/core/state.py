@@ -67,6 +67,11 @@ class SchedulerState:
         """Return the runs that have attempts, or will have: they share tokens."""
         return [run for run in self.runs.values() if run.in_flight or run.name in self.active]
 
+    def in_order(self) -> list[RunState]:
+        """Return the active runs, those that go first before the others."""
+        runs = (run for run in self.runs.values() if run.name in self.active)
+        return sorted(runs, key=lambda run: (-run.priority, run.arrival))
+
     def unstarted(self, run: RunState, node: NodeState) -> list[AttemptKey]:
         """Return the attempts of a run that a node has and has not reported as started."""
         states = run.state.columns["state"]

@@ -199,6 +199,11 @@ class RunTimes:
             return False
         return left - MARGIN > (found.needed if found.sure else _bounded(found.seconds, node))
 
+    def fits_pool(self, key: AttemptKey, pool: PoolState) -> bool:
+        """Return whether an attempt may end in time on a node that a pool grants."""
+        found = self.of(key)
+        return not found.sure or pool.reach is None or pool.reach - MARGIN > found.needed
+
     def shortest(self, tasks: Iterable[int]) -> Shortest:
         """Return what the first of these tasks need at least."""
         attempts = self._state.columns["attempts"]
@@ -217,7 +222,7 @@ class RunTimes:
         found = self.of(key)
         if not found.sure or not pools:
             return ""
-        if any(pool.reach is None or pool.reach - MARGIN > found.needed for pool in pools):
+        if any(self.fits_pool(key, pool) for pool in pools):
             return ""
         if any(self.fits(key, node) for node in nodes):
             return ""

@@ -13,9 +13,11 @@ from typing import Any, Final
 
 from tui_lab.engine.connection import NodeConnection
 from tui_lab.engine.core.events import AllocationEnded, DeadlineMoved, Event, NodeAdded, NodeRemoved, PoolSurveyed
+from tui_lab.engine.core.model import NodeLimits
 from tui_lab.engine.core.run import RunState
 from tui_lab.engine.core.scheduler import SUPPLIED_IN, Scheduler
 from tui_lab.engine.pools.needs import most_needed
+from tui_lab.engine.pools.quota import Quota, Standing
 from tui_lab.engine.pools.record import AllocationRecord
 from tui_lab.engine.registry import NodeRegistry
 from tui_lab.engine.transports.supply import Cause, Offer, Request, Supply, SupplyError
@@ -50,7 +52,6 @@ class Allocation:
     nodes: dict[str, Offer] = field(default_factory=dict)
     known: Sequence[str] = ()
     unseen: int = 0  # surveys in a row that did not name it
-    idle_since: float | None = None  # monotonic
     answered: bool = False  # its agent has
     leaving: bool = False  # it is being given back
 
@@ -78,12 +79,11 @@ class Pool:
         self.supply = supply
         self.why = ""  # what the engine said last, where it was no answer
         self.hopeless = ""
+        self.limits = NodeLimits()
         self.walltime: float | None = None  # seconds that an allocation has, if that is known
         self.allocations: dict[str, Allocation] = {}
         settings: Any = dict(entry).get(entry["transport"]) or {}
-        self.least: int = settings.get("min", 0)
-        self.most: int = settings.get("max", 64)
-        self.idle: float = settings.get("idle", 10.0)
+        self.quota = Quota(settings.get("min", 0), settings.get("max", 64), settings.get("idle", 10.0))
         self.every: float = settings.get("every", supply.traits.every)
         self.leave: float = settings.get("leave", 600.0)
         self._record = record
@@ -94,13 +94,11 @@ class Pool:
         self._born = self._begun = time.monotonic()
         self._surveyed = self._asked = self._looked = float("-inf")
         self._due = float("inf")  # of the next survey
-        self._needless_since: float | None = None
         self._has_limits = False
         self._failed = 0  # allocations in a row
         self._troubles = 0  # questions in a row that had no answer
         self._silent_since: float | None = None
         self._next = 0.0  # monotonic: nothing is asked of the engine before
-        self._slots = entry.get("slots", 0)
         self._wake = asyncio.Event()
         self._stop = False
         self._life: asyncio.Task[None] | None = None
@@ -144,7 +142,7 @@ class Pool:
 
     def _runs(self) -> list[RunState]:
         runs = (self._scheduler.runs[name] for name in self._scheduler.active)
-        return [run for run in runs if self.name in run.node_names]
+        return [run for run in runs if self.name in run.homes]
 
     async def _keep(self) -> None:
         while not self._stop and (self.allocations or self.active):
@@ -179,7 +177,10 @@ class Pool:
     def _say_hopeless(self, why: str) -> None:
         if why != self.hopeless:
             self.hopeless = why
-            self._feed(PoolSurveyed(self.name, why, self.walltime))
+            self._tell()
+
+    def _tell(self) -> None:
+        self._feed(PoolSurveyed(self.name, self.hopeless, self.walltime, self.limits))
 
     async def _read_limits(self) -> None:
         self._has_limits = True
@@ -188,12 +189,14 @@ class Pool:
         except SupplyError as error:
             log.warning("%s: its limits are not known: %s", self.name, error)
         else:
-            self._set_walltime(limits.walltime)
+            self.limits = NodeLimits(limits.cpus, limits.memory, limits.gpus)
+            self.walltime = self.walltime if limits.walltime is None else limits.walltime
+            self._tell()
 
     def _set_walltime(self, walltime: float | None) -> None:
         if walltime is not None and walltime != self.walltime:
             self.walltime = walltime
-            self._feed(PoolSurveyed(self.name, self.hopeless, walltime))
+            self._tell()
 
     async def _look(self) -> None:
         if not self._has_limits and self.active:
@@ -204,73 +207,56 @@ class Pool:
         self._note_answers()
         if now - self._looked >= BETWEEN:
             await self._look_at_doubtful()
-        await self._give_back(self._needless(time.monotonic()))
-        missing = self._wanted() - self._coming()
-        if missing > 0 and not self.hopeless and now - self._asked >= BETWEEN:
-            await self._ask(missing)
+        missing = self._missing()
+        await self._give_back(self._needless(missing, time.monotonic()))
+        asked = self.quota.to_ask(missing, self._standing()) if self.active and not self.drained else 0
+        if asked > 0 and not self.hopeless and now - self._asked >= BETWEEN:
+            await self._ask(asked)
 
     # --- How many
 
-    def _coming(self) -> int:
-        return sum(not one.leaving and not self._is_over(one) for one in self.allocations.values())
+    @property
+    def drained(self) -> bool:
+        """Whether nothing new starts here, by command."""
+        return self._scheduler.pools[self.name].drained
+
+    def _missing(self) -> int:
+        """How many allocations would have work, besides those that are ready."""
+        settling, machines = time.monotonic() - self._begun < TO_CONNECT, self.supply.machines
+        return -(-self._scheduler.missing(self.name, self.quota.most * machines, settling=settling) // machines)
+
+    def _standing(self) -> list[Standing]:
+        return [
+            Standing(one.name, one.up, self._is_ready(one), self._is_busy(one), self._is_over(one), one.leaving)
+            for one in self.allocations.values()
+        ]
 
     def _is_over(self, one: Allocation) -> bool:
-        """Whether it has too little time left for what waits, and nothing to do."""
-        if not one.up or self._works(one) or not self._is_ready(one):
+        """Whether it has nothing to do, and can't take anything of what waits."""
+        if self._works(one) or not self._is_ready(one):
             return False
-        return all(self._scheduler.is_too_short(node.state, time.monotonic()) for node in self._nodes(one))
+        return all(self._scheduler.is_of_no_use(node.state, time.monotonic()) for node in self._nodes(one))
 
-    def _wanted(self) -> int:
-        """How many allocations the waiting tasks ask for, and those that run in some."""
-        runs = self._runs()
-        if not runs or self._scheduler.pools[self.name].drained:
-            return 0
-        waiting = 0
-        for run in runs:
-            mine = sum(len(run.in_flight.on(node)) for one in self.allocations.values() for node in one.nodes)
-            others = [node for node in self._scheduler.nodes_of(run) if node.pool != self.name]
-            if any(node.state == "connecting" for node in others) and time.monotonic() - self._begun < TO_CONNECT:
-                return self.least
-            queued = 0 if run.held else len(run.order) - sum(node.free for node in others)
-            waiting += max(0, queued) + mine
-        slots = self._slots or 1
-        wanted = -(-waiting // (slots * self.supply.machines))
-        if not self._slots:
-            wanted = min(wanted, 1)  # the first shows how many tasks one takes
-        if self.hopeless:
-            return min(wanted, self.counts()["up"])
-        return max(self.least, min(self.most, wanted))
-
-    def _needless(self, now: float) -> list[Allocation]:
+    def _needless(self, missing: int, now: float) -> list[Allocation]:
         """What is to be given back now."""
         if not self.active:
             # Where an earlier engine has asked for it, a client may be about to go on.
             settled = now - self._born > SUPPLIED_IN
             return [one for one in self.allocations.values() if (one.ours or settled) and not self._works(one)]
-        spare = self._coming() - self.least
-        found = [one for one in self.allocations.values() if one.leaving or self._is_over(one)]
-        spare += len(found)
-        for one in self.allocations.values():
-            is_idle = one.up and not self._works(one) and not one.leaving and self._is_ready(one)
-            one.idle_since = (one.idle_since or now) if is_idle else None
-            if one.idle_since is not None and now - one.idle_since >= self.idle and len(found) < spare:
-                found.append(one)
-        pending = self._pending()
-        needless = min(len(pending), spare - len(found), self._coming() - self._wanted())
-        if needless <= 0:
-            self._needless_since = None
-        else:
-            self._needless_since = self._needless_since or now
-            if now - self._needless_since >= self.idle:
-                found += pending[-needless:]
-        return found
+        if self.drained:
+            return [one for one in self.allocations.values() if not self._works(one)]
+        return [self.allocations[name] for name in self.quota.to_give_back(missing, self._standing(), now)]
 
     def _works(self, one: Allocation) -> bool:
         names = {*one.nodes, *one.known}
         return any(run.in_flight.uses(node) for run in self._scheduler.runs.values() for node in names)
 
+    def _is_busy(self, one: Allocation) -> bool:
+        """Whether it works, or what its tasks need is being sent to it."""
+        return self._works(one) or any(node.state.staging for node in self._nodes(one))
+
     def _is_ready(self, one: Allocation) -> bool:
-        return all(node in self._registry.nodes and self._registry.nodes[node].ready for node in one.nodes)
+        return one.up and all(node in self._registry.nodes and self._registry.nodes[node].ready for node in one.nodes)
 
     def _note_answers(self) -> None:
         for one in self.allocations.values():
@@ -280,7 +266,6 @@ class Pool:
                     continue
                 if node.ready:
                     one.answered, self._failed = True, 0
-                    self._slots = self.entry.get("slots", 0) or node.state.slots
 
     # --- Talking to the engine
 
