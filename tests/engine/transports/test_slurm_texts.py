@@ -3,6 +3,7 @@ said."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from tui_lab.engine.transports.slurm.commands import (
 )
 from tui_lab.engine.transports.slurm.errors import command_error, relay_error
 from tui_lab.engine.transports.slurm.script import batch_script
+from tui_lab.engine.transports.slurm.site import site_of
 from tui_lab.engine.transports.slurm.supply import SlurmSupply
 from tui_lab.engine.transports.supply import Limits, Offer, Request, SupplyError
 from tui_lab.experiment.cluster.entry import NodeEntry
@@ -83,6 +85,32 @@ def supply(place: Any, python: str = "", **slurm: Any) -> SlurmSupply:
     made = SlurmSupply(entry, "tl-ab-", {})
     made.place, made.commands = place, Commands(place)
     return made
+
+
+async def test_pools_of_a_site_share_a_squeue() -> None:
+    place = Said(squeue=QUEUE, sbatch="7")
+    one, other = supply(place), supply(place)
+    alike = await asyncio.gather(one.survey(), other.survey())
+    assert len(place.seen) == 1 and len(alike[0]) == len(alike[1]) > 0
+    await one.survey()
+    assert len(place.seen) == 2, "it asks for news"
+    await other.survey()
+    assert len(place.seen) == 2, "which are for both"
+    await other.ask([Request("tl-ab-big-99", "spool", 1, 60.0)])
+    await other.survey()
+    assert len(place.seen) == 4, "what was asked before its request says nothing of that"
+    await one.survey()
+    place.answers["squeue"] = Done(1, "", NOT_CONTACTED)
+    for made in (one, one, other):
+        with pytest.raises(SupplyError, match="slurm controller"):
+            await made.survey()
+    assert len(place.seen) == 5, "it is left alone for a while"
+    one.site.reset()
+    with pytest.raises(SupplyError):
+        await other.survey()
+    assert len(place.seen) == 6
+    entry: Any = {"name": "big", "host": "login", "slurm": {}}
+    assert site_of(entry, {}) is not one.site and site_of(one.entry, {"SLURM_CONF": "x"}) is not one.site
 
 
 def test_jobs_of_squeue() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import math
 import posixpath
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
@@ -15,6 +16,7 @@ from tui_lab.engine.transports.slurm.errors import FAILED, job_error
 from tui_lab.engine.transports.slurm.limits import OF_CPUS, OF_GPUS, OF_MEMORY, limits_of, partitions_of
 from tui_lab.engine.transports.slurm.relay import SlurmWay
 from tui_lab.engine.transports.slurm.script import batch_script
+from tui_lab.engine.transports.slurm.site import site_of
 from tui_lab.engine.transports.supply import Cause, Limits, Offer, Request, Supply, Traits
 from tui_lab.experiment.cluster.entry import NodeEntry
 
@@ -63,10 +65,12 @@ class SlurmSupply(Supply):
         self.prefix = prefix
         self.place: Here | There = There(entry, environment) if entry.get("host") else Here(environment)
         self.commands = Commands(self.place)
+        self.site = site_of(entry, environment)
         key: Mapping[str, Any] = entry["slurm"]  # type: ignore[typeddict-item]
         self.options: Mapping[str, Any] = key.get("options") or {}
         self.time: str | None = key.get("time")
         self.walltime: float | None = key.get("walltime")
+        self.every: float = key.get("every", self.traits.every)
         self.python = entry.get("python") or PYTHON
         self.requeues = bool(key.get("requeue"))
         self.nodes: int = key.get("nodes") or 1
@@ -74,6 +78,7 @@ class SlurmSupply(Supply):
         self.as_array = bool(key.get("array"))
         self._limits = Limits()
         self._opening = asyncio.Semaphore(OPENING)
+        self._known_at = float("-inf")  # monotonic: what was asked before does not tell what is new
         self._ids: dict[str, str] = {}  # of jobs that have not ended, by their names
         self._lives: dict[str, tuple[float | None, int]] = {}  # of jobs that run: since when, and how often before
 
@@ -87,12 +92,15 @@ class SlurmSupply(Supply):
                 words.append(f"--array=0-{len(some) - 1}")
             script = batch_script(self.python, one.spool, one.leave, machines=self.machines, first=first)
             number = await self.commands.sbatch(words, script)
+            self._known_at = time.monotonic()
             for element, request in enumerate(some):
                 self._ids[request.name] = number if first is None else f"{number}_{element}"
 
     async def survey(self) -> Sequence[Offer]:
-        """Return what has become of all jobs of this lab, by one squeue. Raises SupplyError."""
-        found = [job for job in await self.commands.squeue() if job.name.startswith(self.prefix)]
+        """Return what has become of all jobs of this lab, by a squeue for all pools of a site. Raises SupplyError."""
+        jobs = await self.site.jobs(self.commands.squeue, after=self._known_at, within=self.every / 2)
+        self._known_at = time.monotonic()
+        found = [job for job in jobs if job.name.startswith(self.prefix)]
         alive = [job for job in found if job.state in WAITING or job.state in RUNNING]
         self._ids = {job.name: job.ref for job in alive}
         offers = [offer for job in found for offer in self._offers(await self._counted(job))]
@@ -140,6 +148,7 @@ class SlurmSupply(Supply):
     def renew(self, environment: Mapping[str, str]) -> None:
         """Take the environment of a later submitter."""
         self.place.renew(environment)
+        self.site.reset()
 
     async def close(self) -> None:
         """Close the connections to the login node. Jobs go on."""
