@@ -185,3 +185,13 @@ def test_a_quota_gives_back_what_has_no_work_for_a_while() -> None:
     assert quota.to_give_back(0, named(UP, UP), 30.0) == ["a"], "the least stay"
     assert quota.to_give_back(1, named(UP._replace(over=True), WORKS), 31.0) == ["a"]
     assert Quota(0, 1, 0.0).to_give_back(0, named(UP), 0.0) == [], "not at the first look"
+
+
+def test_resources_that_the_cluster_file_gives_nodes() -> None:
+    demand = Demand()
+    demand.feed(PoolAdded("big", 4, {"scope": 2}))
+    wanted: Any = {"scope": 1}
+    demand.run(10, has_needs=True, needs=lambda key, changes: wanted)
+    assert demand.missing() == 5, "two on each"
+    demand.feed(PoolAdded("big", 4))
+    assert demand.missing() == 0, "no node has one"

@@ -273,10 +273,12 @@ class OutputsBlocked(msgspec.Struct, frozen=True):
 
 
 class PoolAdded(msgspec.Struct, frozen=True):
-    """An entry of a submission is an engine that grants nodes. slots: of each node; 0 for as many as it has cores."""
+    """An entry of a submission is an engine that grants nodes. slots: of each node; 0 for as many as it has cores.
+    resources: what each offers besides, by name."""
 
     pool: str
     slots: int = 0
+    resources: Mapping[str, int] = msgspec.field(default_factory=dict)
 
 
 class PoolSurveyed(msgspec.Struct, frozen=True):

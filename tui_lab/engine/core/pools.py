@@ -4,6 +4,7 @@ there may be more."""
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Final
 
 from tui_lab.engine.agent.resources import Resources
@@ -24,6 +25,7 @@ class PoolState:
         self.hopeless = ""  # why it can grant nothing; empty while there may be more nodes
         self.drained = False  # by command: nothing new starts on its nodes
         self.wanted_slots = 0  # of each node; 0: as many as it has cores
+        self.resources: Mapping[str, int] = {}  # that each node offers besides, by name
         self.limits = NodeLimits()
         self.walltime: float | None = None  # seconds that an allocation has, if that is known
         self._last: Resources | None = None  # of the node that answered last
@@ -54,9 +56,9 @@ class PoolState:
         """What a node of it offers, as the last one did; else at most, as far as that is known."""
         one = self._last
         if one is not None:
-            return Resources(self.slots, one.cpus, one.memory, one.gpus)
+            return Resources(self.slots, one.cpus, one.memory, one.gpus, self.resources)
         cpus, memory, gpus = (sys.maxsize if limit is None else int(limit) for limit in self.limits)
-        return Resources(self.slots or 1, cpus, memory, range(min(gpus, CARDS)))
+        return Resources(self.slots or 1, cpus, memory, range(min(gpus, CARDS)), self.resources)
 
     @property
     def reach(self) -> float | None:

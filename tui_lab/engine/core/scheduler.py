@@ -103,8 +103,9 @@ class Scheduler:
                 self._on_run_loaded(RunState(name, state, settings))
             case NodeAdded():
                 self._on_node_added(event)
-            case PoolAdded(pool=name, slots=slots):
-                self._state.pools.setdefault(name, PoolState(name)).wanted_slots = slots
+            case PoolAdded(pool=name, slots=slots, resources=resources):
+                pool = self._state.pools.setdefault(name, PoolState(name))
+                pool.wanted_slots, pool.resources = slots, resources
             case PoolSurveyed(pool=name) | PoolDrained(pool=name):
                 if name in self.pools:
                     self._on_pool_event(self.pools[name], event)

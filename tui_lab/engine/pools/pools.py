@@ -67,7 +67,7 @@ class Pools:
             return
         self.check([entry])
         name = entry["name"]
-        self._feed(PoolAdded(name, entry.get("slots", 0)))
+        self._feed(_added(entry))
         try:
             pool = self._pool(entry, environment)
         except SupplyError as error:
@@ -97,7 +97,7 @@ class Pools:
         for one in self.record.open.values():
             found.setdefault(one.pool, []).append(one.name)
         for name, names in found.items():
-            self._feed(PoolAdded(name, self.record.open[names[-1]].entry.get("slots", 0)))
+            self._feed(_added(self.record.open[names[-1]].entry))
             try:
                 self._pool(self.record.open[names[-1]].entry, {}).adopt(names)
             except SupplyError as error:
@@ -147,6 +147,10 @@ class Pools:
 
 def _up(count: int) -> str:
     return f"{count} allocation{' is' if count == 1 else 's are'} up"
+
+
+def _added(entry: NodeEntry) -> PoolAdded:
+    return PoolAdded(entry["name"], entry.get("slots", 0), entry.get("resources") or {})
 
 
 def _another(one: NodeEntry, other: NodeEntry) -> bool:
