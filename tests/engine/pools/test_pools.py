@@ -107,6 +107,7 @@ def test_what_ends_with_its_allocation_runs_again_at_no_cost(workbench: Workbenc
     workbench.process("nodes", "resume", "big", env=pool.env)
     lines = workbench.process("nodes", env=pool.env).lines
     assert lines[1].split()[:2] == ["big", "pool"] and "  big: 4 allocations are up" in lines
+    assert "pool big: 4 allocations are up" in workbench.process("status", env=pool.env).lines
     wrong = workbench.process("nodes", "set", shown[1]["node"], "slots=3", code=None, env=pool.env)
     assert wrong.code and "belongs to big" in wrong.err
     # The loss of a node comes first: a second attempt may have been handed to a node that is cut off next.

@@ -144,7 +144,7 @@ def _show(lab: Lab, engine: Status | None, found: list[ExperimentStatus], *, wit
     from rich.text import Text
 
     from tui_lab.cli.output.summary import paused_line
-    from tui_lab.client.formatting import STATE_MARKS, STATE_STYLES, plural, stages_line
+    from tui_lab.client.formatting import STATE_MARKS, STATE_STYLES, plural, printable, stages_line
     from tui_lab.client.node_formatting import trouble
 
     console = new_console(highlight=False)
@@ -176,8 +176,12 @@ def _show(lab: Lab, engine: Status | None, found: list[ExperimentStatus], *, wit
         return
     for node in engine.nodes if with_nodes else ():
         wrong = trouble(node, engine.nodes)
-        held = f"{plural(node.slots or 0, 'slot')}, {plural(node.open or 0, 'task')} there"
-        print(f"node {node.name}: {node.state}, {held}" + (f"; {wrong}" if wrong else ""))
+        if node.pending is None:
+            held = f"{plural(node.slots or 0, 'slot')}, {plural(node.open or 0, 'task')} there"
+            print(f"node {node.name}: {node.state}, {held}" + (f"; {wrong}" if wrong else ""))
+        else:
+            state = "" if node.state == "pool" else node.state
+            print(f"pool {node.name}: " + "; ".join(filter(None, (state, printable(node.doing or ""), wrong))))
     if engine.notice:
         print(f"! {engine.notice}")
 
