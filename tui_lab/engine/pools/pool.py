@@ -354,9 +354,9 @@ class Pool:
             one.nodes[name] = offer
             entry: NodeEntry = {**self.entry, "name": name, "pool": self.name}
             self._registry.grant(entry, lambda: self.supply.way(one.nodes.get(name, offer)))
+            if one.ours and self.walltime is None and not offer.cause:
+                self._set_walltime(offer.ends_in)  # later ones may be those of a preemption
         one.nodes[name] = offer
-        if one.ours and self.walltime is None and not offer.cause:
-            self._set_walltime(offer.ends_in)
         self._feed(DeadlineMoved(name, offer.ends_in, loss_of(offer.cause) if offer.cause else ""))
 
     def _end_node(self, one: Allocation, name: str, cause: Cause, why: str) -> None:
