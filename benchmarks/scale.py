@@ -1,33 +1,42 @@
 """What nodes and tasks cost the engine.
 
     python benchmarks/scale.py [--tasks 1000000] [--nodes 10 100 1000] [--ends 50000]
+    python benchmarks/scale.py --allocation 4000 [--rounds 3]
 
 The scheduler alone, with nodes that are made up, each of four slots: processor time for a task from its start to its
 end, where all has work and tasks wait, and memory. By turns the scheduler plans after each end, as on a network where
 messages come one by one, and after each 50 ends, as where they come in groups. `tags`: not every node may run every
 task. Each row is a process of its own.
+
+`--allocation` measures how many tasks that do nothing end in a second in one allocation of a Slurm of its own, by turns
+with as many slots here.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from tests.services.slurm import PrivateSlurm
 from tests.store.events import submitted
 from tui_lab.engine.agent import PROTOCOL
 from tui_lab.engine.core.effects import Assign, Stage
 from tui_lab.engine.core.events import AgentMessages, Event, NodeAdded, NodeWelcomed, RunBegun, RunLoaded, Staged, Woken
 from tui_lab.engine.core.model import AttemptKey, Moment, RunSettings
 from tui_lab.engine.core.scheduler import Scheduler
+from tui_lab.experiment.cluster.pools.pool import FLOOR
 from tui_lab.protocol.agent import Finished, Started, Welcome
 from tui_lab.store.events import JournalBegun
 from tui_lab.store.fold import State
@@ -108,16 +117,50 @@ def measure(nodes: int, tasks: int, ends: int) -> list[float]:
     return [float(word) for word in subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout.split()]
 
 
+def rate(folder: Path, tasks: int, cluster: str, environment: Mapping[str, str]) -> float:
+    """Run tasks that do nothing; return how many end in a second, from the first start to the last end."""
+    (folder / "c.yaml").write_text(f"nodes: [{cluster}]\n")
+    (folder / "e.yaml").write_text(f"name: e\ncommand: /bin/true\nparameters: {{p: {{range: [0, {tasks}]}}}}\n")
+    words = [sys.executable, "-m", "tui_lab", "--run", "e.yaml", "--cluster", "c.yaml"]
+    subprocess.run(words, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    (journal,) = folder.rglob("journal.jsonl")
+    events = [json.loads(line) for line in journal.read_text().splitlines()]
+    first: float = min(event["at"] for event in events if event["event"] == "started")
+    last: float = max(event["at"] for event in events if event["event"] == "finished")
+    return tasks / (last - first)
+
+
+def in_an_allocation(tasks: int, rounds: int) -> None:
+    """Print the rate in one allocation beside that on this machine."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as place, PrivateSlurm() as slurm:
+        environment = {**os.environ, **slurm.environment, FLOOR: "0.2", "PYTHONPATH": str(Path(__file__).parent.parent)}
+        pool = "{name: big, slots: 2, slurm: {partition: main, max: 1, every: 0.2, idle: 1}}"
+        for number in range(rounds):
+            found = []
+            for name, cluster in (("there", pool), ("here", "{name: here, slots: 2}")):
+                folder = Path(place, f"{name}-{number}")
+                folder.mkdir()
+                found.append(rate(folder, tasks, cluster, environment))
+            there, here = found
+            load = os.getloadavg()[0]
+            print(f"{there:.0f} tasks a second in an allocation, {here:.0f} here: {there / here:.2f}; load {load:.0f}")
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, default=1_000_000)
     parser.add_argument("--nodes", type=int, nargs="+", default=[10, 100, 1000])
     parser.add_argument("--ends", type=int, default=50_000, help="tasks that are measured")
+    parser.add_argument("--allocation", type=int, metavar="TASKS")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--row", type=int, nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.row:
         one_row(*arguments.row)
+        return
+    if arguments.allocation:
+        in_an_allocation(arguments.allocation, arguments.rounds)
         return
     print(f"{arguments.tasks:,} tasks, load {os.getloadavg()[0]:.0f}; microseconds of the processor for a task")
     print(f"| nodes | a plan after each end | after each {GROUPS[1]} | tags, after each end | memory |")
