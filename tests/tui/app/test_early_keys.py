@@ -29,7 +29,7 @@ def test_a_key_that_a_terminal_takes_for_itself_is_kept() -> None:
     os.close(slave)
 
 
-def test_the_terminal_takes_no_lines_from_the_start_and_is_given_back_as_it_was(workbench: Workbench) -> None:
+def test_a_key_of_the_first_moment_acts_and_the_terminal_is_given_back_as_it_was(workbench: Workbench) -> None:
     workbench.write("e.yaml", "command: echo 1\n")
     terminal, slave = pty.openpty()
     before = termios.tcgetattr(terminal)
@@ -42,13 +42,15 @@ def test_the_terminal_takes_no_lines_from_the_start_and_is_given_back_as_it_was(
     try:
         until(lambda: not termios.tcgetattr(terminal)[3] & termios.ICANON)
         assert not select.select([terminal], [], [], 0)[0], "the screen is not there yet"
+        os.write(terminal, b"\x12")  # ctrl+r
         seen = b""
-        while b"Experiment" not in seen:
+        while b"Run 1 task" not in seen:
             assert select.select([terminal], [], [], 20)[0], seen
             seen += os.read(terminal, 1 << 16)
         screen.terminate()
-        while select.select([terminal], [], [], 0.1)[0] or screen.poll() is None:
-            os.read(terminal, 1 << 16)
+        while (more := select.select([terminal], [], [], 0.1)[0]) or screen.poll() is None:
+            if more:
+                os.read(terminal, 1 << 16)
         assert termios.tcgetattr(terminal) == before
     finally:
         screen.kill()

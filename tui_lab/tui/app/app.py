@@ -30,7 +30,7 @@ from tui_lab.tui.app.frame.lab_line import LabLine
 from tui_lab.tui.app.frame.notice import Notice
 from tui_lab.tui.app.frame.runs import Runs
 from tui_lab.tui.app.frame.tabs import Tabs
-from tui_lab.tui.app.input_order import LONGEST, InputOrder, WaysOut, letter_after_escape, too_long
+from tui_lab.tui.app.input_order import BEGINNING, LONGEST, InputOrder, WaysOut, letter_after_escape, too_long
 from tui_lab.tui.app.messages import Messages
 from tui_lab.tui.app.navigation import Navigation
 from tui_lab.tui.app.processes import Processes
@@ -123,7 +123,7 @@ class LabApp(App[int]):
         self._messages = Messages(self, self, self.config, self.config.notify if driver_class is None else "off")
         self._ways_out = WaysOut(self, [one.action for one in ACTIONS if one.leads_away])
         self._input = InputOrder(self, self._ways_out.leads)
-        self._unread = HeldKeys(self, LONGEST)  # keys before the first snapshot of a lab: for what it shows
+        self._unread = HeldKeys(self, BEGINNING)  # keys before the first snapshot of a lab: for what it shows
         self._changes = TerminalChanges(self)
         self._commands = commands
         self._processes = Processes(self, self)
@@ -168,7 +168,7 @@ class LabApp(App[int]):
     def on_mount(self) -> None:
         if self._first == panes.WELCOME:
             self.show_pane(self._first)
-        self.call_after_refresh(self._begin, self._first, self.hold_input())
+        self.call_after_refresh(self._begin, self._first, self.hold_input(BEGINNING))
         self.app_resume_signal.subscribe(self, lambda _: self.set_timer(RESUMED, self.terminal.redraw))
 
     def on_unmount(self) -> None:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LONGEST: Final = 5.0
-"""Seconds after which input goes on, whatever it waits for."""
+"""Seconds after which input goes on, whatever it waits for, but"""
+BEGINNING: Final = 20.0
+"""seconds for what a screen begins with: without it, a key has nothing to act on."""
 LONGEST_PASTE: Final = 200_000  # characters; more than that takes text fields many seconds
 PAUSE: Final = 0.3
 """Seconds of waiting after which a key that leaves acts at once."""
@@ -66,16 +68,27 @@ class InputOrder:
         """Return whether an event may be handled now."""
         if self._turns and event is self._turns[0]:
             del self._turns[0]
-        elif self._settling is not None:
+        elif self._settling is not None or self._waits(event):
             last = self._waiting[-1] if self._waiting else None
             before = last.event.time if last is not None else -math.inf
             # To ask takes a while, and a key that is held down comes often.
             way_out = last.way_out if last is not None and _is_same(last.event, event) else self._is_way_out(event)
             self._waiting.append(_Waiting(event, way_out, way_out and event.time - before >= PAUSE))
+            self._begin()
             return False
-        if self._settling is None and not isinstance(event, _PASSING):
-            self._settling = asyncio.create_task(self._settle(), name="input order")
+        if not isinstance(event, _PASSING):
+            self._begin()
         return True
+
+    def _waits(self, event: events.Event) -> bool:
+        """Return whether an event has to wait, though none was before it: for what comes by itself, as at first."""
+        now = time.monotonic()
+        held = any(until > now for until in self._holds.values())
+        return held and not isinstance(event, _PASSING) and not self._is_way_out(event)
+
+    def _begin(self) -> None:
+        if self._settling is None:
+            self._settling = asyncio.create_task(self._settle(), name="input order")
 
     def hold(self, seconds: float = LONGEST, rows: bool = False) -> Callable[[], None]:
         """Let input wait until the function is called that this returns, for what a thread or the next picture of
@@ -166,7 +179,7 @@ class InputOrder:
 
     async def _quiet(self) -> None:
         """Wait until the app has nothing left to do at once."""
-        end = time.monotonic() + LONGEST
+        end = max((time.monotonic() + LONGEST, *self._holds.values()))
         await asyncio.sleep(0)
         while (now := time.monotonic()) < end and self._app.is_running:
             if _ready():
