@@ -11,8 +11,8 @@ import pytest
 
 import tui_lab.engine.agent
 from tests.engine.agent.talk import interpreters
-from tui_lab.engine.agent_bundle import PACKAGES, bundle, packed
-from tui_lab.engine.transports.channel import GREETING, MARK, boot_command
+from tui_lab.engine.agent_bundle import PACKAGES, bundle
+from tui_lab.engine.transports.channel import GREETING, boot_command, boot_input
 
 ROOT = Path(tui_lab.__file__).parent
 MODULES = sorted(path for name in PACKAGES for path in (ROOT.parent / name.replace(".", "/")).glob("*.py"))
@@ -42,7 +42,7 @@ def test_files_of_the_login_folder_are_not_taken_for_pythons_own(python: str, tm
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name} of the folder')\n")
     said = subprocess.run(
         boot_command(python, str(tmp_path), "files"),
-        input=MARK + packed(),
+        input=boot_input(),
         capture_output=True,
         cwd=tmp_path,
         check=False,

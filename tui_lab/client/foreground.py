@@ -26,9 +26,8 @@ from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE, FAILED, INTERRUPTED, USAGE
 from tui_lab.client.formatting import span
 from tui_lab.client.submission import Prepared
-from tui_lab.engine.agent_bundle import packed
 from tui_lab.engine.tasks.builder import TaskBuilder
-from tui_lab.engine.transports.channel import GREETING, MARK, boot_command
+from tui_lab.engine.transports.channel import GREETING, boot_command, boot_input
 from tui_lab.experiment.model import Experiment
 from tui_lab.protocol.agent import (
     Ack,
@@ -210,7 +209,7 @@ class _Agent:
         while GREETING not in self.unread:
             self.read()
         self.unread = b""
-        self.write(MARK + packed())
+        self.write(boot_input())
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.workbench import alive, until
-from tui_lab.engine.agent_bundle import packed
-from tui_lab.engine.transports.channel import GREETING, MARK, Mode, boot_command
+from tui_lab.engine.transports.channel import GREETING, Mode, boot_command, boot_input
 from tui_lab.protocol.agent import decode
 
 PATIENCE = 20.0  # seconds
@@ -63,7 +62,7 @@ class Talk:
         self.unread = b""
         assert self.relay.stdin is not None
         assert self._read_to(b"\n") == GREETING
-        self.relay.stdin.write(MARK + packed())
+        self.relay.stdin.write(boot_input())
 
     def connect(self, *, epoch: int = 1, slots: int = 2, **more: Any) -> dict[str, Any]:
         """Open a channel and greet; the answer."""

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.agent import talk as agent_talk
 from tests.engine.agent.talk import Talk, wait_gone
 from tests.workbench import alive, until
 from tui_lab.engine import agent_bundle
@@ -32,7 +31,6 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
         text = text.replace(before, after)
     source = zlib.compress(text.encode())
     monkeypatch.setattr(channel, "packed", lambda: source)
-    monkeypatch.setattr(agent_talk, "packed", lambda: source)
 
 
 def test_all_is_acknowledged_and_the_engine_has_gone(any_talk: Talk) -> None:

@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 
-from tests.engine.agent import talk as agent_talk
 from tests.engine.agent.talk import PATIENCE, Talk
 from tests.engine.agent.test_call_servers import ask, printed, serve
 from tests.workbench import alive, until
-from tui_lab.engine.agent_bundle import bundle, packed
+from tui_lab.engine.agent_bundle import bundle
 from tui_lab.engine.transports import channel
-from tui_lab.engine.transports.channel import GREETING, MARK, Mode, boot_command
+from tui_lab.engine.transports.channel import GREETING, Mode, boot_command, boot_input
 
 
 class Stay:
@@ -41,7 +40,7 @@ class Stay:
         )
         assert process.stdin is not None and process.stdout is not None
         assert process.stdout.readline() == GREETING
-        process.stdin.write(MARK + packed())
+        process.stdin.write(boot_input())
         process.stdin.flush()
         if mode == "stay":
             process.stdin.close()
@@ -302,7 +301,6 @@ def test_a_relay_that_attaches_starts_nothing(talk: Talk, monkeypatch: pytest.Mo
     assert "START_TIMEOUT = 20.0" in text
     source = zlib.compress(text.replace("START_TIMEOUT = 20.0", "START_TIMEOUT = 0.1").encode())
     monkeypatch.setattr(channel, "packed", lambda: source)
-    monkeypatch.setattr(agent_talk, "packed", lambda: source)
     talk.mode = "attach"
     talk.open()
     assert talk.receive_end() == "there is no agent\n"

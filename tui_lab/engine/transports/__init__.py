@@ -8,6 +8,7 @@ Who adds one adds its module to this package, and its name here. Other packages 
 from __future__ import annotations
 
 import posixpath
+import sys
 from collections.abc import Callable, Mapping
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -28,8 +29,7 @@ def _local(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Transp
     from tui_lab.engine.paths import spool_folder
     from tui_lab.engine.transports.local import LocalTransport
 
-    given = {"python": entry["python"]} if entry.get("python") else {}
-    return LocalTransport(spool_folder(lab, entry["name"]), **given)
+    return LocalTransport(spool_folder(lab, entry["name"]), entry.get("python") or sys.executable)
 
 
 def _ssh(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Transport:

@@ -42,10 +42,16 @@ _BOOT: Final = (
 
 
 def boot_command(python: str, spool: str, mode: Mode = "relay", *, nonce: str = "") -> list[str]:
-    """The program that becomes a relay to the agent of a spool, a file server beside it, or the agent."""
+    """The program that becomes a relay to the agent of a spool, a file server beside it, or the agent. With `stay` and
+    `leash`, the seconds of `Request.leave` follow."""
     size = str(len(packed()))
     boot = _BOOT.replace("NONCE", nonce).replace("READY", READY).replace("SIZE", size)
     return [python, "-S", "-E", "-c", boot, spool, mode]
+
+
+def boot_input() -> bytes:
+    """What the standard input of that program begins with: the mark, and its source."""
+    return MARK + packed()
 
 
 class Reader(Protocol):
@@ -120,7 +126,7 @@ class Channel:
         self.greeted = True
         if what != READY:
             raise python_error(what, self.python)
-        self.writer.write(MARK + packed())
+        self.writer.write(boot_input())
         await self.writer.drain()
         return nonce
 

@@ -41,15 +41,16 @@ class LocalChannel(Channel):
 
 
 class LocalTransport:
-    """The way to an agent on this machine: a pipe to a process."""
+    """The way to an agent on this machine: a pipe to a process. starts: it starts the agent where none runs."""
 
-    def __init__(self, spool: Path, python: str = sys.executable) -> None:
+    def __init__(self, spool: Path, python: str = sys.executable, *, starts: bool = True) -> None:
         self.spool = spool
         self.python = python
+        self.starts = starts
 
     async def open(self) -> Channel:
-        """Open a channel to the agent, which is started where none runs. Raises ChannelError."""
-        return await self._open("relay")
+        """Open a channel to the agent. Raises ChannelError."""
+        return await self._open("relay" if self.starts else "attach")
 
     async def open_files(self) -> Channel:
         """Open a channel to a file server. Raises ChannelError."""
