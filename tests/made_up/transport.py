@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -38,4 +39,4 @@ class Pretend(NodeKey):
 
 
 def make(entry: Mapping[str, Any], lab: Lab, environment: Mapping[str, str]) -> Transport:
-    return LocalTransport(Path(entry["pretend"]["folder"]) / lab.identity)
+    return LocalTransport(Path(entry["pretend"]["folder"]) / lab.identity, entry.get("python") or sys.executable)

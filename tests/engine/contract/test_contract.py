@@ -1,0 +1,153 @@
+"""What each transport has to do for an experiment: as few runs as can show it all."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.engine.contract.places import Place, Pool, acts, nothing_is_left
+from tests.workbench import Workbench, until
+
+WORK = """\
+def fit(x):
+    print("fitted", x)
+    return {"y": 2 * x}
+"""
+
+TEXT = """\
+name: e
+setup: 'export SET_UP=$$'
+env: {TRUTH: TRUTH_FOLDER}
+code: '*.py'
+grace: 0.3
+stages:
+  files:
+    command: |
+      mkdir {output}/deep; : > {output}/empty; ln -s deep/bytes {output}/link; ln -s /nowhere/at/all {output}/dangling
+      head -c 100000 /dev/urandom > {output}/deep/bytes; printf '\\000\\377\\r\\n' >> {output}/deep/bytes
+    uses: []
+  fit: {function: 'work.py::fit', uses: x}
+  last:
+    command: |
+      echo begun on $TUI_LAB_NODE $SET_UP
+      cksum < {files.output}/link; test -e {files.output}/empty && cat {fit.output}/stdout
+      case {x} in
+        [01]) touch $TRUTH/met-{x}; until test -e $TRUTH/met-0 && test -e $TRUTH/met-1; do sleep 0.02; done ;;
+        2) trap 'echo not yet' TERM; touch $TRUTH/deaf; while :; do sleep 0.05; done ;;
+      esac
+      if test {x} = 1; then exit 3; fi
+      echo '{"step": 1, "loss": 0.5}' >> $TUI_LAB_METRICS; printf 'no newline'
+      until test {x} != 0 -o -e $TRUTH/go; do sleep 0.02; done
+      head -c 20000000 /dev/urandom > {output}/large; echo; cksum < {output}/large
+    keep: large
+parameters: {x: [0, 1, 2, 3]}
+metrics: {y: {stage: fit}}
+"""
+
+LATE = """\
+name: late
+command: "trap '' TERM; echo hanging; while :; do sleep 0.05; done"
+timeout: 0.5
+grace: 0.2
+"""
+
+
+def checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return subprocess.run(["cksum"], stdin=file, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def started(workbench: Workbench) -> list[dict[str, Any]]:
+    return workbench.events("started")
+
+
+def test_an_experiment_from_its_start_to_its_end(place: Place) -> None:
+    workbench, cluster = place.workbench, place.cluster(2, 1)
+    workbench.write("work.py", WORK)
+    files = [workbench.write("e.yaml", TEXT.replace("TRUTH_FOLDER", str(place.truth))), workbench.write("f.yaml", LATE)]
+    run = workbench.start("--run", *files, "--cluster", cluster)
+
+    until(lambda: (place.truth / "deaf").exists() or run.poll() is not None, 60)
+    workbench("stop", "e/2")
+    until(lambda: workbench.tasks()[2]["state"] == "stopped", 60)
+    follower = workbench.start("logs", "-f", "e/0")
+    assert follower.stdout is not None and follower.stdout.readline().startswith("begun on")  # while it runs
+    metrics = workbench.lab_path / "e" / "tasks" / "0" / "0" / "metrics.jsonl"
+    until(lambda: metrics.exists() and metrics.read_text().endswith("\n"), 60)
+    assert json.loads(metrics.read_text()) == {"step": 1, "loss": 0.5}
+    follower.kill()
+    samples = workbench.lab_path / "nodes.jsonl"
+    until(lambda: samples.exists() and '"load":' in samples.read_text(), 60)
+    (place.truth / "go").touch()
+    said = run.communicate(timeout=120)
+    assert run.returncode == 1, said
+
+    rows = workbench.tasks()
+    assert [(row["state"], row["exit_code"]) for row in rows if row["state"] != "stopped"] == [
+        *[("done", 0), ("failed", 3), ("done", 0)]
+    ]
+    assert workbench.table("SELECT x, y FROM e ORDER BY x") == [{"x": 0, "y": 0}, {"x": 3, "y": 6}]
+    assert [(one["state"], one["reason"]) for one in workbench.tasks("late")] == [("failed", "timeout")]
+    assert "hanging" in workbench.output(0, name="late") and "not yet" in workbench.output(2)
+
+    (made,) = (workbench.experiment().path / "stages" / "files").iterdir()
+    assert (made / "empty").stat().st_size == 0 and (made / "deep" / "bytes").stat().st_size == 100_004
+    assert str((made / "link").readlink()) == "deep/bytes" and str((made / "dangling").readlink()) == "/nowhere/at/all"
+    for task in (0, 3):
+        begun, first, fitted, _, last = workbench.output(task).splitlines()
+        folder = workbench.experiment().task_folder(task)
+        assert begun.split()[2] == rows[task]["node"] and fitted == f"fitted {task}"
+        assert first == checksum(made / "deep" / "bytes") and last == checksum(folder / "large")
+        assert (folder / "large").stat().st_size == 20_000_000
+    assert workbench.output(1).splitlines()[1] == checksum(made / "deep" / "bytes"), "on another node"
+    if type(place).kind != "local":
+        assert rows[0]["node"] != rows[1]["node"]
+    setups = [workbench.output(task).split()[3] for task in range(4)]
+    assert len(set(setups)) == len({row["node"] for row in rows}), "one for each node"
+    nothing_is_left(place)
+
+
+WAIT = "name: e\ncommand: 'echo {p} >> TRUTH/ran; until test -e TRUTH/go; do sleep 0.02; done'\nparameters: {p: NUMBERS}\n"
+
+
+def test_workers_die_and_the_engine_is_killed(place: Place) -> None:
+    """What ran with a worker runs again, at the cost of a loss if the worker has failed, and at none if the allocation
+    was over. What an engine that was killed has left, the next one goes on with, if it can."""
+    workbench = place.workbench
+    cluster = place.cluster(4, 1) if place.pool else place.cluster(2, 2)
+    text = WAIT.replace("TRUTH", str(place.truth)).replace("NUMBERS", "[0, 1, 2, 3]")
+    workbench.process("--run", workbench.write("e.yaml", text), "--cluster", cluster, "--detach")
+    until(lambda: len(started(workbench)) == 4, 60)
+    nodes = [task["node"] for task in workbench.tasks()]
+    hit: dict[str, str] = {}
+    for act, cause in zip(acts(place), ("node-lost", "walltime", "cancelled"), strict=False):
+        node = next(node for node in nodes if node not in hit)
+        hit[node] = cause if place.loses or place.pool else ""
+        act(node)
+    causes = {task: hit[node] for task, node in enumerate(nodes) if hit.get(node)}
+
+    def lost() -> dict[int, dict[str, Any]]:
+        return {one["task"]: one for one in workbench.events("finished") if one["state"] == "lost"}
+
+    until(lambda: lost().keys() == causes.keys(), 90)
+    assert {task: one["reason"] for task, one in lost().items()} == causes
+    assert all(one["again"] == (one["reason"] == "node-lost") for one in lost().values())
+    if isinstance(place, Pool):
+        until(lambda: len(started(workbench)) == 4 + len(causes), 60)
+
+    workbench.kill_engine()
+    until(lambda: workbench.engine_pid() is None)
+    workbench.process("resume", "e", "--detach")
+    (place.truth / "go").touch()
+    until(lambda: workbench.events("ended"), 90)
+    tasks = workbench.tasks()
+    assert Counter(task["state"] for task in tasks) == {"done": 4}
+    if place.survives:
+        assert [task["attempts"] for task in tasks] == [1 + (task in causes) for task in range(4)]
+        assert lost().keys() == causes.keys()
+    runs = Counter((place.truth / "ran").read_text().split())
+    assert [runs[str(task)] for task in range(4)] == [task["attempts"] for task in tasks], "each that was begun ran once"
+    nothing_is_left(place)
