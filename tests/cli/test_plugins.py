@@ -324,17 +324,8 @@ TRANSPORTS = {
 }
 
 
-@pytest.mark.slow
-def test_a_transport_of_another_package(workbench: Workbench, tmp_path: Path) -> None:
+def test_a_key_of_a_transport_of_another_package(workbench: Workbench) -> None:
     env = install(workbench.folder, TRANSPORTS)
-    workbench.write("p.yaml", "command: 'echo on $TUI_LAB_NODE'\nparameters: {p: [1, 2, 3]}\n")
-    workbench.write("c.yaml", f"nodes:\n- {{name: far, slots: 2, pretend: {{folder: {tmp_path / 'far'}}}}}\n")
-    workbench.process("check", "c.yaml", env=env)
-    workbench.process("--run", "p.yaml", "--cluster", "c.yaml", env=env)
-    answer = workbench.process("query", "SELECT DISTINCT node, state FROM p", "--format", "csv", env=env)
-    assert answer.lines == ["node,state", "far,done"]
-    assert (tmp_path / "far").is_dir(), "the agent had its files where the cluster file says"
-
     workbench.write("c.yaml", "nodes:\n- {name: far, pretend: {folders: x}}\n")
     wrong = workbench.process("check", "c.yaml", code=2, env=env)
     assert "c.yaml:2:24: " in wrong.out + wrong.err and 'did you mean "folder"?' in wrong.out + wrong.err

@@ -6,6 +6,7 @@ cancelled from outside, and what may not be left. The tests of this folder know 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shlex
@@ -18,7 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 import pytest
 
@@ -83,6 +84,10 @@ class Place(ABC):
     @abstractmethod
     def way(self) -> Any:
         """The way to an agent that is up, as an asynchronous context manager."""
+
+    def acts(self) -> dict[str, Callable[[str], None]]:
+        """What can happen to a node, by the reason of the losses."""
+        return {"node-lost": self.kill_worker}
 
     def cluster(self, nodes: int, slots: int) -> Path:
         """Write the cluster file."""
@@ -157,7 +162,8 @@ class Ssh(Place):
     @asynccontextmanager
     async def way(self) -> AsyncIterator[Transport]:
         (entry,) = self.entries(1, 1)
-        way = transport_for(entry, Lab.create(self.workbench.lab_path), self.fleet.environment())  # type: ignore[arg-type]
+        lab = Lab.create(self.workbench.lab_path)
+        way = transport_for(cast(NodeEntry, entry), lab, self.fleet.environment())
         try:
             yield way
         finally:
@@ -216,6 +222,9 @@ class Pool(Place):
     def cancel(self, node: str) -> None:
         """Somebody else ends an allocation."""
 
+    def acts(self) -> dict[str, Callable[[str], None]]:
+        return {**super().acts(), "walltime": self.cut_short, "cancelled": self.cancel}
+
     def name_of(self, node: str) -> str:
         """The request that a node was granted for."""
         lines = map(json.loads, (self.workbench.lab_path / "allocations.jsonl").read_text().splitlines())
@@ -229,11 +238,9 @@ class Pool(Place):
 
     @asynccontextmanager
     async def way(self) -> AsyncIterator[Transport]:
-        import asyncio
-
         lab = Lab.create(self.workbench.lab_path)
         (entry,) = self.entries(1, 1)
-        supply = self.supply({**entry, "transport": self.kind}, lab)  # type: ignore[typeddict-unknown-key]
+        supply = self.supply(cast(NodeEntry, entry), lab)
         name = f"tl-{lab.identity}-big-1"
         try:
             await supply.ask([Request(name, name, 1, 600)])
@@ -266,7 +273,7 @@ class Processes(Pool):
         self.folder.mkdir()
 
     def entries(self, nodes: int, slots: int) -> list[dict[str, Any]]:
-        key = {"folder": str(self.folder), "room": nodes, "max": nodes, "every": 0.1, "idle": 1, "leave": 60}
+        key = {"folder": str(self.folder), "room": nodes, "max": nodes + 1, "every": 0.1, "idle": 1, "leave": 60}
         return [{"name": "big", "slots": slots, "processes": key, **self.python()}]
 
     def supply(self, entry: NodeEntry, lab: Lab) -> Supply:
@@ -276,8 +283,14 @@ class Processes(Pool):
         (self.folder / f"{self.name_of(node)}.ends").write_text(str(time.time() + 1))
 
     def cancel(self, node: str) -> None:
-        (self.folder / f"{self.name_of(node)}.cause").write_text("cancelled")
+        self._end(node, "cancelled")
+
+    def _end(self, node: str, cause: str) -> None:
+        (self.folder / f"{self.name_of(node)}.cause").write_text(cause)
         self.kill_worker(node)
+
+    def acts(self) -> dict[str, Callable[[str], None]]:
+        return {**super().acts(), "preempted": lambda node: self._end(node, "preempted")}
 
     def left(self) -> list[str]:
         asked, ended = ({path.stem for path in self.folder.glob(f"*.{kind}")} for kind in ("asked", "pid"))
@@ -304,7 +317,7 @@ class Slurm(Pool):
         return SlurmSupply({**entry, **options}, f"tl-{lab.identity}-", self.slurm.environment)
 
     def cut_short(self, node: str) -> None:
-        self.slurm.run("scontrol", "update", f"JobId={node.removeprefix('big.')}", "TimeLimit=0:01")
+        self.slurm.run("scontrol", "update", f"JobId={node.removeprefix('big.')}", "EndTime=now+1")
 
     def cancel(self, node: str) -> None:
         self.slurm.run("scancel", node.removeprefix("big."))
@@ -317,11 +330,6 @@ class Slurm(Pool):
 
 PLACES: Final[Sequence[type[Place]]] = (Local, Ssh, Fixed, Processes, Slurm)
 """One for each transport."""
-
-
-def acts(place: Place) -> list[Callable[[str], None]]:
-    """What happens to nodes of a kind."""
-    return [place.kill_worker, *([place.cut_short, place.cancel] if isinstance(place, Pool) else [])]
 
 
 def nothing_is_left(place: Place) -> None:

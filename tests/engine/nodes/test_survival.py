@@ -17,7 +17,6 @@ from tests.engine.nodes.test_runs import (
     go,
     leftovers,
     remove_truth,
-    seen,
     table,
     truth_folder,
     write,
@@ -86,24 +85,6 @@ def test_the_engine_is_killed_and_another_goes_on(workbench: Workbench, fleet: F
     assert run.wait(90) == 0
     assert effects(workbench) == dict.fromkeys(range(40), 1)
     assert [workbench.output(task) for task in range(40)] == [f"value {task}\n" for task in range(40)]
-
-
-@pytest.mark.slow
-@pytest.mark.fault
-def test_a_node_gone_for_good_is_lost_and_its_tasks_run_elsewhere(workbench: Workbench, fleet: Fleet) -> None:
-    fleet.node("good", slots=2)
-    fleet.node("bad", slots=2, lost_after=1)
-    words = ["--cluster", fleet.cluster_file()]
-    run = workbench.start("--run", counted(workbench, 30, 0.2), *words, env=fleet.environment(workbench))
-    until(lambda: any(task["node"] == "bad" and task["state"] == "done" for task in seen(workbench)), 60)
-    fleet.power_off("bad")
-    assert run.wait(90) == 0
-    assert Counter(task["state"] for task in workbench.tasks()) == {"done": 30}
-    lost = [event for event in workbench.events("finished") if event["state"] == "lost"]
-    assert lost and all(event["reason"] == "node-lost" for event in lost)
-    counts = effects(workbench)
-    again = {event["task"] for event in lost}
-    assert all(counts[task] == 1 for task in range(30) if task not in again)
 
 
 @pytest.mark.slow

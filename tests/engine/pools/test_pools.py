@@ -16,7 +16,7 @@ from tests.workbench import Workbench, until
 
 POINTS = {
     "tui_lab.node_keys": {"processes": "tests.made_up.supply:Processes"},
-    "tui_lab.transports": {"processes": "tests.made_up.supply:make"},
+    "tui_lab.transports": {"processes": "tests.engine.contract.ended:make"},
 }
 
 
@@ -127,21 +127,3 @@ def test_what_ends_with_its_allocation_runs_again_at_no_cost(workbench: Workbenc
     spent = workbench.experiment().state().columns["spent"]
     assert list(spent) == [1, 0, 0, 0]
     assert not pool.running
-
-
-def test_another_engine_takes_over_what_works_and_gives_all_back(workbench: Workbench, pool: Pool) -> None:
-    pool.cluster(room=2, more=", max: 4")
-    wait = "until [ -e go ]; do sleep 0.02; done"
-    workbench.write("e.yaml", f"name: e\ncommand: '{wait}'\nparameters: {{p: [1, 2, 3, 4]}}\n")
-    workbench.process("--run", "e.yaml", "--cluster", "c.yaml", "--detach", env=pool.env)
-    until(lambda: len(workbench.events("started")) == 2)
-    workbench.kill_engine()
-    until(lambda: workbench.engine_pid() is None)
-    assert len(pool.running) == 2 and len(list(pool.folder.glob("*.asked"))) == 4
-    workbench.process("resume", "e", "--detach", env=pool.env)
-    (workbench.folder / "go").touch()
-    until(lambda: workbench.events("ended"), 60)
-    until(lambda: workbench.engine_pid() is None)
-    assert Counter(event["state"] for event in workbench.events("finished")) == {"done": 4}
-    assert max(event["attempt"] for event in workbench.events("finished")) == 1, "no loss"
-    assert not pool.running and not list(pool.folder.glob("*.asked"))

@@ -60,36 +60,6 @@ def test_machines_of_several_jobs_of_an_array(bench: Workbench, slurm: PrivateSl
     assert not [*Path(f"/tmp/tui-lab-{os.getuid()}").glob(f"tl-{bench.lab.identity}-*")]
 
 
-def test_scancel_from_outside_costs_nothing(bench: Workbench, slurm: PrivateSlurm) -> None:
-    wait = "until [ -e go ]; do sleep 0.05; done"
-    bench.write("e.yaml", f"name: e\ncommand: '{wait}'\nparameters: {{p: [1, 2, 3, 4]}}\n")
-    run = bench.start("--run", "e.yaml", "--cluster", "c.yaml")
-    until(lambda: len(bench.events("started")) == 4, 60)
-    slurm.run("scancel", bench.events("assigned")[0]["node"].removeprefix("big."))
-    until(lambda: len(bench.events("started")) == 6, 60)
-    (bench.folder / "go").touch()
-    run.communicate(timeout=60)
-    assert run.returncode == 0
-    lost = [event for event in bench.events("finished") if event["state"] == "lost"]
-    assert len(lost) == 2 and {(event["reason"], event["again"]) for event in lost} == {("cancelled", 0)}
-    nothing_is_left(slurm)
-
-
-def test_another_engine_finds_the_jobs_of_one_that_was_killed(bench: Workbench, slurm: PrivateSlurm) -> None:
-    wait = "until [ -e go ]; do sleep 0.05; done"
-    bench.write("e.yaml", f"name: e\ncommand: '{wait}'\nparameters: {{p: [1, 2, 3, 4]}}\n")
-    bench.process("--run", "e.yaml", "--cluster", "c.yaml", "--detach")
-    until(lambda: len(bench.events("started")) == 4, 60)
-    bench.kill_engine()
-    until(lambda: bench.engine_pid() is None)
-    before = slurm.queue()
-    bench.process("resume", "e", "--detach")
-    (bench.folder / "go").touch()
-    until(lambda: bench.events("ended"), 60)
-    assert len(before) == 2 and max(event["attempt"] for event in bench.events("finished")) == 1
-    nothing_is_left(slurm)
-
-
 def test_a_job_whose_time_is_cut_short_gets_only_what_can_end_in_it(bench: Workbench, slurm: PrivateSlurm) -> None:
     keys = '{partition: main, max: 1, every: 0.2, idle: 60, leave: 60, time: "1:00:00"}'
     bench.write("c.yaml", f"nodes: [{{name: big, slots: 1, slurm: {keys}}}]\n")
