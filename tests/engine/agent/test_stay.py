@@ -173,9 +173,9 @@ def test_term_for_all_is_nobodys_fault(any_stay: Stay) -> None:
     assert talk.receive("ending")["left"] > 10
     assert talk.receive("returned")["keys"] == [waiting]
     assert finished(talk, 3) == {
-        0: ("lost", "walltime", 143),
-        1: ("lost", "walltime", 0),  # it has stopped half-way
-        3: ("lost", "walltime", 143),
+        0: ("lost", "cancelled", 143),
+        1: ("lost", "cancelled", 0),  # it has stopped half-way
+        3: ("lost", "cancelled", 143),
     }
     talk.ack(done["key"])
     assert process.wait(PATIENCE) == 0

@@ -76,7 +76,7 @@ class Lease:
     def signalled(self, numbers: bytes) -> None:
         """Handle signals that this process got."""
         if self.stays and signal.SIGTERM in numbers:
-            if self.ends_at is not None and self.left > EARLY and self.reason == "walltime":
+            if self.reason == "walltime" and (self.ends_at is None or self.left > EARLY):
                 self.reason = "cancelled"
             self.cut()
         elif self.stays and signal.SIGUSR1 in numbers and (self.ends_at is None or self.left > EARLY):
