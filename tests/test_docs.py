@@ -29,7 +29,8 @@ def generator() -> ModuleType:
 
 
 @pytest.mark.parametrize(
-    "page", ["reference.md", "commands.md", "journal.md", "guide.md", "protocol.md", "python_reference.md"]
+    "page",
+    ["reference.md", "commands.md", "journal.md", "guide.md", "protocol.md", "python_reference.md", "transports.md"],
 )
 def test_generated_pages_are_current(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if page == "commands.md" and sys.version_info[:2] != (3, 11):

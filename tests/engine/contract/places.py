@@ -309,7 +309,7 @@ class Slurm(Pool):
         self.workbench.environment |= self.slurm.environment
 
     def entries(self, nodes: int, slots: int) -> list[dict[str, Any]]:
-        key = {"partition": "main", "max": nodes, "every": 0.2, "idle": 1, "leave": 60}
+        key = {"partition": "main", "time": "1:00:00", "max": nodes, "every": 0.2, "idle": 1, "leave": 60}
         return [{"name": "big", "slots": slots, "slurm": key, **self.python()}]
 
     def supply(self, entry: NodeEntry, lab: Lab) -> Supply:

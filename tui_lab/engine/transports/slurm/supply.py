@@ -207,7 +207,9 @@ class SlurmSupply(Supply):
         if job.state in RUNNING:
             why = "" if job.state == "RUNNING" else job.state.lower()
             cause: Cause = "preempted" if job.preempted else ""
-            return Offer(job.name, id, state="up", cause=cause, why=why, ends_in=job.ends_in)
+            # The end of one that is being ended is now. The agent gets a signal, and the next survey says why.
+            ends_in = None if job.state == "COMPLETING" else job.ends_in
+            return Offer(job.name, id, state="up", cause=cause, why=why, ends_in=ends_in)
         cause = CAUSES.get(job.state, "failed")
         said = job_error(job.comment, self.python) if job.comment.startswith(FAILED) else ""
         if said:
