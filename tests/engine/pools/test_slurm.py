@@ -13,7 +13,7 @@ import pytest
 from tests.engine.pools.conftest import nothing_is_left
 from tests.services import slurm as service
 from tests.services.slurm import PrivateSlurm
-from tests.workbench import Workbench
+from tests.workbench import Workbench, until
 
 pytestmark = service.MARKS
 
