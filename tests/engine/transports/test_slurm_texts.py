@@ -135,7 +135,7 @@ async def test_what_has_become_of_requests() -> None:
     assert offers["12"] == Offer("tl-ab-big-0", "12", why="Resources", starts_in=600.0)
     assert offers["13"] == Offer("tl-ab-big-1", "13")
     assert offers["14"] == Offer("tl-ab-big-2", "14", state="up", ends_in=4400.0)
-    assert offers["18"].state == "up" and offers["18"].why == "completing" and offers["18"].ends_in == 0.0
+    assert offers["18"].state == "up" and offers["18"].why == "completing" and offers["18"].ends_in is None
     assert offers["19"].never and offers["19"].why == "Slurm can't ever begin such a job: PartitionTimeLimit"
     ended = {id: (offer.cause, offer.why) for id, offer in offers.items() if offer.state == "ended"}
     assert ended == {
