@@ -249,6 +249,7 @@ def test_nothing_else_lists_the_facts() -> None:
     assert listed(FACTS) == {
         "store/facts.py",  # how each is computed
         "store/fold.py",  # columns of the fold, some of which are facts
+        "engine/core/times.py",  # columns of the fold, read as arrays
         "store/step_facts.py",  # columns of the fold by step, and the message that has them
         "engine/agent/done_steps.py",
         "store/planning.py",  # columns of plans
