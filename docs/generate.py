@@ -139,7 +139,7 @@ def transports() -> str:
         ],
     }
     for name, things in outlines.items():
-        code = "\n\n\n".join(map(_outline, things))
+        code = _formatted("\n\n\n".join(map(_outline, things))).rstrip()
         text = _between("transports.md", text, name, ["```python", code, "```"])
     example = (HERE.parent / "tests" / "made_up" / "supply.py").read_text(encoding="utf-8").rstrip()
     return _between("transports.md", text, "the pool", ["```python", example, "```"])
