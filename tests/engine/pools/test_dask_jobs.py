@@ -28,6 +28,7 @@ def bench(workbench: Workbench, slurm: PrivateSlurm) -> Workbench:
 def nothing_is_left(bench: Workbench, slurm: PrivateSlurm) -> None:
     until(lambda: not slurm.queue() and not slurm.steps(), 30)
     until(lambda: not dask_service.left(f"tl-{bench.lab.identity}-"), 30)
+    until(lambda: not dask_service.left("--name SLURMCluster-"), 30)
 
 
 def test_jobs_come_and_go(bench: Workbench, slurm: PrivateSlurm) -> None:

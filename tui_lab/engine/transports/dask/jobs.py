@@ -10,10 +10,9 @@ from typing import Any, Final
 import dask_jobqueue
 
 from tui_lab.engine.transports.bridge.back_end import BackEndError
+from tui_lab.engine.transports.dask.lease import WHOLE
 from tui_lab.engine.transports.slurm.commands import KEPT, OF_A_JOB
 
-WHOLE: Final = "tui-lab"
-"""A resource that each worker has once: a lease takes all of it."""
 CLASSES: Final = {
     "htcondor": dask_jobqueue.HTCondorCluster,
     "lsf": dask_jobqueue.LSFCluster,

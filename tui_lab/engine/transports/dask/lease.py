@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import os
+import threading
 from typing import Any
 
 from tui_lab.engine.transports.bridge.holder import Holder, HolderError
+
+WHOLE = "tui-lab"  # a resource that a worker which is a job has once: a lease takes all of it
+LAST = 10.0  # seconds
 
 
 def lease(name: str, words: list[str], source: bytes, python: str, spool: str, leave: float, cpus: int) -> list[Any]:
@@ -28,7 +33,13 @@ def lease(name: str, words: list[str], source: bytes, python: str, spool: str, l
                 except TimeoutError:
                     # Dask does not end what runs when its future is cancelled.
                     mine = worker.state.tasks.get(name)
-                    if mine is None or mine.state == "cancelled":
+                    closing = worker.status.name in ("closing", "closed")
+                    if closing and WHOLE in worker.state.total_resources:
+                        # The process is a job that is ours alone, and Dask's worker may hang at its end.
+                        last = threading.Timer(LAST, os._exit, [0])
+                        last.daemon = True
+                        last.start()
+                    if mine is None or mine.state == "cancelled" or closing:
                         await holder.stop()
         except HolderError:
             pass  # it knows why
@@ -41,7 +52,11 @@ def lease(name: str, words: list[str], source: bytes, python: str, spool: str, l
         if worker.tui_lab.get(name) is holder:
             del worker.tui_lab[name]
 
-    asyncio.run_coroutine_threadsafe(live(), worker.loop.asyncio_loop).result()
+    loop = worker.loop.asyncio_loop
+    living = asyncio.run_coroutine_threadsafe(live(), loop)
+    while not concurrent.futures.wait([living], timeout=1).done:
+        if not loop.is_running():  # a worker that ends waits for this thread
+            return [None, "its worker has ended"]
     return [holder.status, holder.error]
 
 
