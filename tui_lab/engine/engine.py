@@ -265,7 +265,7 @@ class Engine:
         """The agent of a node has answered."""
         self.staging.forget(node)
         self.output_staging.forget(node)
-        memory = node.entry.get("memory") or message.facts.get("memory", 0)
+        memory = node.entry.get("memory") or message.memory or message.facts.get("memory", 0)
         self.feed(NodeWelcomed(node.name, message, memory, node.entry.get("resources") or {}))
         self.facts.learn(node)
 

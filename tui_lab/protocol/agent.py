@@ -244,8 +244,9 @@ class Bye(_Message, frozen=True):
 
 
 class Welcome(_Message, frozen=True):
-    """The answer to `hello`. `protocol` is 2. `open`: the keys of all attempts that are not acknowledged. The agent
-    then tells again which of them have begun or ended. `notice` and `setup`: as in the messages of these names."""
+    """The answer to `hello`. `protocol` is 2. `cores`, `memory` in bytes: what of the machine it may use. `open`: the
+    keys of all attempts that are not acknowledged. The agent then tells again which of them have begun or ended.
+    `notice` and `setup`: as in the messages of these names."""
 
     protocol: int
     pid: int
@@ -260,6 +261,7 @@ class Welcome(_Message, frozen=True):
     open: list[WireKey]
     notice: str
     setup: float | None
+    memory: int = 0
 
 
 class Refused(_Message, frozen=True):

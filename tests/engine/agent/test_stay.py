@@ -275,7 +275,7 @@ def test_it_offers_no_more_than_it_was_granted(stay: Stay) -> None:
     talk.environment["TUI_LAB_OFFERS"] = "cpus=1 memory= memory_per_cpu=64M other=7 odd"
     stay.start()
     welcome = talk.connect(slots=0)
-    assert (welcome["cores"], welcome["slots"]) == (1, 1)
+    assert (welcome["cores"], welcome["slots"], welcome["memory"]) == (1, 1, 64 << 20)
     talk.context(environment=None)
     talk.start(0, 'echo "${TUI_LAB_OFFERS-none}"', needs={"memory": 64 << 20})
     talk.start(1, "true", needs={"memory": 65 << 20})

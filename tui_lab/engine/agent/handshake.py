@@ -73,6 +73,7 @@ class Handshake:
                 "spool": agent.ledger.identity,
                 "python": "%d.%d.%d" % sys.version_info[:3],
                 "cores": lease.cores,
+                "memory": lease.memory,
                 "slots": slots,
                 "gpus": gpus,
                 "open": [attempt.key for attempt in agent.attempts.values()],

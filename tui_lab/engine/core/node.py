@@ -159,7 +159,7 @@ class NodeState:
         self.no_return_before = 0.0
         self.open = {}
         self.contexts, self.staged, self.staging = set(), set(), set()
-        self.resources = Resources(self.slots, welcome.facts.get("cores", 0), memory, welcome.gpus, further)
+        self.resources = Resources(self.slots, welcome.cores, memory, welcome.gpus, further)
         self.on_setup(welcome.setup, now)
 
     def on_disconnected(self, why: str, *, fatal: bool, silent: bool, tries: int, now: float) -> None:
