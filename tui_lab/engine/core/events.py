@@ -283,12 +283,14 @@ class PoolAdded(msgspec.Struct, frozen=True):
 
 class PoolSurveyed(msgspec.Struct, frozen=True):
     """How an engine stands to a pool. hopeless: why it can grant nothing; empty while it may. walltime: seconds that an
-    allocation has, if that is known. limits: the most that one can have."""
+    allocation has, if that is known. limits: the most that one can have. as_needed: each has what tasks need that waited
+    for it."""
 
     pool: str
     hopeless: str = ""
     walltime: float | None = None
     limits: NodeLimits = NodeLimits()
+    as_needed: bool = False
 
 
 class PoolDrained(msgspec.Struct, frozen=True):

@@ -281,12 +281,14 @@ class Planner:
                 node.open[name, task, attempt] = run.needs.of_node((task, attempt))
 
     def _fail_unplaceable(self, run: RunState, nodes: Sequence[NodeState]) -> None:
-        """Fail tasks that need more than any node offers, once all nodes have reported what they offer."""
+        """Fail tasks that need more than any node offers, also of those that pools may grant, once all nodes have
+        reported what they offer."""
         if self._awaits_first(run) or not all(node.was_connected or node.unrecoverable for node in nodes):
             return
         some = False
+        pools = self._state.hopes(run)
         for _ in range(len(run.order)):
-            events = unplaceable.too_large(run, nodes, self._state.now)
+            events = unplaceable.too_large(run, nodes, pools, self._state.now)
             if not events:
                 break
             some = True

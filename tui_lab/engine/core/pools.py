@@ -27,6 +27,7 @@ class PoolState:
         self.wanted_slots = 0  # of each node; 0: as many as it has cores
         self.resources: Mapping[str, int] = {}  # that each node offers besides, by name
         self.limits = NodeLimits()
+        self.as_needed = False  # a node has what tasks need that waited for it, within these limits
         self.walltime: float | None = None  # seconds that an allocation has, if that is known
         self._last: Resources | None = None  # of the node that answered last
         self._lefts: dict[str, float] = {}  # node that was just granted -> seconds that its first task had
@@ -53,9 +54,10 @@ class PoolState:
 
     @property
     def offer(self) -> Resources:
-        """What a node of it offers, as the last one did; else at most, as far as that is known."""
+        """What a node of it offers, as the last one did; else at most, as far as that is known. The next one may have
+        more where each has what tasks need."""
         one = self._last
-        if one is not None:
+        if one is not None and not self.as_needed:
             return Resources(self.slots, one.cpus, one.memory, one.gpus, self.resources)
         cpus, memory, gpus = (sys.maxsize if limit is None else int(limit) for limit in self.limits)
         return Resources(self.slots or 1, cpus, memory, range(min(gpus, CARDS)), self.resources)

@@ -438,8 +438,8 @@ class Scheduler:
 
     def _on_pool_event(self, pool: PoolState, event: PoolSurveyed | PoolDrained) -> None:
         match event:
-            case PoolSurveyed(hopeless=hopeless, walltime=walltime, limits=limits):
-                pool.hopeless, pool.walltime, pool.limits = hopeless, walltime, limits
+            case PoolSurveyed(hopeless=hopeless, walltime=walltime, limits=limits, as_needed=as_needed):
+                pool.hopeless, pool.walltime, pool.limits, pool.as_needed = hopeless, walltime, limits, as_needed
                 self._check_nodes(pool.nodes.values())
             case PoolDrained(drained=drained):
                 pool.drained = drained

@@ -15,11 +15,13 @@ from tui_lab.engine.core.times import HEAD
 from tui_lab.store.events import Assigned, KnownEvent
 
 
-def too_large(run: RunState, nodes: Sequence[NodeState], now: Moment) -> list[KnownEvent]:
-    """Return the events that fail the task at the head of the queue if none of the nodes can ever run it."""
+def too_large(run: RunState, nodes: Sequence[NodeState], pools: Sequence[PoolState], now: Moment) -> list[KnownEvent]:
+    """Return the events that fail the task at the head of the queue if none of the nodes can ever run it, nor one that
+    these pools may grant."""
     task = next(iter(run.order))
     key = (task, run.state.columns["attempts"][task] + 1)
     offers = [(one.name, one.resources) for one in nodes if one.resources is not None and run.lanes.may_go(task, one)]
+    offers += [(one.name, one.offer) for one in pools if one.as_needed and run.lanes.may_go_to(task, one.name)]
     whys = [f"{name}: {why}" for name, resources in offers if (why := run.needs.why_impossible(key, resources))]
     if len(whys) < len(offers) or not whys:
         return []

@@ -180,7 +180,8 @@ class Pool:
             self._tell()
 
     def _tell(self) -> None:
-        self._feed(PoolSurveyed(self.name, self.hopeless, self.walltime, self.limits))
+        as_needed = self.supply.traits.as_needed
+        self._feed(PoolSurveyed(self.name, self.hopeless, self.walltime, self.limits, as_needed))
 
     async def _read_limits(self) -> None:
         self._has_limits = True

@@ -22,8 +22,8 @@ class Request:
     """What is asked for. `name` is known before it is asked, and never used again: what an engine has of an earlier
     one that was killed is found by it. `spool`: on the node; where it is relative, in the user's folder of `/tmp`.
     `leave`: seconds without engine and work, after which the agent ends by itself. `begin`: messages that the agent
-    takes at once, as if from an engine. `needs`: the most that a
-    waiting task needs: `cpus`, `memory` in bytes, `gpus`."""
+    takes at once, as if from an engine. `needs`: the most that a waiting task needs: `cpus`, `memory` in bytes, `gpus`,
+    and resources by name."""
 
     name: str
     spool: str
@@ -56,11 +56,13 @@ class Offer:
 @dataclass(frozen=True)
 class Traits:
     """What a supply can do. `survives`: allocations go on when our engine is killed, and another one finds them.
-    `accounts`: it knows what an allocation has used. `every`: seconds between two surveys."""
+    `accounts`: it knows what an allocation has used. `every`: seconds between two surveys. `as_needed`: an allocation
+    has what the tasks that waited for it need (`Request.needs`), as far as `limits` allow; others may have more."""
 
     survives: bool
     accounts: bool = False
     every: float = 30.0
+    as_needed: bool = False
 
 
 @dataclass(frozen=True)
