@@ -19,7 +19,7 @@ test:
 smoke:
 	python -m pytest -m smoke tests/engine
 
-# What needs a service that the tests start, such as Slurm or Dask: one of each for all of its tests, which therefore share a worker.
+# What needs a service that the tests start, such as Slurm, Dask or Ray: one of each for all of its tests, which therefore share a worker.
 services:
 	python -m pytest -n 2 --dist loadgroup -m service tests/services tests/engine
 

@@ -55,7 +55,7 @@ GRAMMARS = {"tree-sitter", "tree-sitter-sql", "tree-sitter-yaml"}
 def test_what_is_imported_is_declared_and_what_is_declared_is_used() -> None:
     names = {name for path in PACKAGE.rglob("*.py") for name in imported(ast.parse(path.read_bytes())) if foreign(name)}
     used = {DISTRIBUTIONS.get(top, top) for top in (name.partition(".")[0] for name in names)}
-    extras = set().union(*map(declared, ("dask", "draw", "excel", "notebook", "images", "serve")))
+    extras = set().union(*map(declared, ("dask", "draw", "excel", "notebook", "images", "ray", "serve")))
     assert used - extras == declared() - GRAMMARS
 
 

@@ -1,4 +1,4 @@
-"""A talk with an agent of its own for each test."""
+"""A talk with an agent of its own for each test, and a Ray for all that need one: it takes long to start."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.engine.agent.talk import Talk, interpreters
+from tests.services.ray import ray
+
+__all__ = ["any_talk", "ray", "talk"]
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ nmae: x
 nodes:
   - {name: tower, hots: 192.0.2.9, slots: 0}
   - {name: tower, host: ana@tower}
-  - {name: big, host: login1, ray: 'auto'}
+  - {name: big, host: login1, slot: 2}
   - {name: a b, port: 99999, gpus: 2, ahead: soon}
   - {hostname: h, workers: 3, private_key: k}
 """
@@ -113,7 +113,7 @@ nodes:
         '3:19: "hots" is no key of a node; did you mean "host"?',
         '3:43: "slots" must be at least 1, not 0',
         '4:25: "ana@tower" is more than a host; write user: ana, host: tower',
-        '5:31: "ray" is not supported yet',
+        '5:31: "slot" is no key of a node; did you mean "slots"?',
         '6:12: "a b" can\'t be the name of a node; a name has letters, digits and _ . @ % + -, as in: tower',
         '6:17: "port" is for a machine reached by SSH, and this node has no "host"',
         "6:23: a port lies between 1 and 65535, and this is 99999",
@@ -154,7 +154,6 @@ nodes:
         ("nodes: [{host: a, lost_after: never}]\n", '"never" is no time'),
         ("nodes: [{host: a, env: {TUI_LAB_NODE: x}}]\n", "is set for every task already"),
         ("nodes: [{host: a, env: {PATH: '/x:$PATH'}}]\n", "setup may do that: `export PATH="),
-        ("nodes: [{host: a, ray: y}]\n", '"ray" is not supported yet'),
         ("lost_after: x\nnodes: [{host: a}]\n", '"x" is no time'),
         (f"nodes: [{{host: {'a' * 60}}}]\n", "is too long for a node"),
     ],

@@ -23,9 +23,9 @@ class Talk:
         self.send("hello", epoch=epoch, lab="l" * 16, node="big.1", slots=0)
         return await self.hear("welcome")
 
-    def start(self, folder: Path, script: str, task: int = 0) -> None:
+    def start(self, folder: Path, script: str, task: int = 0, **needs: float) -> None:
         self.send("context", id="c", environment=None, extra={}, umask=None, workdir="/tmp", shell="/bin/sh", setup=None, ok_exit_codes=[0], steps=[{"name": None, "script": None}])  # fmt: skip  # noqa: E501
-        self.send("start", experiment="e@1", task=task, attempt=1, context="c", folder=f"{folder}/{task}", steps=1, env={}, grace=1.0, timeout=None, ok=[0], scripts={"0": script})  # fmt: skip  # noqa: E501
+        self.send("start", experiment="e@1", task=task, attempt=1, context="c", folder=f"{folder}/{task}", steps=1, env={}, grace=1.0, timeout=None, ok=[0], scripts={"0": script}, **({"needs": needs} if needs else {}))  # fmt: skip  # noqa: E501
 
     async def hear(self, kind: str) -> dict[str, Any]:
         async with asyncio.timeout(30):

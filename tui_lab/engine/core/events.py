@@ -283,8 +283,8 @@ class PoolAdded(msgspec.Struct, frozen=True):
 
 class PoolSurveyed(msgspec.Struct, frozen=True):
     """How an engine stands to a pool. hopeless: why it can grant nothing; empty while it may. walltime: seconds that an
-    allocation has, if that is known. limits: the most that one can have. as_needed: each has what tasks need that waited
-    for it."""
+    allocation has, if that is known. limits: the most that one can have. as_needed: each has what those
+    tasks need that waited for it."""
 
     pool: str
     hopeless: str = ""

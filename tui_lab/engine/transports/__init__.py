@@ -53,8 +53,14 @@ def _dask(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Supply:
     return supply(entry, "dask", "Dask", f"tl-{lab.identity}-", environment)
 
 
+def _ray(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Supply:
+    from tui_lab.engine.transports.ray.supply import RaySupply
+
+    return RaySupply(entry, "ray", "Ray", f"tl-{lab.identity}-", environment)
+
+
 TRANSPORTS: Final[Registry[MakeTransport]] = Registry(
-    "tui_lab.transports", FunctionType, {"local": _local, "ssh": _ssh, "slurm": _slurm, "dask": _dask}
+    "tui_lab.transports", FunctionType, {"local": _local, "ssh": _ssh, "slurm": _slurm, "dask": _dask, "ray": _ray}
 )
 """By the name in an entry's `transport`, where it has one."""
 

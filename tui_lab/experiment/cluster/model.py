@@ -17,7 +17,6 @@ MAX_NODE_NAME: Final = 50  # it is part of the path of a Unix socket, which has 
 MOST_SLOTS: Final = 1_000_000
 """As many as an agent takes."""
 THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
-LATER: Final = ("ray",)
 
 Gpus = tuple[int | str, ...] | Literal["all", "free"]
 

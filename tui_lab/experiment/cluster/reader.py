@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from tui_lab.experiment.cluster.model import (
-    LATER,
     MOST_SLOTS,
     THIS_MACHINE,
     Ahead,
@@ -82,9 +81,6 @@ def load_cluster(path: Path, text: str | None = None) -> Cluster:
 def _check_keys(r: Reader, path: Keypath, known: tuple[str, ...], owner: str) -> None:
     for key in r.keys(path):
         if key in known:
-            continue
-        if key in LATER and owner == "a node":
-            r.add((*path, key), f'"{key}" is not supported yet', at_key=True)
             continue
         other = _ELSEWHERE.get(key, "")
         other = other if other in known else closest(key, known) or ""

@@ -11,8 +11,11 @@ from typing import Final
 
 from tui_lab.experiment.cluster.node_key import NodeKey as NodeKey
 from tui_lab.experiment.cluster.pools.dask import Dask
+from tui_lab.experiment.cluster.pools.ray import Ray
 from tui_lab.experiment.cluster.pools.slurm import Slurm
 from tui_lab.experiment.registry import Registry
 
-KEYS: Final[Registry[type[NodeKey]]] = Registry("tui_lab.node_keys", NodeKey, {"slurm": Slurm, "dask": Dask})
+KEYS: Final[Registry[type[NodeKey]]] = Registry(
+    "tui_lab.node_keys", NodeKey, {"slurm": Slurm, "dask": Dask, "ray": Ray}
+)
 """By name. Those to single nodes follow from `host`."""

@@ -1,0 +1,1 @@
+"""Ray: each allocation is a detached actor that holds an agent."""
