@@ -34,11 +34,6 @@ def lease(name: str, words: list[str], source: bytes, python: str, spool: str, l
                     # Dask does not end what runs when its future is cancelled.
                     mine = worker.state.tasks.get(name)
                     closing = worker.status.name in ("closing", "closed")
-                    if closing and WHOLE in worker.state.total_resources:
-                        # The process is a job that is ours alone, and Dask's worker may hang at its end.
-                        last = threading.Timer(LAST, os._exit, [0])
-                        last.daemon = True
-                        last.start()
                     if mine is None or mine.state == "cancelled" or closing:
                         await holder.stop()
         except HolderError:
@@ -56,7 +51,12 @@ def lease(name: str, words: list[str], source: bytes, python: str, spool: str, l
     living = asyncio.run_coroutine_threadsafe(live(), loop)
     while not concurrent.futures.wait([living], timeout=1).done:
         if not loop.is_running():  # a worker that ends waits for this thread
-            return [None, "its worker has ended"]
+            break
+    if worker.status.name != "running" and WHOLE in worker.state.total_resources:
+        # The process is a job that is ours alone, and Dask's worker may hang at its end.
+        last = threading.Timer(LAST, os._exit, [0])
+        last.daemon = True
+        last.start()
     return [holder.status, holder.error]
 
 
