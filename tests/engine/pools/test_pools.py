@@ -121,6 +121,7 @@ def test_what_ends_with_its_allocation_runs_again_at_no_cost(workbench: Workbenc
     lost = {event["task"]: event for event in finished if event["state"] == "lost"}
     assert [lost[task]["reason"] for task in range(4)] == list(causes)
     assert [lost[task]["again"] for task in range(4)] == [1, 0, 0, 0]
+    until(lambda: workbench.engine_pid() is None)
     lines = workbench.process("nodes", env=pool.env).lines
     assert lines[2].startswith("big ") and lines[3] == "  big: 8 allocations of it, all ended" and len(lines) == 4
     spent = workbench.experiment().state().columns["spent"]
