@@ -118,6 +118,15 @@ def test_a_table_shows_nulls_and_hides_control_characters() -> None:
     ]
 
 
+def test_points_stand_below_each_other() -> None:
+    few, many = [0.1, 1e-5, None, 1234.5], [1e-12, 0.25, math.nan, 1e9]
+    lines = written(pl.DataFrame({"few": few, "many": many}), "table").splitlines()[2:]
+    assert [line.split() for line in lines] == [
+        ["0.10000", "1.0e-12"], ["0.00001", "2.5e-1"], ["null", "nan"], ["1234.50000", "1.0e9"],
+    ]  # fmt: skip
+    assert {line.index(".") for line in lines if "null" not in line} == {4}
+
+
 def test_floats_come_back_exactly() -> None:
     numbers = [0.1 + 0.2, 1e300, 5e-324, -0.0, 123456789.123456789]
     for format in ("csv", "jsonl"):

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from tui_lab.results.precision import Digits, notation, telling
 from tui_lab.results.terminal.guard import neutral
 from tui_lab.tui.widgets.table.cells import Column, Measure, cells, fitted, visible, widths
 from tui_lab.tui.widgets.table.layout import GAP, GUTTER, Layout
-from tui_lab.tui.widgets.table.precision import Digits, notation
 
 NUMBERS = st.one_of(st.floats(), st.floats(-2, 2), st.sampled_from([0.0, -0.0, 1e-300, 1e300, 5e-324, 0.1, 1e22]))
 
@@ -52,6 +52,12 @@ def test_numbers_that_differ_by_a_thousandth_of_the_range_look_different(values:
     least = (max(values) - min(values)) / 1000
     for one, other in pairwise(sorted(values)):
         assert other - one <= least or how.text(one) != how.text(other)
+
+
+@given(st.lists(NUMBERS, max_size=20))
+def test_no_two_values_of_a_parameter_are_written_alike(values: list[float]) -> None:
+    apart = {0.0, *(value for value in values if math.isfinite(value))}
+    assert len(set(map(telling(values).text, apart))) == len(apart)
 
 
 @given(st.lists(st.one_of(st.none(), NUMBERS), max_size=40), st.lists(NUMBERS, max_size=40))

@@ -10,6 +10,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from tui_lab.results.plain import plain, shown
+from tui_lab.results.precision import exactly
+from tui_lab.results.statistics.text import aligned
 from tui_lab.results.terminal.guard import console as new_console
 from tui_lab.results.terminal.guard import neutral
 
@@ -55,7 +57,13 @@ def table_lines(frame: pl.DataFrame, width: int | None) -> tuple[list[list[Cell]
     left_out: list[str] = []
     used = 0
     for name, dtype in zip(columns.columns, columns.dtypes, strict=True):
-        texts = [_visible(name), *(_cell(value) for value in columns[name])]
+        cells = [_cell(value) for value in columns[name]]
+        if dtype.is_float():
+            powers = any("e" in text for text in cells)
+            if powers and (how := exactly(columns[name].drop_nulls().to_list())) is not None:
+                cells = ["null" if value is None else how.text(value) for value in columns[name]]
+            cells = aligned(cells)
+        texts = [_visible(name), *cells]
         if width is not None:
             texts = [_cut(text, WIDEST) for text in texts]
         widest = max(map(cell_len, texts))

@@ -11,7 +11,8 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from tui_lab.experiment.model import Repeat
-from tui_lab.results.plain import digits, read, shown, to_digits
+from tui_lab.results.plain import digits, read, shown
+from tui_lab.results.precision import telling
 from tui_lab.results.statistics.columns import Column, cut, table, wrapped
 from tui_lab.results.statistics.comparison import Comparison
 from tui_lab.results.statistics.importance import Importance
@@ -322,19 +323,22 @@ def _test(report: Report, metric: MetricReport, brief: bool = False) -> str:
 
 def parameter_texts(values: pl.Series) -> list[str]:
     """The values of a parameter: computed floats with as many digits as it takes to tell them apart, at least four, and
-    to equally many places where their sizes are alike."""
+    to equally many places where their sizes are alike. Where the sizes are not, or some value has a power of ten, one
+    notation for all: so their points stand below each other."""
     known = [one for one in values.drop_nulls().unique() if math.isfinite(one)] if values.dtype.is_float() else []
-    if not any(digits(one) > _EXACT for one in known):
+    powers = any("e" in shown(one) for one in known)
+    if not powers and not any(digits(one) > _EXACT for one in known):
         return ["null" if one is None else shown(one) for one in values]
     count = next((n for n in range(_LEAST, 17) if len({f"{one:.{n}g}" for one in known}) == len(known)), 17)
     sizes = [abs(one) for one in known if one]
-    if max(sizes) < min(sizes) * _ALIKE:
+    if not powers and max(sizes) < min(sizes) * _ALIKE:
         places = max(0, count - 1 - math.floor(math.log10(min(sizes))))
         while places > 1 and all(f"{one:.{places}f}"[-1] == "0" for one in known):
             places -= 1
         fixed = {one: f"{one:z.{places}f}" for one in known}
     else:
-        fixed = {one: shown(to_digits(one, count)) for one in known}
+        how = telling(known)
+        fixed = {one: how.text(one) for one in known}
     return ["null" if one is None else fixed.get(one) or shown(one) for one in values]
 
 

@@ -19,6 +19,7 @@ from tui_lab.engine.client import EngineClient
 from tui_lab.experiment.data_types import Row
 from tui_lab.protocol.control import Piece, ReadFile
 from tui_lab.results.live import LiveReader, LiveTask
+from tui_lab.results.precision import Notation, notation
 from tui_lab.results.progress import task_progress, total_steps
 from tui_lab.store.errors import LabError
 from tui_lab.store.fold import DONE
@@ -26,7 +27,6 @@ from tui_lab.store.lab import Lab
 from tui_lab.tui.tasks.frame import TaskSource, TaskTable
 from tui_lab.tui.tasks.latest import latest
 from tui_lab.tui.widgets.spark import braille_line
-from tui_lab.tui.widgets.table.precision import Notation, notation
 
 VALUE: Final = "live value"
 NUMBER: Final = "live number"

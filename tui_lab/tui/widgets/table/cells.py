@@ -14,8 +14,8 @@ from rich.text import Text
 
 from tui_lab.experiment.data_types import Row
 from tui_lab.results.plain import plain_column, shown
+from tui_lab.results.precision import Notation
 from tui_lab.results.terminal import guard
-from tui_lab.tui.widgets.table.precision import Notation
 
 Align = Literal["left", "right"]
 Drawing = Sequence[tuple[str, str]]

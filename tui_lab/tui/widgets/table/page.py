@@ -8,8 +8,8 @@ from typing import Final
 import polars as pl
 
 from tui_lab.experiment.data_types import Row
+from tui_lab.results.precision import Digits, Notation
 from tui_lab.tui.widgets.table.cells import Cell, Column, Measure, cells, floats
-from tui_lab.tui.widgets.table.precision import Digits, Notation
 
 Overlay = Callable[[pl.DataFrame], pl.DataFrame]
 """Returns newer values for rows."""

@@ -19,6 +19,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui_lab.experiment.data_types import Row
+from tui_lab.results.precision import Digits
 from tui_lab.tui.base.empty import Empty, Instead, lines
 from tui_lab.tui.base.pane import keys_of
 from tui_lab.tui.base.wheel import Wheel
@@ -37,7 +38,6 @@ from tui_lab.tui.widgets.table.layout import GAP, GUTTER, Layout
 from tui_lab.tui.widgets.table.looks import CLASSES, CSS, KEYS
 from tui_lab.tui.widgets.table.page import Overlay, Page
 from tui_lab.tui.widgets.table.paint import Segments, Tones, drawn, line, segments
-from tui_lab.tui.widgets.table.precision import Digits
 from tui_lab.tui.widgets.table.sight import Sight
 
 __all__ = ["Column", "FrameTable", "next_order"]

@@ -49,14 +49,34 @@ def notation(values: Collection[float]) -> Notation:
     size = math.floor(math.log10(quarter) + math.log10(4)) if quarter > 0 else exponent
     digits = exponent - size + SIGNIFICANT - 1  # behind the first one of the largest value
     fixed = _settled(finite, min(digits, MOST) - exponent, MOST - exponent, False)
-    unit = 0.5 * 10.0**-fixed.places
-    vanishing = sum(0 < abs(value) < unit for value in finite)
+    vanishing = sum(bool(value) and not float(fixed.text(value)) for value in finite)
     long = exponent + fixed.places + 2 > LONGEST
     if largest >= SMALL and vanishing <= FEW * len(finite) and not long:
         return fixed
     power = _settled(finite, min(digits, MOST), MOST, True)
     shorter = power.places + 5 < max(exponent, 0) + fixed.places + 2
     return power if largest < SMALL or vanishing > FEW * len(finite) or shorter else fixed
+
+
+def telling(values: Collection[float]) -> Notation:
+    """Return the notation for values that are told apart by what is read, as those of a parameter: no two are written
+    alike, and none as zero."""
+    apart = {0.0, *(value + 0.0 for value in values if math.isfinite(value))}
+    how = notation(values)
+    whole = len(f"{max(map(abs, apart)):.0f}")
+    fixed = [] if how.scientific else [Notation(places) for places in range(how.places, LONGEST - whole)]
+    powers = [Notation(places, True) for places in range(how.places if how.scientific else 0, MOST + 1)]
+    return next(one for one in (*fixed, *powers) if len(set(map(one.text, apart))) == len(apart))
+
+
+def exactly(values: Collection[float]) -> Notation | None:
+    """Return the shortest notation that says all values exactly; None where it would be long."""
+    finite = {value + 0.0 for value in values if math.isfinite(value)}
+    whole = len(f"{max(map(abs, finite), default=0.0):.0f}")
+    fixed = [Notation(places) for places in range(LONGEST - whole)]
+    powers = [Notation(places, True) for places in range(LONGEST // 2)]
+    every = (*fixed, *powers)
+    return next((one for one in every if all(float(one.text(value)) == value for value in finite)), None)
 
 
 def _settled(values: Collection[float], places: int, most: int, scientific: bool) -> Notation:
