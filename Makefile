@@ -21,7 +21,7 @@ smoke:
 
 # What needs a service that the tests start, such as Slurm, Dask or Ray: one of each for all of its tests, which therefore share a worker.
 services:
-	python -m pytest -n 2 --dist loadgroup -m service tests/services tests/engine
+	python -m pytest -n 3 --dist loadgroup -m service tests/services tests/engine
 
 lint:
 	ruff format --check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -48,9 +49,10 @@ class Pool:
         """Wait until an allocation is in a state."""
         async with asyncio.timeout(seconds):
             while True:
-                found = next((offer for offer in await self.supply.survey() if offer.name == name), None)
-                if found is not None and found.state == state:
-                    return found
+                with contextlib.suppress(SupplyError):  # the site is left alone for a moment after it gave no answer
+                    found = next((offer for offer in await self.supply.survey() if offer.name == name), None)
+                    if found is not None and found.state == state:
+                        return found
                 await asyncio.sleep(0.1)
 
     async def until_nothing_is_left(self) -> None:
