@@ -130,8 +130,9 @@ class Context(_Message, frozen=True):
     """What the tasks of a submission have in common. `steps` is `[{"name", "script"}]`; `script` is null where it
     depends on the task. `environment` is the submitter's; null stands for the agent's own, without the variables of
     a surrounding task. What a login leaves (`tui_lab.portable.login`) is taken out of either, and `extra` is added.
-    `setup` runs once, when its first task is to start, and tasks inherit the variables that it leaves. It has
-    `setup_timeout` seconds (1800). It ends, with all that it has started, when no task waits for it any more. What
+    `setup` runs once, when its first task is to start, and tasks inherit the variables that it leaves. Contexts with
+    the same part of `id` before `:`, as those of stages have, share it where it is the same in the same environment. It
+    has `setup_timeout` seconds (1800). It ends, with all that it has started, when no task waits for it any more. What
     it leaves running ends with the agent. `serve_calls`: the tasks call a Python function, and the script starts a
     server that imports its module once and forks for each call, if `TUI_LAB_SERVER` is set."""
 

@@ -669,6 +669,19 @@ def test_setup_is_run_once_and_its_variables_are_inherited(talk: Talk) -> None:
     assert (talk.folder / "setups").read_text() == "run\n"
 
 
+def test_a_setup_is_run_once_for_all_stages_of_a_submission(talk: Talk) -> None:
+    talk.connect()
+    setup = "echo run >>setups; until [ -e go ]; do sleep 0.02; done; export FROM_SETUP='a b'"
+    for number, context in enumerate(("e/1", "e/1:first", "e/1:other", "e/2")):
+        talk.context(id=context, setup=setup if context != "e/1:other" else f"{setup}; true")
+        talk.start(number, 'echo "$FROM_SETUP"', context=context)
+    until(lambda: (talk.folder / "setups").exists() and (talk.folder / "setups").read_text() == "run\n" * 3)
+    (talk.folder / "go").touch()
+    assert {talk.receive("finished")["state"] for _ in range(4)} == {"done"}
+    assert (talk.output(1) / "stdout").read_text() == "a b\n"
+    assert (talk.folder / "setups").read_text() == "run\n" * 3
+
+
 @pytest.mark.parametrize(
     ("setup", "said"), [("echo oh no; exit 4", "exited with 4: oh no"), ("exit 0", "left no environment")]
 )

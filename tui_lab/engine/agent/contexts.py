@@ -24,12 +24,14 @@ TASK_VARIABLES = (b"TUI_LAB_P_", b"TUI_LAB_F_", b"TUI_LAB_V_") + tuple(
     + (b"PARAMS", b"DEADLINE")
 )
 START_FILE = b"BASH_ENV"
+OF_A_SETUP = ("umask", "workdir", "shell", "setup", "setup_timeout")
 NOT_NEEDED = "was stopped"
 POLL_INTERVAL = 0.1  # seconds between looks at processes that were asked to end
 
 
 class Contexts:
-    """Contexts by id. `ready` is None until the setup has ended, False where it failed; `error` says why."""
+    """Contexts by id. `ready` is None until the setup has ended, False where it failed; `error` says why. `same`: equal
+    in contexts of one submission, such as those of its stages, that need one setup."""
 
     def __init__(self, agent) -> None:
         self.agent = agent
@@ -56,7 +58,7 @@ class Contexts:
             return
         if wrong:
             error = "a malformed context message: " + wrong
-            bare: Any = {"environment": {}, "submitted": False, "ready": False, "error": error}
+            bare: Any = {"environment": {}, "submitted": False, "ready": False, "error": error, "same": object()}
             self.by_id[message["id"]] = dict(bare, id=message["id"])
             return
         given = message["environment"]
@@ -68,14 +70,21 @@ class Contexts:
         message["workdir"] = expand(message["workdir"])
         message["login"] = {k: v for k, v in inherited.items() if k not in environment}
         message["ready"] = None if message.get("setup") else True
+        submission = message["id"].partition(":")[0]
+        message["same"] = (submission, environment, *(message.get(name) for name in OF_A_SETUP))
         self.by_id[message["id"]] = message
 
     # --- Setup
 
     def is_prepared(self, context: dict) -> bool:
-        """Return whether it is known that the tasks of a context can run, or can't. The first call runs its setup."""
-        if context["ready"] is None and not any(setup.context is context for setup in self.setups.values()):
-            self.run_setup(context)
+        """Return whether it is known that the tasks of a context can run, or can't. The first call runs its setup,
+        unless another context has run the same."""
+        if context["ready"] is None:
+            same = [other for other in self.by_id.values() if other["same"] == context["same"] and other["ready"]]
+            if same:
+                context["environment"], context["ready"] = same[0]["environment"], True
+            elif not any(setup.context["same"] == context["same"] for setup in self.setups.values()):
+                self.run_setup(context)
         return context["ready"] is not None
 
     def run_setup(self, context: dict) -> None:
@@ -152,14 +161,17 @@ class Contexts:
 
     def stop_unneeded(self, wanted: set) -> None:
         """Stop the setups of contexts that no task waits for."""
+        needed = [self.by_id[identity]["same"] for identity in wanted if identity in self.by_id]
         for setup in list(self.setups.values()):
-            if setup.context["id"] not in wanted:
+            if setup.context["same"] not in needed:
                 self.stop_setup(setup, NOT_NEEDED)
 
     def close(self) -> None:
         """Stop everything that setups have started: the run is over."""
         self.stop_unneeded(set())
         if self.finished:
+            for context in self.by_id.values():
+                context["same"] = object()  # what its setup has started ends
             self.stopping += self.finished
             self.finished = []
             self.continue_stopping()
