@@ -219,6 +219,8 @@ def test_logs_and_live_metrics_of_a_node_elsewhere(workbench: Workbench, fleet: 
     follower = workbench.start("logs", "-f", "0", env=env)
     assert follower.stdout is not None
     assert follower.stdout.readline() == "begun\n"
+    assert workbench("logs", "0").out == "begun\n"
+    assert workbench("logs", "0", "--stderr").err == "e/0 has printed nothing yet\n"
     metrics = workbench.experiment().task_folder(0) / "metrics.jsonl"
     until(lambda: metrics.exists() and metrics.read_text().endswith("\n"))
     assert json.loads(metrics.read_text()) == {"step": 1, "loss": 0.5}

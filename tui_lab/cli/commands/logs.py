@@ -7,7 +7,9 @@ import base64
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, BinaryIO, Final
+from collections.abc import Callable
+from functools import partial
+from typing import IO, TYPE_CHECKING, Final
 
 from tui_lab.cli.options import TASK, Parser, add_common, examples, lab_to_read
 from tui_lab.client.errors import UsageError
@@ -67,7 +69,7 @@ def main(arguments: list[str]) -> int:
         if args.follow:
             _follow(outputs, lab, args)
         else:
-            _print(outputs, args, title=len(addresses) > 1)
+            _print(outputs, lab, args, title=len(addresses) > 1)
     return DONE
 
 
@@ -120,25 +122,31 @@ class Outputs:
         return code
 
 
-def _print(outputs: Outputs, args: argparse.Namespace, title: bool) -> None:
+def _print(outputs: Outputs, lab: Lab, args: argparse.Namespace, title: bool) -> None:
     from tui_lab.store import fold
 
-    found = [path for path in outputs.files() if path.size]
+    running = outputs.state == fold.RUNNING
+    found: dict[str, Callable[[], IO[bytes]]] = {path.name: _opener(path) for path in outputs.files() if path.size}
+    engine = _engine(lab) if running and not found else None
+    if engine is not None:
+        found = _on_node(outputs, engine)
+        engine.close()
     if not found and not title:
         nothing = "has not begun" if outputs.state == fold.PENDING else "printed nothing"
+        nothing = "has printed nothing yet" if engine is not None else nothing
         if outputs.reason == "start":
             nothing = f"did not start; tui-lab show {outputs.address} says why"
         elif outputs.reason == "dependency" and not os.path.lexists(outputs.place):
             nothing = f"never began: what it comes after failed; tui-lab show {outputs.address} names it"
-        elif outputs.state != fold.PENDING and not os.path.lexists(outputs.place):
+        elif outputs.state != fold.PENDING and engine is None and not os.path.lexists(outputs.place):
             nothing = "has no output here: its folder is gone"
         nothing = outputs.trouble() or nothing
         print(f"{outputs.address} {nothing}", file=sys.stderr)
-    for path in found:
+    for name, opened in found.items():
         if title or len(found) > 1:
-            print(f"==> {outputs.address} {path.name} <==", flush=True)
+            print(f"==> {outputs.address} {name} <==", flush=True)
         writer = Writer(args.raw)
-        with open(path.open(), "rb") as file:
+        with opened() as file:
             if args.lines is not None:
                 file.seek(_start_of_last(file, args.lines))
             while block := file.read(BLOCK):
@@ -146,7 +154,7 @@ def _print(outputs: Outputs, args: argparse.Namespace, title: bool) -> None:
         writer.end(line=True)
 
 
-def _start_of_last(file: BinaryIO, lines: int) -> int:
+def _start_of_last(file: IO[bytes], lines: int) -> int:
     """Return the offset of the last `lines` lines, read from the end: a file may be huge."""
     size = position = file.seek(0, os.SEEK_END)
     found = 0
@@ -227,7 +235,7 @@ def _follow(outputs: Outputs, lab: Lab, args: argparse.Namespace) -> None:
                         offsets[path] += len(block)
             except FileNotFoundError:
                 if not ended and engine is not None:
-                    offsets[path] = _from_node(engine, outputs, path, offsets.get(path, 0), writer)
+                    offsets[path] = _from_node(engine, outputs, path, offsets.get(path, 0), writer.write)
             except OSError:
                 pass  # its folder has become a link, or the file something else: said at the end
         if ended:
@@ -244,8 +252,32 @@ def _follow(outputs: Outputs, lab: Lab, args: argparse.Namespace) -> None:
         time.sleep(LOOK)
 
 
-def _from_node(engine: EngineClient, outputs: Outputs, path: TaskFile, offset: int, writer: Writer) -> int:
-    """Print a file of another machine from an offset on, through the engine; return the offset after it."""
+def _opener(path: TaskFile) -> Callable[[], IO[bytes]]:
+    return lambda: open(path.open(), "rb")
+
+
+def _same(file: IO[bytes]) -> IO[bytes]:
+    return file
+
+
+def _on_node(outputs: Outputs, engine: EngineClient) -> dict[str, Callable[[], IO[bytes]]]:
+    """Return what opens copies of the files that a running task has on another machine, without those that are
+    empty."""
+    import tempfile
+
+    found: dict[str, Callable[[], IO[bytes]]] = {}
+    for path in outputs.files():
+        copy = tempfile.TemporaryFile()  # noqa: SIM115 -- whoever prints it closes it
+        if _from_node(engine, outputs, path, 0, copy.write):
+            copy.seek(0)
+            found[path.name] = partial(_same, copy)
+    return found
+
+
+def _from_node(
+    engine: EngineClient, outputs: Outputs, path: TaskFile, offset: int, write: Callable[[bytes], object]
+) -> int:
+    """Write a file of another machine from an offset on, through the engine; return the offset after it."""
     from tui_lab.store.errors import LabError
 
     task, folder = outputs.address.task, outputs.address.folder
@@ -256,7 +288,7 @@ def _from_node(engine: EngineClient, outputs: Outputs, path: TaskFile, offset: i
             block = base64.b64decode(answer.data or "")
             if not block:
                 return offset
-            writer.write(block)
+            write(block)
             offset += len(block)
     except LabError:
         return offset  # the node is away, or the engine has just ended: the next look tells
