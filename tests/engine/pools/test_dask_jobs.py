@@ -65,6 +65,43 @@ def test_jobs_end_with_an_engine_that_is_killed(bench: Workbench, slurm: Private
     nothing_is_left(bench, slurm)
 
 
+def test_times_of_batch_systems() -> None:
+    jobs = pytest.importorskip("tui_lab.engine.transports.dask.jobs")
+    known = {
+        ("slurm", "00:30:00"): 1800,
+        ("slurm", "2-12"): 216_000,
+        ("slurm", "90"): 5400,
+        ("slurm", "soon"): None,
+        ("pbs", "4:00:00"): 14_400,
+        ("pbs", "90"): 90,
+        ("moab", "1:00"): 60,
+        ("sge", "00:30:00"): 1800,
+        ("lsf", "00:30"): 1800,
+        ("lsf", "90"): 5400,
+        ("oar", "00:30:00"): 1800,
+        ("oar", "1:30"): 5400,
+        ("oar", "2"): 7200,
+        ("htcondor", "1:00:00"): None,
+        ("pbs", ""): None,
+        ("pbs", "1:x"): None,
+    }
+    assert {one: jobs.seconds_of(*one) for one in known} == known
+
+
+def test_the_time_of_a_job_is_up(bench: Workbench, slurm: PrivateSlurm, request: pytest.FixtureRequest) -> None:
+    if not request.config.getoption("--long"):
+        pytest.skip("takes its time: --long")
+    bench.write("c.yaml", (bench.folder / "c.yaml").read_text().replace("max: 2", 'max: 1, walltime: "00:01:00"'))
+    # It could end in the minute that the first job has, as far as anybody knows, and then in no job.
+    bench.write(
+        "e.yaml", "name: e\ngrace: 1\ncommand: 'echo $TUI_LAB_DEADLINE; sleep {p}'\nparameters: {p: [1, 100]}\n"
+    )
+    bench.process("--run", "e.yaml", "--cluster", "c.yaml", code=1)
+    assert [(row["state"], row["reason"]) for row in bench.tasks()] == [("done", None), ("failed", "walltime")]
+    assert list(bench.experiment().state().columns["spent"]) == [0, 0]
+    nothing_is_left(bench, slurm)
+
+
 def test_a_partition_that_is_not_there(bench: Workbench, slurm: PrivateSlurm) -> None:
     text = (bench.folder / "c.yaml").read_text().replace("max: 2", "queue: nope")
     bench.write("c.yaml", text)

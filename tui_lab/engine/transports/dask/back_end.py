@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import cloudpickle
@@ -25,6 +26,7 @@ CHUNK: Final = 600.0  # seconds, as in the cluster file
 STUCK: Final = 3  # surveys
 TO_KNOCK: Final = 10.0  # seconds
 TO_STOP: Final = 15.0  # seconds for the agents of leases that are given back
+SOON: Final = 15.0  # seconds before the end of a job in which its worker may have been ended for it
 REMEMBERED: Final = 1000  # leases that have ended
 
 for module in (holder, leases):  # workers need nothing of ours installed
@@ -33,13 +35,16 @@ for module in (holder, leases):  # workers need nothing of ours installed
 
 @dataclass(frozen=True)
 class Held:
-    """An agent beside a worker. worker: its address. name: as its cluster calls it."""
+    """An agent beside a worker. worker: its address. name: as its cluster calls it. ends: when its job does, where it
+    is one (monotonic)."""
 
     worker: str
     name: Any
     host: str
     pid: int
     since: float  # monotonic
+    ends: float | None = None
+    cause: Cause = "node-lost"  # of its end
 
 
 @dataclass(eq=False)
@@ -61,7 +66,8 @@ class Lease:
     def leave(self) -> None:
         """Its agent is gone."""
         if self.at is not None:
-            self.past.append(self.at)
+            left = math.inf if self.at.ends is None else self.at.ends - time.monotonic()
+            self.past.append(replace(self.at, cause="walltime") if left < SOON else self.at)
             self.at = None
 
 
@@ -152,11 +158,12 @@ class DaskBackEnd(BackEnd):
         offers = list(self.ended.values())
         for one in self.leases.values():
             offers += [
-                Offer(one.name, one.id(held), state="ended", cause="node-lost", why=f"{held.worker} has gone")
+                Offer(one.name, one.id(held), state="ended", cause=held.cause, why=f"{held.worker} has gone")
                 for held in one.past
             ]
             if one.at is not None:
-                offers.append(Offer(one.name, one.id(one.at), state="up"))
+                left = None if one.at.ends is None else max(0.0, one.at.ends - time.monotonic())
+                offers.append(Offer(one.name, one.id(one.at), state="up", ends_in=left))
             else:
                 why = "its job waits" if self.jobs is not None else why_pending(one.name, standing)
                 offers.append(Offer(one.name, why=why))
@@ -274,7 +281,9 @@ class DaskBackEnd(BackEnd):
             found = await self.client.run(leases.find, names, workers=[worker])
             for one in unknown:
                 if where := found.get(worker, {}).get(one.name):
-                    one.at = Held(worker, where["name"], where["host"], where["pid"], time.monotonic() - where["age"])
+                    now, walltime = time.monotonic(), self.jobs.walltime if self.jobs is not None else None
+                    ends = None if walltime is None else now - where["up"] + walltime
+                    one.at = Held(worker, where["name"], where["host"], where["pid"], now - where["age"], ends)
 
     async def _end(self, one: Lease, state: str) -> tuple[Cause, str]:
         """Why a lease has ended."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import dask
 import dask_jobqueue
 
 from tui_lab.engine.transports.bridge.back_end import BackEndError
 from tui_lab.engine.transports.dask.lease import WHOLE
 from tui_lab.engine.transports.slurm.commands import KEPT, OF_A_JOB
+from tui_lab.experiment.cluster.pools.slurm import walltime
 
 CLASSES: Final = {
     "htcondor": dask_jobqueue.HTCondorCluster,
@@ -49,6 +52,8 @@ class Jobs:
             self.cluster = make(scheduler_options=scheduler, worker_extra_args=more, asynchronous=True, **given)
         except (TypeError, ValueError, RuntimeError) as error:
             raise BackEndError(f"dask-jobqueue: {error}", fatal=True) from error
+        usual = dask.config.get(f"jobqueue.{options.get('config_name') or settings['jobqueue']}.walltime", None)
+        self.walltime = seconds_of(settings["jobqueue"], str(options.get("walltime") or usual or ""))
         self.submitted = False
         self.cpus: int = options.get("cores") or 1
         self.resources: Mapping[str, float] = {WHOLE: 1}
@@ -86,6 +91,23 @@ async def start_jobs(settings: Mapping[str, Any], name: str) -> Jobs:
     except (OSError, RuntimeError, ValueError) as error:
         raise BackEndError(f"dask-jobqueue: {error}", fatal=True) from error
     return jobs
+
+
+def seconds_of(jobqueue: str, time: str) -> float | None:
+    """Return how long a job may take, by how a batch system writes that; None where that is not known. Most have
+    `HH:MM:SS`, `MM:SS` or seconds; LSF has `HH:MM` or minutes, OAR `HH:MM` or hours."""
+    if jobqueue == "slurm":
+        with contextlib.suppress(ValueError):
+            return walltime(time)
+        return None
+    parts = time.split(":")
+    if jobqueue == "htcondor" or len(parts) > 3 or not all(part.isdecimal() for part in parts):
+        return None
+    last = {1: 60, 2: 60} if jobqueue == "lsf" else {1: 3600, 2: 60} if jobqueue == "oar" else {}
+    seconds = 0
+    for part in parts:
+        seconds = 60 * seconds + int(part)
+    return float(seconds * last.get(len(parts), 1))
 
 
 def words_of(error: Exception) -> str:

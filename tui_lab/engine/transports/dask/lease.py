@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import os
 import threading
+import time
 from typing import Any
 
 from tui_lab.engine.transports.bridge.holder import Holder, HolderError
@@ -122,11 +123,14 @@ def move(name: str, dask_scheduler: Any) -> None:
 
 
 async def find(names: list[str], dask_worker: Any) -> dict[str, Any]:
-    """Return where the agents of leases run, as far as they do here."""
+    """Return where the agents of leases run, as far as they do here, and for how many seconds this process does."""
+    up = time.time() - dask_worker.monitor.proc.create_time()
     holders = getattr(dask_worker, "tui_lab", {})
     found = {name: holders[name] for name in names if name in holders}
     return {
-        name: {**holder.where(), "name": dask_worker.name} for name, holder in found.items() if holder.agent is not None
+        name: {**holder.where(), "name": dask_worker.name, "up": up}
+        for name, holder in found.items()
+        if holder.agent is not None
     }
 
 
