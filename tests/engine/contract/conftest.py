@@ -8,9 +8,11 @@ import pytest
 
 from tests.engine.contract.places import PLACES, Place
 from tests.engine.nodes.fleet import fleet
+from tests.services.dask import dask
+from tests.services.ray import ray
 from tests.services.slurm import slurm
 
-__all__ = ["fleet", "slurm"]
+__all__ = ["dask", "fleet", "ray", "slurm"]
 
 
 @pytest.fixture(params=[pytest.param(kind, marks=kind.marks, id=kind.kind) for kind in PLACES])

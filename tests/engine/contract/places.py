@@ -12,6 +12,7 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,10 +29,15 @@ from tests.engine.contract import ended
 from tests.engine.nodes.fleet import Fleet
 from tests.engine.nodes.machine import can_hide
 from tests.made_up import transport as fixed
+from tests.services import dask as dask_service
+from tests.services import ray as ray_service
 from tests.services import slurm as slurm_service
+from tests.services.dask import PrivateDask
+from tests.services.ray import PrivateRay
 from tests.services.slurm import PrivateSlurm
 from tests.workbench import Workbench, alive, belongs, until
-from tui_lab.engine.transports import transport_for
+from tui_lab.client.nodes import read_cluster
+from tui_lab.engine.transports import supply_for, transport_for
 from tui_lab.engine.transports.channel import Transport
 from tui_lab.engine.transports.slurm.supply import SlurmSupply
 from tui_lab.engine.transports.supply import Request, Supply
@@ -63,6 +69,8 @@ class Place(ABC):
     """Its nodes don't see the folder of the lab, where this machine can do that."""
     survives: ClassVar[bool] = True
     """Tasks go on when our engine is killed, and the next one finds them."""
+    sends: ClassVar[bool] = True
+    """The far end of a channel gets its program from this process, which may send another one."""
     loses: ClassVar[bool] = True
     """A worker that is killed takes its tasks with it."""
 
@@ -328,7 +336,113 @@ class Slurm(Pool):
         return super().left() + jobs + [f"step {pid}" for pid in self.slurm.steps()]
 
 
-PLACES: Final[Sequence[type[Place]]] = (Local, Ssh, Fixed, Processes, Slurm)
+class Leased(Pool):
+    """Workers of an engine, each with an agent as a child. Such engines set no time limit."""
+
+    sends = False
+
+    @abstractmethod
+    def key(self, nodes: int) -> dict[str, Any]:
+        """The key of the entry, named as the kind."""
+
+    def entries(self, nodes: int, slots: int) -> list[dict[str, Any]]:
+        key = {**self.key(nodes), "max": nodes, "every": 0.2, "idle": 1, "leave": 60}
+        return [{"name": "big", "slots": slots, self.kind: key, **self.python()}]
+
+    def supply(self, entry: NodeEntry, lab: Lab) -> Supply:
+        (read,) = read_cluster(self.workbench.write("supply.yaml", json.dumps({"nodes": [entry]})))
+        return supply_for(read, lab, {**os.environ, **self.workbench.environment})
+
+    def cut_short(self, node: str) -> None:
+        raise NotImplementedError
+
+    def acts(self) -> dict[str, Callable[[str], None]]:
+        return {"node-lost": self.kill_worker, "cancelled": self.cancel}
+
+    def agent_pid(self, node: str) -> int:
+        (spool,) = SPOOLS.glob(f"{self.name_of(node)}-*")  # and the pid of the worker
+        return int((spool / "lock").read_text())
+
+    def worker_pid(self, node: str) -> int:
+        """The process in which an allocation is."""
+        return int(Path(f"/proc/{self.agent_pid(node)}/stat").read_text().rpartition(")")[2].split()[1])
+
+    def runs(self, code: str) -> None:
+        """Run code of somebody else who uses the engine."""
+        environment = {**os.environ, **self.workbench.environment}
+        subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, timeout=60)
+
+
+class Dask(Leased):
+    """Workers of Dask."""
+
+    kind = "dask"
+    marks = dask_service.MARKS
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        super().__init__(request)
+        self.dask: PrivateDask = request.getfixturevalue("dask")
+        self.more: list[str] = []
+        for _ in range(2):  # beside those that it has
+            self._another()
+
+    def _another(self) -> None:
+        self.more.append(f"contract-{self.base.name}-{len(self.more)}")
+        self.dask.start_worker(self.more[-1])
+
+    def key(self, nodes: int) -> dict[str, Any]:
+        return {"address": self.dask.address}
+
+    def kill_worker(self, node: str) -> None:
+        pid = self.worker_pid(node)
+        name = next(name for name, process in self.dask.processes.items() if process.pid == pid)
+        self.dask.kill(name)
+        if name not in self.more:
+            self.dask.start_worker(name)
+        else:
+            self._another()
+
+    def cancel(self, node: str) -> None:
+        connect = f"import distributed; client = distributed.Client('{self.dask.address}')"
+        self.runs(f"{connect}; client.get_dataset('{self.name_of(node)}').cancel(force=True); client.close()")
+
+    def close(self) -> None:
+        for name in self.more:
+            if name in self.dask.processes:
+                self.dask.end_worker(name)
+        super().close()
+
+
+class Ray(Leased):
+    """Workers of Ray."""
+
+    kind = "ray"
+    marks = ray_service.MARKS
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        super().__init__(request)
+        self.ray: PrivateRay = request.getfixturevalue("ray")
+        self.workbench.environment |= ray_service.ENVIRONMENT
+        self.node = f"contract-{self.base.name}"
+        self.ray.start_node(self.node, cpus=6)
+
+    def key(self, nodes: int) -> dict[str, Any]:
+        return {"address": self.ray.address}
+
+    def kill_worker(self, node: str) -> None:
+        os.kill(self.worker_pid(node), signal.SIGKILL)
+
+    def cancel(self, node: str) -> None:
+        space = f"tl-{self.workbench.lab.identity}"
+        ours = f"ray.init('{self.ray.address}', _node_ip_address='{ray_service.HEAD}', namespace='{space}')"
+        self.runs(f"import ray; {ours}; ray.kill(ray.get_actor('{self.name_of(node)}'))")
+
+    def close(self) -> None:
+        self.ray.end_node(self.node)
+        super().close()
+
+
+PLACES: Final[Sequence[type[Place]]] = (Local, Ssh, Fixed, Processes, Slurm, Dask, Ray)
 """One for each transport."""
 
 
