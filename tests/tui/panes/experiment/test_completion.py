@@ -18,7 +18,7 @@ from tui_lab.tui.panes.experiment.completion import Known, complete, files_besid
 KNOWN = Known(("lr", "width"), ("train.py", "data/a.csv"))
 
 PLACES = {
-    "re|": ["repeat: ", "retries: ", "retry_on: ", "per_repeat: "],
+    "re|": ["repeat: ", "resumes: ", "retries: ", "retry_on: ", "per_repeat: "],
     "repeat: 3\nrep|": ["per_repeat: "],
     "rep|: 3": ["repeat", "per_repeat"],
     "para|": ["parameters: "],
