@@ -125,15 +125,15 @@ class Outputs:
 def _print(outputs: Outputs, lab: Lab, args: argparse.Namespace, title: bool) -> None:
     from tui_lab.store import fold
 
-    running = outputs.state == fold.RUNNING
     found: dict[str, Callable[[], IO[bytes]]] = {path.name: _opener(path) for path in outputs.files() if path.size}
-    engine = _engine(lab) if running and not found else None
+    engine = _engine(lab) if outputs.state == fold.RUNNING and not found else None
     if engine is not None:
         found = _on_node(outputs, engine)
         engine.close()
     if not found and not title:
-        nothing = "has not begun" if outputs.state == fold.PENDING else "printed nothing"
-        nothing = "has printed nothing yet" if engine is not None else nothing
+        nothing = "printed nothing" if engine is None else "has printed nothing yet"
+        if outputs.state == fold.PENDING:
+            nothing = "has not begun"
         if outputs.reason == "start":
             nothing = f"did not start; tui-lab show {outputs.address} says why"
         elif outputs.reason == "dependency" and not os.path.lexists(outputs.place):

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from typing import Any, ClassVar, Final, Self
 
-from tui_lab.experiment.cluster.pools.pool import PoolKey, need_packages
+from tui_lab.experiment.cluster.pools.pool import PoolKey, need_packages, read_address
 from tui_lab.experiment.record import documented
 from tui_lab.experiment.schema_parts import TEXT, Schema
 from tui_lab.experiment.times import read_time
@@ -110,7 +110,7 @@ class Dask(PoolKey):
         before = len(r.problems)
         need_packages(r, path, "dask", ("distributed",))
         if r.has(path) and r.node(path).kind == "scalar" and not r.empty(path):
-            address = _address(r, path)
+            address = read_address(r, path, ADDRESS, "a scheduler", ADDRESS_HINT)
             return cls(address=address) if address is not None and len(r.problems) == before else None
         if r.empty(path) or not r.is_mapping(path, "the address of a scheduler, or a mapping with one"):
             if r.empty(path):
@@ -124,7 +124,7 @@ class Dask(PoolKey):
             return cls(**found) if len(r.problems) == before else None
         r.fields(path, (*cls.common, "address", "resources", "chunk", "jobqueue"), f'"{cls.kind}"')
         if r.has((*path, "address")):
-            found["address"] = _address(r, (*path, "address"))
+            found["address"] = read_address(r, (*path, "address"), ADDRESS, "a scheduler", ADDRESS_HINT)
         elif len(r.problems) == before:
             r.add(path, "there is no address of a scheduler", MAPPING_HINT, at_key=True)
         if r.has((*path, "chunk")):
@@ -132,14 +132,6 @@ class Dask(PoolKey):
         if not r.empty((*path, "resources")):
             found["resources"] = _resources(r, (*path, "resources"))
         return cls(**found) if len(r.problems) == before else None
-
-
-def _address(r: Reader, path: Keypath) -> str | None:
-    text = r.text(path)
-    if text is not None and not ADDRESS.fullmatch(text):
-        r.add(path, f'"{text}" is no address of a scheduler', ADDRESS_HINT)
-        return None
-    return text
 
 
 def _options(r: Reader, path: Keypath, known: tuple[str, ...]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
@@ -77,3 +78,13 @@ class PoolKey(NodeKey):
         if found.get("min", 0) > found.get("max", cls.max):
             r.add((*path, "min"), f'"min" is {found["min"]}, and "max" is {found.get("max", cls.max)}')
         return found
+
+
+def read_address(r: Reader, path: Keypath, form: re.Pattern[str], of: str, hint: str) -> str | None:
+    """Return the address of an engine at a place of the file; None where it has not that form, which the reader is
+    told."""
+    text = r.text(path)
+    if text is not None and not form.fullmatch(text):
+        r.add(path, f'"{text}" is no address of {of}', hint)
+        return None
+    return text

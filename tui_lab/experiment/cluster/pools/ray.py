@@ -6,7 +6,7 @@ import dataclasses
 import re
 from typing import ClassVar, Final, Self
 
-from tui_lab.experiment.cluster.pools.pool import PoolKey, need_packages
+from tui_lab.experiment.cluster.pools.pool import PoolKey, need_packages, read_address
 from tui_lab.experiment.names import name_error
 from tui_lab.experiment.needs import OF_A_NODE
 from tui_lab.experiment.record import documented
@@ -87,7 +87,7 @@ class Ray(PoolKey):
         before = len(r.problems)
         need_packages(r, path, "ray", ("ray",))
         if r.has(path) and r.node(path).kind == "scalar" and not r.empty(path):
-            address = _address(r, path)
+            address = read_address(r, path, ADDRESS, "a Ray", ADDRESS_HINT)
             return cls(address=address) if address is not None and len(r.problems) == before else None
         if r.empty(path) or not r.is_mapping(path, "auto, the address of a Ray, or a mapping"):
             if r.empty(path):
@@ -96,7 +96,7 @@ class Ray(PoolKey):
         r.fields(path, [field.name for field in dataclasses.fields(cls)], f'"{cls.kind}"')
         found = cls.read_common(r, path)
         if r.has((*path, "address")):
-            found["address"] = _address(r, (*path, "address"))
+            found["address"] = read_address(r, (*path, "address"), ADDRESS, "a Ray", ADDRESS_HINT)
         for key in ("num_cpus", "num_gpus"):
             if r.has((*path, key)):
                 found[key] = _amount(r, (*path, key), least=0)
@@ -105,14 +105,6 @@ class Ray(PoolKey):
         if not r.empty((*path, "resources")):
             found["resources"] = _resources(r, (*path, "resources"))
         return cls(**found) if len(r.problems) == before else None
-
-
-def _address(r: Reader, path: Keypath) -> str | None:
-    text = r.text(path)
-    if text is not None and not ADDRESS.fullmatch(text):
-        r.add(path, f'"{text}" is no address of a Ray', ADDRESS_HINT)
-        return None
-    return text
 
 
 def _amount(r: Reader, path: Keypath, *, least: float | None = None) -> float | None:
